@@ -1,0 +1,151 @@
+/*
+ * The local APIC: IRR, ISR, priorities, ICR, LVT, timer (SDM 3A chapter
+ * "Advanced Programmable Interrupt Controller (APIC)").
+ *
+ * It knows one core and the messages that pass it, and no hypervisor. The
+ * register file is also the virtual-APIC page of a vCPU: virtualization
+ * hardware (models/virt) works on the same storage, as it does in KVM.
+ *
+ * Left out so far: focus processor checking, arbitration (APR), and the
+ * delivery status of messages, which are accepted at once.
+ */
+#ifndef VIRQSIM_IRQ_LAPIC_H
+#define VIRQSIM_IRQ_LAPIC_H
+
+#include "irq/irq_msg.h"
+#include "port/vec256.h"
+
+/* Offsets in the APIC page, as software writes them: LAPIC_TPR = 0x080, and so on. */
+enum lapic_offset {
+#define REG(name, offset, ...) LAPIC_##name = (offset),
+#define VEC(name, offset, ...) LAPIC_##name = (offset),
+#include "irq/lapic_regs.def"
+#undef REG
+#undef VEC
+};
+
+/* One word per row of the table; the three vector registers are sets. */
+struct lapic_regs {
+#define REG(name, ...) uint32_t name;
+#define VEC(name, ...) struct vec256 name;
+#include "irq/lapic_regs.def"
+#undef REG
+#undef VEC
+};
+
+/* IA32_APIC_BASE bits 11 (EN) and 10 (EXTD): SDM 3A "x2APIC State Transitions". */
+enum lapic_mode { LAPIC_MODE_DISABLED, LAPIC_MODE_XAPIC, LAPIC_MODE_X2APIC };
+
+/* What the APIC asks of its surroundings; each pointer is required. */
+struct lapic_port {
+    /* The ICR (or self-IPI register) was written: send this message. */
+    void (*send)(struct lapic_port *self, const struct irq_msg *msg);
+    /* A level-triggered vector's EOI is broadcast to the I/O APICs. */
+    void (*broadcast_eoi)(struct lapic_port *self, uint8_t vector);
+    /* A timer register or IA32_TSC_DEADLINE changed: the owner re-arms what counts for it.
+       `deadline` is when the timer expires next, SIM_TIME_NEVER when it does not. */
+    void (*timer_armed)(struct lapic_port *self, sim_time deadline);
+};
+
+struct lapic_config {
+    uint16_t index;           /* in the fabric; `where` of its trace records */
+    uint32_t apic_id;         /* the initial APIC ID; x2APIC ID */
+    bool bootstrap;           /* IA32_APIC_BASE.BSP */
+    enum lapic_mode mode;     /* at reset; firmware's work is done before a plan starts */
+    bool software_enabled;    /* SVR bit 8 at reset */
+    struct clock bus_clock;   /* what the timer divides */
+    struct clock tsc_clock;   /* what IA32_TSC_DEADLINE counts */
+    struct trace *trace;
+    struct lapic_port *port;
+};
+
+struct lapic {
+    struct lapic_regs regs;
+    enum lapic_mode mode;
+    uint32_t esr_pending;      /* errors since ESR was last written */
+    bool nmi_pending;
+    bool init_pending, sipi_pending;
+    uint8_t sipi_vector;
+    uint64_t tsc_deadline;     /* IA32_TSC_DEADLINE; 0: disarmed */
+    sim_time timer_start;      /* when the count began, count modes */
+    sim_time timer_deadline;   /* when the timer expires next, or SIM_TIME_NEVER */
+    struct lapic_config config;
+    trace_flow pending_flow[VECTORS]; /* whose interrupt each IRR bit is */
+    trace_flow service_flow[VECTORS]; /* and each ISR bit */
+    trace_flow nmi_flow;
+};
+
+void lapic_init(struct lapic *l, const struct lapic_config *config);
+
+/* Power-up or INIT state (INIT keeps the APIC ID), into the configured mode. */
+void lapic_reset(struct lapic *l);
+
+/* What a message met when it arrived. */
+enum lapic_answer {
+    LAPIC_ACCEPTED,
+    LAPIC_COALESCED,      /* the vector was pending already */
+    LAPIC_DISABLED,       /* software-disabled: fixed interrupts are dropped */
+    LAPIC_ILLEGAL_VECTOR, /* below 16: an error (ESR), not an interrupt */
+};
+
+/*
+ * A message for this APIC. Fixed and lowest-priority: sets TMR by the trigger
+ * mode, then IRR, and writes PENDING, COALESCED or REFUSED to the trace. NMI,
+ * INIT and SIPI set their pending flags.
+ */
+enum lapic_answer lapic_accept(struct lapic *l, const struct irq_msg *msg);
+
+/* Would a fixed interrupt be accepted: ESR and trace as for lapic_accept(), IRR not
+   touched. For those who hold the vector elsewhere (PIR). LAPIC_ACCEPTED or the refusal. */
+enum lapic_answer lapic_check(struct lapic *l, const struct irq_msg *msg);
+
+/* Sets the IRR bit for a flow that was accepted elsewhere (PIR to IRR); COALESCED when held. */
+void lapic_set_pending(struct lapic *l, uint8_t vector, trace_flow flow);
+
+/* SDM 3A "Task and Processor Priorities". PPR is computed, never stored. */
+uint8_t lapic_ppr(const struct lapic *l);
+
+/* The vector the core would get now (IRR's highest, if its class is above PPR's), or
+   NO_VECTOR. Changes nothing. */
+int lapic_pending(const struct lapic *l);
+
+/* The core takes `lapic_pending()`: IRR to ISR. The spurious vector when there is none. */
+uint8_t lapic_acknowledge(struct lapic *l);
+
+/* EOI: clears the highest ISR bit; returns its vector, or NO_VECTOR when none was set. */
+int lapic_eoi(struct lapic *l);
+
+/* Register accesses by offset, xAPIC page layout, whoever makes them. A write to a
+   read-only or reserved offset sets ESR "illegal register address". */
+uint32_t lapic_read(struct lapic *l, uint16_t offset, sim_time now);
+void lapic_write(struct lapic *l, uint16_t offset, uint32_t value, sim_time now);
+
+/* The same through x2APIC MSRs 800H to 83FH; false: #GP. ICR is one 64-bit register. */
+bool lapic_rdmsr(struct lapic *l, uint32_t msr, uint64_t *value, sim_time now);
+bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, sim_time now);
+
+/* IA32_TSC_DEADLINE (6E0H). Ignored, and reads 0, unless the timer is in that mode. */
+uint64_t lapic_tsc_deadline(const struct lapic *l);
+void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc, sim_time now);
+
+/* The timer's deadline has come: re-arms a periodic timer, disarms the others. Fills `msg`
+   (a self-addressed fixed message, flow 0) and returns true unless the LVT masks it. */
+bool lapic_timer_expired(struct lapic *l, sim_time now, struct irq_msg *msg);
+
+/* What an ICR value means, given the mode: SDM 3A "Interrupt Command Register (ICR)". */
+struct irq_msg lapic_decode_icr(const struct lapic *l, uint64_t icr);
+
+static inline uint32_t lapic_id(const struct lapic *l)
+{
+    return l->mode == LAPIC_MODE_X2APIC ? l->config.apic_id : l->regs.ID >> 24;
+}
+
+/* SDM 3A "Logical Destination Mode in x2APIC Mode": cluster in 31:16, one bit in 15:0. */
+uint32_t lapic_logical_id(const struct lapic *l);
+
+/* The x2APIC MSR that is this register: SDM 3A "x2APIC Register Address Space". */
+static inline uint32_t lapic_msr(uint16_t offset)
+{
+    return 0x800u + (offset >> 4);
+}
+#endif

@@ -1,0 +1,95 @@
+/*
+ * The trace: the only thing a model tells about itself.
+ *
+ * Statistics, histograms, files and figures are all readers of this stream. A
+ * model keeps no counters of its own, so a number and its evidence cannot
+ * disagree; and a reader never changes the run.
+ */
+#ifndef VIRQSIM_PORT_TRACE_H
+#define VIRQSIM_PORT_TRACE_H
+
+#include <assert.h>
+#include "port/event.h"
+
+enum trace_event {
+#define EVENT(name, a, b, meaning) TRACE_##name,
+#include "port/trace_events.def"
+#undef EVENT
+    TRACE_EVENT_COUNT
+};
+
+enum trace_held { TRACE_HELD_IRR, TRACE_HELD_PIR, TRACE_HELD_NMI, TRACE_HELD_EXTINT };
+enum trace_refused {
+    TRACE_REFUSED_NO_DESTINATION,
+    TRACE_REFUSED_DISABLED,
+    TRACE_REFUSED_ILLEGAL_VECTOR,
+    TRACE_REFUSED_MASKED,
+    TRACE_REFUSED_MODE, /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
+};
+enum trace_notify {
+    TRACE_NOTIFY_NOT_NEEDED, /* the target looks by itself before its next entry */
+    TRACE_NOTIFY_KICK,       /* a reschedule interrupt to its CPU */
+    TRACE_NOTIFY_POSTED,     /* the posted-interrupt notification vector */
+    TRACE_NOTIFY_WAKE,       /* it was blocked or polling */
+    TRACE_NOTIFY_SIGNAL,     /* userspace signals the vCPU thread */
+    TRACE_NOTIFY_LATER,      /* ON or SN was set: no notification was sent */
+};
+enum trace_inject { TRACE_INJECT_EVENT, TRACE_INJECT_VIRTUAL };
+
+/* Why an exit happened, seen from the operation that pays for it. */
+enum trace_cause {
+    TRACE_CAUSE_OPERATION,   /* the guest's main program did something that exits */
+    TRACE_CAUSE_DELIVERY,    /* an interrupt was on its way to its handler */
+    TRACE_CAUSE_ACKNOWLEDGE, /* the handler's acknowledgement */
+    TRACE_CAUSE_HANDLER,     /* something else that a handler did */
+    TRACE_CAUSE_HOST,        /* the host's own interrupts and scheduling */
+};
+
+/* An interrupt's number, from when it is raised to its end; 0: no interrupt's. */
+typedef uint32_t trace_flow;
+
+#define TRACE_NOWHERE          0xffffu
+#define TRACE_NO_VECTOR        0xffffffffu
+#define TRACE_EXIT(reason, cause) ((uint64_t)(reason) | (uint64_t)(cause) << 16)
+#define TRACE_EXIT_REASON(a)   ((uint16_t)(a))
+#define TRACE_EXIT_CAUSE(a)    ((enum trace_cause)((a) >> 16 & 0xff))
+
+struct trace_record {
+    uint64_t ps;
+    trace_flow flow;
+    uint16_t event; /* enum trace_event */
+    uint16_t where;
+    uint64_t a, b;
+};
+static_assert(sizeof(struct trace_record) == 32, "the file format says 32");
+
+struct trace_sink {
+    void (*put)(struct trace_sink *self, const struct trace_record *record);
+    struct trace_sink *next;
+};
+
+/* What every model holds a pointer to. */
+struct trace {
+    const struct event_queue *events; /* whose time the records carry */
+    struct trace_sink *sinks;
+    trace_flow flows; /* how many were given out */
+};
+
+static inline void trace_put(const struct trace *t, trace_flow flow, enum trace_event event,
+                             unsigned where, uint64_t a, uint64_t b)
+{
+    const struct trace_record record = {
+        t->events->now.ps, flow, (uint16_t)event, (uint16_t)where, a, b,
+    };
+    for (struct trace_sink *s = t->sinks; s; s = s->next)
+        s->put(s, &record);
+}
+
+static inline trace_flow trace_new_flow(struct trace *t)
+{
+    return ++t->flows;
+}
+
+/* "VM_EXIT", for people and for file headers. */
+const char *trace_event_name(enum trace_event event);
+#endif

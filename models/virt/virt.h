@@ -1,0 +1,148 @@
+/*
+ * What virtualization hardware does for interrupts: one interface, an
+ * architecture a file behind it (vmx.c, svm.c).
+ *
+ * Whether an operation leaves the guest is decided here, from control bits
+ * alone (VMCS or VMCB fields, MSR bitmap): nobody asks which technology this
+ * is. The hardware answers with a verdict and does nothing else; the run loop
+ * pays the cost, moves the vCPU and writes VM_EXIT and VM_ENTRY to the trace.
+ *
+ * Two groups of operations: what the guest and the outside world do to the
+ * hardware while the guest runs, and what the hypervisor writes into its
+ * control structure between an exit and an entry.
+ */
+#ifndef VIRQSIM_VIRT_VIRT_H
+#define VIRQSIM_VIRT_VIRT_H
+
+#include "irq/lapic.h"
+#include "virt/posted.h"
+#include "virt/svm.h"
+#include "virt/vmcs.h"
+
+enum exit_reason {
+    EXIT_NONE,
+#define EXIT(id, vendor, number, name, meaning) EXIT_##id,
+#include "virt/exit_reasons.def"
+#undef EXIT
+    EXIT_REASON_COUNT
+};
+
+enum virt_vendor { VIRT_VMX, VIRT_SVM };
+
+struct exit_reason_info {
+    const char *name; /* KVM's */
+    enum virt_vendor vendor;
+    uint32_t number; /* the architecture's */
+    const char *meaning;
+};
+extern const struct exit_reason_info exit_reasons[EXIT_REASON_COUNT];
+
+/* The reason KVM prints as `name`, or EXIT_NONE. */
+enum exit_reason exit_reason_by_name(const char *name);
+
+enum virt_path {
+    VIRT_NATIVE,     /* nothing intervened: the instruction does what it does without a hypervisor */
+    VIRT_DONE,       /* the hardware virtualized it: complete, the guest goes on */
+    VIRT_EXIT,       /* the guest leaves before the instruction (fault-like) */
+    VIRT_EXIT_AFTER, /* the instruction is complete, then the guest leaves (trap-like) */
+};
+
+struct virt_verdict {
+    enum virt_path path;
+    enum exit_reason reason;
+    uint64_t qualification; /* exit qualification or EXITINFO1: offset, vector, MSR, port */
+    uint64_t value;         /* what a read returned, for VIRT_DONE */
+    struct posted_descriptor *notify; /* IPI virtualization: this CPU sends NV to NDST */
+    int retired;            /* the vector whose EOI was virtualized, or NO_VECTOR */
+};
+
+/* Instructions whose exiting is one control bit or none. */
+enum virt_instruction {
+    VIRT_CPUID,
+    VIRT_HYPERCALL,
+    VIRT_PAUSE,
+    VIRT_HLT,
+    VIRT_WBINVD,
+    VIRT_PORT_IO,     /* detail: the port */
+    VIRT_MMIO,        /* detail: the address; a page marked as MMIO */
+    VIRT_UNMAPPED,    /* detail: the address; a page that the hypervisor has not mapped */
+    VIRT_IRET,        /* the end of an NMI handler */
+};
+
+struct virt_cpu {
+    const struct virt_ops *ops;
+    union {
+        struct vmcs vmcs;
+        struct vmcb vmcb;
+    };
+    struct lapic *apic;                     /* its register file is the virtual-APIC page */
+    struct posted_descriptor *descriptor;   /* this vCPU's, where it has one */
+    struct posted_descriptor *const *pid_table; /* IPI virtualization; NULL entries are invalid */
+
+    /* MSR bitmaps, the parts that matter; a set bit exits. x2APIC: bit n is MSR 800H + n. */
+    uint64_t x2apic_read_exits, x2apic_write_exits;
+    bool tsc_deadline_write_exits;
+
+    /* Guest state that decides what can be delivered. */
+    bool interrupts_enabled; /* RFLAGS.IF */
+    bool shadow;             /* blocking by STI or MOV SS: one instruction long */
+    bool nmi_blocked;        /* an NMI handler runs */
+    bool halted;             /* activity state HLT, HLT executed without an exit */
+    bool delivery_faults;    /* the next delivery meets an unmapped page (IDT or stack) */
+};
+
+/* What happened at an instruction boundary, or at the end of a VM entry. */
+struct virt_boundary {
+    struct virt_verdict exit; /* path VIRT_EXIT, or VIRT_NATIVE when the guest stays */
+    int vector;               /* delivered to the guest's IDT now, or NO_VECTOR */
+    bool nmi;                 /* it is the NMI (vector 2) */
+    bool injected;            /* by event injection, else by virtual-interrupt delivery */
+};
+
+struct virt_ops {
+    enum virt_vendor vendor;
+
+    /* The guest touches its APIC: by MMIO (offset in the APIC page) or by MSR. */
+    struct virt_verdict (*apic_read)(struct virt_cpu *v, uint16_t offset, sim_time now);
+    struct virt_verdict (*apic_write)(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now);
+    struct virt_verdict (*rdmsr)(struct virt_cpu *v, uint32_t msr, sim_time now);
+    struct virt_verdict (*wrmsr)(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);
+    struct virt_verdict (*read_cr8)(struct virt_cpu *v);
+    struct virt_verdict (*write_cr8)(struct virt_cpu *v, uint8_t cr8);
+    struct virt_verdict (*instruction)(struct virt_cpu *v, enum virt_instruction i, uint64_t detail);
+
+    /* A physical interrupt reached the CPU while the guest runs: VIRT_EXIT, or VIRT_DONE when it
+       was the notification vector and posted-interrupt processing took it. */
+    struct virt_verdict (*external_interrupt)(struct virt_cpu *v, uint8_t host_vector);
+    /* The host's timer for this guest is the hardware's own (VMX-preemption timer). */
+    struct virt_verdict (*preemption_timer)(struct virt_cpu *v);
+
+    /* An instruction boundary in the guest: window exits, then virtual-interrupt delivery, in
+       the priority of SDM 3A "Priority Among Concurrent Events". Delivery clears IF, ends HLT and moves the
+       vector from IRR to ISR. Cheap when nothing is pending: the run loop asks often. */
+    struct virt_boundary (*boundary)(struct virt_cpu *v);
+
+    /* VM entry: event injection first, then what boundary() does, TPR threshold included. */
+    struct virt_boundary (*enter)(struct virt_cpu *v);
+
+    /* The hypervisor's side. */
+    void (*inject)(struct virt_cpu *v, uint8_t vector, bool nmi); /* at the next entry */
+    void (*cancel_injection)(struct virt_cpu *v);
+    void (*open_window)(struct virt_cpu *v, bool open);           /* interrupt-window exiting or V_IRQ */
+    void (*open_nmi_window)(struct virt_cpu *v, bool open);
+    void (*set_tpr_threshold)(struct virt_cpu *v, uint8_t class);
+    bool (*posts)(const struct virt_cpu *v);      /* posted interrupts are processed */
+    bool (*delivers)(const struct virt_cpu *v);   /* virtual-interrupt delivery is on */
+    void (*sync)(struct virt_cpu *v);             /* IRR changed under the hypervisor: RVI follows */
+    /* An exit interrupted the delivery of this vector (IDT vectoring, EXITINTINFO); NO_VECTOR: none. */
+    int (*interrupted_delivery)(const struct virt_cpu *v, bool *nmi);
+};
+
+extern const struct virt_ops virt_vmx, virt_svm;
+
+/* Exit path in the verdict, in one line. */
+static inline bool virt_exits(const struct virt_verdict *v)
+{
+    return v->path == VIRT_EXIT || v->path == VIRT_EXIT_AFTER;
+}
+#endif
