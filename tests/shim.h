@@ -1,0 +1,18 @@
+/* Through this header GoogleTest, which is C++, sees the C code. */
+#ifndef VIRQSIM_TESTS_SHIM_H
+#define VIRQSIM_TESTS_SHIM_H
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+#include "cost/cost.h"
+#include "irq/apic_fabric.h"
+#include "irq/lapic.h"
+#include "port/event.h"
+#include "port/trace.h"
+#include "port/wire.h"
+#include "virt/virt.h"
+}
+#endif
