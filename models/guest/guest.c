@@ -1,0 +1,121 @@
+#include <string.h>
+
+#include "guest/guest.h"
+
+const struct guest_op_info guest_ops[GUEST_OP_COUNT] = {
+#define OP(name, a, b, c, what) [GUEST_##name] = {#name, {#a, #b, #c}, what},
+#include "guest/guest_ops.def"
+#undef OP
+};
+
+unsigned guest_op_operands(enum guest_op op)
+{
+    unsigned n = 0;
+
+    while (n < 3 && strcmp(guest_ops[op].operand[n], "none") != 0)
+        n++;
+    return n;
+}
+
+bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offender)
+{
+    uint32_t open[GUEST_LOOPS_MAX];
+    uint32_t depth = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        *offender = i;
+        if (insn[i].op == GUEST_repeat) {
+            if (depth == GUEST_LOOPS_MAX)
+                return false;
+            open[depth++] = i;
+        } else if (insn[i].op == GUEST_end) {
+            if (depth == 0)
+                return false;
+            insn[i].match = open[--depth];
+            insn[open[depth]].match = i;
+        }
+    }
+    if (depth)
+        *offender = open[depth - 1];
+    return depth == 0;
+}
+
+void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed, uint64_t stream)
+{
+    g->frame = g->frames;
+    g->depth = 0;
+    g->ended = false;
+    g->done = 0;
+    g->random = rng_stream(seed, stream);
+    g->frames[0] = (struct guest_frame){.program = main};
+}
+
+/* Loops and ends: moves the frame to an operation, or to the program's end. */
+static const struct guest_insn *resolve(struct guest_frame *f)
+{
+    while (f->pc < f->program->count) {
+        const struct guest_insn *i = &f->program->insn[f->pc];
+
+        if (i->op == GUEST_repeat) {
+            if (i->operand[0] == 0) {
+                f->pc = i->match + 1;
+            } else {
+                f->turns[f->loops++] = i->operand[0];
+                f->pc++;
+            }
+        } else if (i->op == GUEST_end) {
+            if (--f->turns[f->loops - 1]) {
+                f->pc = i->match + 1;
+            } else {
+                f->loops--;
+                f->pc++;
+            }
+        } else {
+            return i;
+        }
+    }
+    return NULL;
+}
+
+const struct guest_insn *guest_fetch(struct guest *g)
+{
+    static const struct guest_insn iret = {.op = GUEST_iret};
+    const struct guest_insn *i = resolve(g->frame);
+
+    if (!i && guest_in_handler(g))
+        return &iret;
+    if (!i)
+        g->ended = true;
+    return i;
+}
+
+void guest_next(struct guest *g)
+{
+    g->frame->part = 0;
+    g->frame->pc++;
+    if (!guest_in_handler(g))
+        g->done++;
+}
+
+void guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled)
+{
+    struct guest_handler *h = &g->handler[vector];
+    const uint32_t n = h->delivered < h->count ? h->delivered : h->count - 1;
+
+    h->delivered++;
+    g->frame = &g->frames[++g->depth];
+    *g->frame = (struct guest_frame){
+        .program = h->programs[n],
+        .vector = (uint16_t)vector,
+        .flow = flow,
+        .interrupts_enabled = interrupts_enabled,
+    };
+}
+
+bool guest_leave_handler(struct guest *g)
+{
+    const bool enabled = g->frame->interrupts_enabled;
+
+    g->frame = &g->frames[--g->depth];
+    return enabled;
+}

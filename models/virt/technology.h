@@ -1,0 +1,41 @@
+/* Technologies are rows of features; features are what a plan switches. */
+#ifndef VIRQSIM_VIRT_TECHNOLOGY_H
+#define VIRQSIM_VIRT_TECHNOLOGY_H
+
+#include "virt/virt.h"
+
+enum feature {
+#define FEATURE(id, name, needs, meaning) FEATURE_##id,
+#include "virt/features.def"
+#undef FEATURE
+    FEATURE_COUNT
+};
+
+typedef uint32_t feature_set; /* bit n: enum feature n */
+
+struct feature_info {
+    const char *name;
+    feature_set needs;
+    const char *meaning;
+};
+extern const struct feature_info features[FEATURE_COUNT];
+
+struct technology {
+    const char *name;
+    enum virt_vendor vendor;
+    feature_set features;
+    const char *title;
+    const char *source;
+};
+extern const struct technology technologies[];
+extern const unsigned technology_count;
+
+const struct technology *technology_by_name(const char *name);
+/* FEATURE_COUNT when there is none. */
+enum feature feature_by_name(const char *name);
+
+static inline bool feature_in(feature_set s, enum feature f)
+{
+    return s >> f & 1;
+}
+#endif
