@@ -1,0 +1,80 @@
+"""Reads trace.vqt (docs/results.md): a header that names everything, and 32-byte records."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+RECORD = np.dtype(
+    [("ps", "<u8"), ("flow", "<u4"), ("event", "<u2"), ("where", "<u2"), ("a", "<u8"), ("b", "<u8")]
+)
+NOWHERE = 0xFFFF
+NO_VECTOR = 0xFFFFFFFF
+MAGIC = b"VIRQTRC1"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The header's lists, and the records as a numpy array."""
+
+    header: dict
+    records: np.ndarray
+
+    def __post_init__(self):
+        names = [event["name"] for event in self.header["events"]]
+        object.__setattr__(self, "events", names)
+        object.__setattr__(self, "number", {name: n for n, name in enumerate(names)})
+
+    def of(self, event):
+        """The records of one event, by name."""
+        return self.records[self.records["event"] == self.number[event]]
+
+    def exit_reason(self, a):
+        return self.header["exit_reasons"][int(a) & 0xFFFF]
+
+    def exit_cause(self, a):
+        return self.header["causes"][int(a) >> 16 & 0xFF]
+
+    def words(self, event, a, b):
+        """What the payload of a record says, for people; the vocabulary is the header's."""
+        h, a, b = self.header, int(a), int(b)
+        match self.events[event]:
+            case "VM_EXIT":
+                return f"{self.exit_reason(a)} {self.exit_cause(a)} qualification {b:#x}"
+            case "VM_ENTRY":
+                return "" if a == NO_VECTOR else f"injects {a:#x}"
+            case "VCPU_STATE":
+                return f"{h['states'][a]} to {h['states'][b]}"
+            case "USERSPACE":
+                return h["kvm_exits"][a]
+            case "PENDING" | "COALESCED":
+                return f"vector {a:#x} {h['held'][b]}"
+            case "REFUSED":
+                return f"vector {a:#x} {h['refused'][b]}"
+            case "NOTIFIED":
+                return f"vector {a:#x} {h['notify'][b]}"
+            case "INJECTED":
+                return f"vector {a:#x} {h['inject'][b]}"
+            case "HANDLER" | "EOI" | "RETIRED":
+                return f"vector {a:#x}"
+            case "ROUTED":
+                return f"vector {a:#x}" + (f" of flow {b}" if b else "")
+        meaning = h["events"][event]
+        return " ".join(f"{meaning[k]} {v}" for k, v in (("a", a), ("b", b)) if meaning[k])
+
+
+def read(path):
+    """Opens the trace at `path`; ValueError names what is wrong with it. Big files are mapped."""
+    path = Path(path)
+    with path.open("rb") as file:
+        start = file.read(12)
+        if len(start) < 12 or start[:8] != MAGIC:
+            raise ValueError(f"{path}: not a virqsim trace (it does not start with VIRQTRC1)")
+        length = int.from_bytes(start[8:], "little")
+        header = json.loads(file.read(length))
+    offset = 12 + length
+    count = (path.stat().st_size - offset) // RECORD.itemsize
+    if not count:
+        return Trace(header, np.empty(0, RECORD))
+    return Trace(header, np.memmap(path, RECORD, mode="r", offset=offset, shape=(count,)))
