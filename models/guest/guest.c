@@ -32,6 +32,8 @@ bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offen
             if (depth == 0)
                 return false;
             insn[i].match = open[--depth];
+            if (insn[i].match + 1 == i)
+                return false;
             insn[open[depth]].match = i;
         }
     }

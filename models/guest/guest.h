@@ -40,8 +40,8 @@ struct guest_program {
     uint32_t count;
 };
 
-/* Pairs each repeat with its end. False, and the index of the offender: one stands alone or is
-   nested deeper than GUEST_LOOPS_MAX. */
+/* Pairs each repeat with its end. False, and the index of the offender: one stands alone, is
+   empty, or is nested deeper than GUEST_LOOPS_MAX. */
 bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offender);
 
 enum { GUEST_FRAMES_MAX = 20, GUEST_LOOPS_MAX = 4 };

@@ -50,7 +50,7 @@ enum virt_path {
 struct virt_verdict {
     enum virt_path path;
     enum exit_reason reason;
-    uint64_t qualification; /* exit qualification or EXITINFO1: offset, vector, MSR, port */
+    uint64_t qualification; /* the part that matters here: offset, vector, MSR, port, address */
     uint64_t value;         /* what a read returned, for VIRT_DONE */
     struct posted_descriptor *notify; /* IPI virtualization: this CPU sends NV to NDST */
     int retired;            /* the vector whose EOI was virtualized, or NO_VECTOR */
@@ -83,12 +83,21 @@ struct virt_cpu {
     uint64_t x2apic_read_exits, x2apic_write_exits;
     bool tsc_deadline_write_exits;
 
+    /* The IPI that the guest is sending: who lets the guest write its ICR or self-IPI register
+       raises the flow and names it here; hardware that sends the IPI itself routes it. */
+    trace_flow message_flow;
+
     /* Guest state that decides what can be delivered. */
     bool interrupts_enabled; /* RFLAGS.IF */
     bool shadow;             /* blocking by STI or MOV SS: one instruction long */
     bool nmi_blocked;        /* an NMI handler runs */
     bool halted;             /* activity state HLT, HLT executed without an exit */
+    /* The flow of the ICR or self-IPI write under way, given by the caller before apic_write()
+       and wrmsr(). Hardware that completes the write announces the destination with ROUTED (a:
+       vector, b: this flow; where: the destination's index) and lets the vector carry it. */
+    trace_flow message_flow;
     bool delivery_faults;    /* the next delivery meets an unmapped page (IDT or stack) */
+    bool recognized;         /* VMX: the last evaluation found a virtual interrupt to deliver */
 };
 
 /* What happened at an instruction boundary, or at the end of a VM entry. */
@@ -129,11 +138,11 @@ struct virt_ops {
     void (*inject)(struct virt_cpu *v, uint8_t vector, bool nmi); /* at the next entry */
     void (*cancel_injection)(struct virt_cpu *v);
     void (*open_window)(struct virt_cpu *v, bool open);           /* interrupt-window exiting or V_IRQ */
-    void (*open_nmi_window)(struct virt_cpu *v, bool open);
-    void (*set_tpr_threshold)(struct virt_cpu *v, uint8_t class);
+    void (*open_nmi_window)(struct virt_cpu *v, bool open);       /* NMI-window exiting or the IRET intercept */
+    void (*set_tpr_threshold)(struct virt_cpu *v, uint8_t tpr_class);
     bool (*posts)(const struct virt_cpu *v);      /* posted interrupts are processed */
     bool (*delivers)(const struct virt_cpu *v);   /* virtual-interrupt delivery is on */
-    void (*sync)(struct virt_cpu *v);             /* IRR changed under the hypervisor: RVI follows */
+    void (*sync)(struct virt_cpu *v);             /* IRR, ISR changed by the hypervisor: RVI, SVI follow */
     /* An exit interrupted the delivery of this vector (IDT vectoring, EXITINTINFO); NO_VECTOR: none. */
     int (*interrupted_delivery)(const struct virt_cpu *v, bool *nmi);
 };
