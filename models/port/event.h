@@ -46,14 +46,15 @@ __extension__ typedef unsigned __int128 event_key;
 
 struct event_queue {
     sim_time now;
-    sim_time until;  /* where the present event_queue_run() ends */
-    uint64_t budget; /* how many more events it may fire */
-    uint64_t serial;
+    sim_time until;     /* where the present event_queue_run() ends */
+    uint64_t fired;     /* events since power-on */
+    uint64_t fired_end; /* the count at which the present event_queue_run() ends */
+    uint64_t serial;    /* armings since power-on */
     uint32_t count, capacity;
-    uint32_t depth; /* levels of nodes */
-    uint32_t firing; /* the slot whose event runs and was not armed again, or none */
-    event_key *keys;         /* the root's level first, the slots' own keys last */
-    struct event **events;   /* by slot */
+    uint32_t leaves; /* where the slots' own keys begin among the keys */
+    uint32_t firing; /* the slot whose event fires and was not armed again; its key is stale */
+    event_key *keys;       /* the overall winner, then the root's level, the slots' own last */
+    struct event **events; /* by slot */
 };
 
 enum { EVENT_SLOTS_MAX = 1 << 18 };
@@ -68,7 +69,10 @@ void event_queue_init(struct event_queue *q, void *storage, uint32_t capacity);
 void event_init(struct event_queue *q, struct event *e, enum event_phase phase,
                 void (*fire)(struct event *self));
 
-/* Arms `e`, or moves it when it is armed already. `at` is not before now. */
+/*
+ * Arms `e`, or moves it when it is armed already. `at` is not before now.
+ * Arming for SIM_TIME_NEVER disarms.
+ */
 void event_arm(struct event_queue *q, struct event *e, sim_time at);
 void event_disarm(struct event_queue *q, struct event *e);
 bool event_is_armed(const struct event_queue *q, const struct event *e);
@@ -90,15 +94,16 @@ sim_time event_queue_next(const struct event_queue *q);
 
 /*
  * Fires what is due before `until`, at most `budget` events; returns how many
- * fired. When the budget sufficed, now == until afterwards (now keeps its value
- * for SIM_TIME_NEVER: a run without an end stops at its last event).
+ * fired. When budget is left over, now == until afterwards (now keeps its value
+ * for SIM_TIME_NEVER: a run without an end stops at its last event). Not to be
+ * called from within fire().
  */
 uint64_t event_queue_run(struct event_queue *q, sim_time until, uint64_t budget);
 
 /* Makes the present event_queue_run() return after the event that is firing. */
 static inline void event_queue_stop(struct event_queue *q)
 {
-    q->budget = 0;
+    q->fired_end = q->fired;
 }
 
 /* The model that embeds `member`, given a pointer to the member. */
