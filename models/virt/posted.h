@@ -22,7 +22,7 @@ struct posted_descriptor {
 enum posted_answer {
     POSTED_NOTIFY,     /* ON was 0 and SN is 0: ON is now 1, send NV to NDST */
     POSTED_QUIET,      /* the PIR bit is new, but ON or SN was set: send nothing */
-    POSTED_COALESCED,  /* the PIR bit was set already */
+    POSTED_COALESCED,  /* the PIR bit was set already, and so was ON or SN */
 };
 
 /* Sets the PIR bit, then ON when a notification is due (the order of SDM 3C "IPI
@@ -30,6 +30,6 @@ enum posted_answer {
 enum posted_answer posted_post(struct posted_descriptor *d, uint8_t vector, trace_flow flow);
 
 /* Clears ON, then moves PIR into the APIC's IRR (SDM 3C "Posted-Interrupt Processing", steps
-   3 and 6). Returns the highest vector moved, or NO_VECTOR. */
+   3 and 5). Returns the highest vector moved, or NO_VECTOR. */
 int posted_sync(struct posted_descriptor *d, struct lapic *apic);
 #endif

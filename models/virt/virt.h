@@ -83,10 +83,6 @@ struct virt_cpu {
     uint64_t x2apic_read_exits, x2apic_write_exits;
     bool tsc_deadline_write_exits;
 
-    /* The IPI that the guest is sending: who lets the guest write its ICR or self-IPI register
-       raises the flow and names it here; hardware that sends the IPI itself routes it. */
-    trace_flow message_flow;
-
     /* Guest state that decides what can be delivered. */
     bool interrupts_enabled; /* RFLAGS.IF */
     bool shadow;             /* blocking by STI or MOV SS: one instruction long */

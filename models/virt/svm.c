@@ -1,0 +1,300 @@
+/*
+ * SVM without AVIC: every access to the APIC is intercepted; interrupts reach
+ * the guest by event injection; V_IRQ with its intercept serves as an interrupt
+ * window, the IRET intercept as an NMI window (APM 2 chapter "Secure Virtual
+ * Machine").
+ *
+ * V_TPR and the APIC's TPR are kept equal here, at CR8 writes and at VMRUN: KVM
+ * copies one to the other around every entry and exit, so that nobody can see
+ * them differ.
+ *
+ * Left out: AVIC, vNMI, VGIF, V_INTR_PRIO (taken as 15, KVM's value) and
+ * V_INTR_VECTOR (V_IRQ is always intercepted).
+ */
+#include "virt/virt.h"
+
+#define APIC_PAGE UINT64_C(0xfee00000)
+
+enum {
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC_FIRST = 0x800,
+    MSR_IN_BITMAP = 64, /* virt_cpu's part of the MSR permission map */
+    V_INTR_PRIO = 15,
+    NMI_VECTOR = 2,
+};
+
+/* APM 2 "Event Injection", the format of EVENTINJ and EXITINTINFO. */
+#define EVENT_VALID (UINT32_C(1) << 31)
+enum { EVENT_TYPE = 7 << 8, EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8 };
+
+struct intercept {
+    unsigned word;
+    uint32_t bit;
+};
+
+static const struct intercept intercepts[SVM_INTERCEPT_COUNT] = {
+#define INTERCEPT(name, word, bit) {word, UINT32_C(1) << (bit)},
+    SVM_INTERCEPTS(INTERCEPT)
+#undef INTERCEPT
+};
+
+bool svm_intercepts(const struct vmcb *b, enum svm_intercept i)
+{
+    return b->intercepts[intercepts[i].word] & intercepts[i].bit;
+}
+
+void svm_intercept(struct vmcb *b, enum svm_intercept i, bool on)
+{
+    if (on)
+        b->intercepts[intercepts[i].word] |= intercepts[i].bit;
+    else
+        b->intercepts[intercepts[i].word] &= ~intercepts[i].bit;
+}
+
+static struct virt_verdict stay(enum virt_path path, uint64_t value)
+{
+    return (struct virt_verdict){.path = path, .value = value, .retired = NO_VECTOR};
+}
+
+static struct virt_verdict leave(struct virt_cpu *v, enum exit_reason why, uint64_t info)
+{
+    v->vmcb.exit_int_info = 0;
+    return (struct virt_verdict){
+        .path = VIRT_EXIT,
+        .reason = why,
+        .qualification = info,
+        .retired = NO_VECTOR,
+    };
+}
+
+static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i, enum exit_reason why,
+                                    uint64_t info)
+{
+    return svm_intercepts(&v->vmcb, i) ? leave(v, why, info) : stay(VIRT_NATIVE, 0);
+}
+
+static struct virt_verdict svm_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now)
+{
+    (void)now;
+    return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
+}
+
+static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now)
+{
+    (void)value;
+    (void)now;
+    return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
+}
+
+/* APM 2 "MSR Intercepts": the MSR_PROT intercept, then the permission map. */
+static struct virt_verdict msr_access(struct virt_cpu *v, uint32_t msr, uint64_t x2apic_map)
+{
+    const uint32_t n = msr - MSR_X2APIC_FIRST;
+
+    if (n < MSR_IN_BITMAP && !(x2apic_map >> n & 1))
+        return stay(VIRT_NATIVE, 0);
+    return leave_if(v, SVM_MSR, EXIT_SVM_MSR, msr);
+}
+
+static struct virt_verdict svm_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now)
+{
+    (void)now;
+    return msr_access(v, msr, v->x2apic_read_exits);
+}
+
+static struct virt_verdict svm_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now)
+{
+    (void)value;
+    (void)now;
+    if (msr == MSR_TSC_DEADLINE && !v->tsc_deadline_write_exits)
+        return stay(VIRT_NATIVE, 0);
+    return msr_access(v, msr, v->x2apic_write_exits);
+}
+
+/* APM 2 "Virtualizing APIC.TPR": with V_INTR_MASKING, CR8 is V_TPR. */
+static struct virt_verdict svm_read_cr8(struct virt_cpu *v)
+{
+    return v->vmcb.v_intr_masking ? stay(VIRT_DONE, v->vmcb.v_tpr) : stay(VIRT_NATIVE, 0);
+}
+
+static struct virt_verdict svm_write_cr8(struct virt_cpu *v, uint8_t cr8)
+{
+    if (svm_intercepts(&v->vmcb, SVM_CR8_WRITE))
+        return leave(v, EXIT_SVM_WRITE_CR8, 0);
+    if (!v->vmcb.v_intr_masking)
+        return stay(VIRT_NATIVE, 0);
+    v->vmcb.v_tpr = cr8 & 0xf;
+    v->apic->regs.TPR = (uint32_t)v->vmcb.v_tpr << 4;
+    return stay(VIRT_DONE, 0);
+}
+
+static struct virt_verdict svm_iret(struct virt_cpu *v)
+{
+    const struct virt_verdict verdict = leave_if(v, SVM_IRET, EXIT_SVM_IRET, 0);
+
+    if (!virt_exits(&verdict))
+        v->nmi_blocked = false;
+    return verdict;
+}
+
+static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruction i, uint64_t detail)
+{
+    switch (i) {
+    case VIRT_CPUID:
+        return leave_if(v, SVM_CPUID, EXIT_SVM_CPUID, 0);
+    case VIRT_HYPERCALL:
+        return leave_if(v, SVM_VMMCALL, EXIT_SVM_VMMCALL, 0);
+    case VIRT_PAUSE:
+        return leave_if(v, SVM_PAUSE, EXIT_SVM_PAUSE, 0);
+    case VIRT_HLT:
+        v->halted = !svm_intercepts(&v->vmcb, SVM_HLT);
+        return leave_if(v, SVM_HLT, EXIT_SVM_HLT, 0);
+    case VIRT_WBINVD:
+        return leave_if(v, SVM_WBINVD, EXIT_SVM_WBINVD, 0);
+    case VIRT_PORT_IO:
+        return leave_if(v, SVM_IOIO, EXIT_SVM_IO, detail);
+    case VIRT_MMIO:
+    case VIRT_UNMAPPED:
+        return leave(v, EXIT_SVM_NPF, detail);
+    case VIRT_IRET:
+        return svm_iret(v);
+    }
+    return stay(VIRT_NATIVE, 0);
+}
+
+/* The vector stays in the physical APIC until the host enables interrupts. */
+static struct virt_verdict svm_external_interrupt(struct virt_cpu *v, uint8_t host_vector)
+{
+    (void)host_vector;
+    return leave_if(v, SVM_INTR, EXIT_SVM_INTR, 0);
+}
+
+static struct virt_verdict svm_preemption_timer(struct virt_cpu *v)
+{
+    (void)v;
+    return stay(VIRT_NATIVE, 0);
+}
+
+static struct virt_boundary quiet(void)
+{
+    return (struct virt_boundary){.exit = stay(VIRT_NATIVE, 0), .vector = NO_VECTOR};
+}
+
+/* APM 2 "Virtual Interrupts": the guest could take one now. */
+static struct virt_boundary svm_boundary(struct virt_cpu *v)
+{
+    const struct vmcb *b = &v->vmcb;
+    struct virt_boundary at = quiet();
+
+    if (!b->v_irq || !svm_intercepts(b, SVM_VINTR) || !v->interrupts_enabled || v->shadow)
+        return at;
+    if (!b->v_ign_tpr && b->v_tpr >= V_INTR_PRIO)
+        return at;
+    v->halted = false;
+    at.exit = leave(v, EXIT_SVM_VINTR, 0);
+    return at;
+}
+
+/* APM 2 "Event Injection"; a fault on the way leaves EXITINTINFO behind. */
+static struct virt_boundary inject_event(struct virt_cpu *v)
+{
+    const uint32_t event = v->vmcb.event_inj;
+    struct virt_boundary b = quiet();
+
+    v->vmcb.event_inj = 0;
+    v->halted = false;
+    if (v->delivery_faults) {
+        v->delivery_faults = false;
+        b.exit = leave(v, EXIT_SVM_NPF, 0);
+        v->vmcb.exit_int_info = event;
+        return b;
+    }
+    v->interrupts_enabled = false;
+    b.vector = (uint8_t)event;
+    b.nmi = (event & EVENT_TYPE) == EVENT_NMI;
+    v->nmi_blocked |= b.nmi;
+    b.injected = true;
+    return b;
+}
+
+/* VMRUN. An injected event leaves IF=0, so that no window follows it. */
+static struct virt_boundary svm_enter(struct virt_cpu *v)
+{
+    v->vmcb.v_tpr = v->apic->regs.TPR >> 4 & 0xf;
+    return v->vmcb.event_inj & EVENT_VALID ? inject_event(v) : svm_boundary(v);
+}
+
+/* KVM intercepts the IRET of an NMI's handler from the injection on: there is no other way to
+   learn when NMIs are open again. */
+static void svm_inject(struct virt_cpu *v, uint8_t vector, bool nmi)
+{
+    v->vmcb.event_inj = nmi ? EVENT_VALID | EVENT_NMI | NMI_VECTOR : EVENT_VALID | EVENT_INTR | vector;
+    if (nmi)
+        svm_intercept(&v->vmcb, SVM_IRET, true);
+}
+
+static void svm_cancel_injection(struct virt_cpu *v)
+{
+    v->vmcb.event_inj = 0;
+}
+
+static void svm_open_window(struct virt_cpu *v, bool open)
+{
+    v->vmcb.v_irq = open;
+    svm_intercept(&v->vmcb, SVM_VINTR, open);
+}
+
+static void svm_open_nmi_window(struct virt_cpu *v, bool open)
+{
+    svm_intercept(&v->vmcb, SVM_IRET, open);
+}
+
+/* There is no threshold: every write of CR8 is intercepted while one is wanted. */
+static void svm_set_tpr_threshold(struct virt_cpu *v, uint8_t class)
+{
+    svm_intercept(&v->vmcb, SVM_CR8_WRITE, class != 0);
+}
+
+static bool never(const struct virt_cpu *v)
+{
+    (void)v;
+    return false;
+}
+
+/* Nothing in the VMCB follows IRR or ISR. */
+static void svm_sync(struct virt_cpu *v)
+{
+    (void)v;
+}
+
+static int svm_interrupted_delivery(const struct virt_cpu *v, bool *nmi)
+{
+    const uint32_t info = v->vmcb.exit_int_info;
+
+    *nmi = info & EVENT_VALID && (info & EVENT_TYPE) == EVENT_NMI;
+    return info & EVENT_VALID ? (int)(uint8_t)info : NO_VECTOR;
+}
+
+const struct virt_ops virt_svm = {
+    .vendor = VIRT_SVM,
+    .apic_read = svm_apic_read,
+    .apic_write = svm_apic_write,
+    .rdmsr = svm_rdmsr,
+    .wrmsr = svm_wrmsr,
+    .read_cr8 = svm_read_cr8,
+    .write_cr8 = svm_write_cr8,
+    .instruction = svm_instruction,
+    .external_interrupt = svm_external_interrupt,
+    .preemption_timer = svm_preemption_timer,
+    .boundary = svm_boundary,
+    .enter = svm_enter,
+    .inject = svm_inject,
+    .cancel_injection = svm_cancel_injection,
+    .open_window = svm_open_window,
+    .open_nmi_window = svm_open_nmi_window,
+    .set_tpr_threshold = svm_set_tpr_threshold,
+    .posts = never,
+    .delivers = never,
+    .sync = svm_sync,
+    .interrupted_delivery = svm_interrupted_delivery,
+};

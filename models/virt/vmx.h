@@ -1,0 +1,47 @@
+/*
+ * VMX, among its own files.
+ *
+ *   vmx.c             exits, event injection, windows, and the hypervisor's side
+ *   vmx_apic.c        which accesses to the APIC are virtualized, and how far
+ *   vmx_interrupts.c  what a virtualized access does: TPR, PPR, EOI and IPI
+ *                     virtualization; evaluation and delivery; posted interrupts
+ */
+#ifndef VIRQSIM_VIRT_VMX_H
+#define VIRQSIM_VIRT_VMX_H
+
+#include "virt/virt.h"
+
+enum { VECTOR_CLASS = 0xf0 }; /* bits 7:4 of a vector or a TPR: its priority class */
+
+/* --- vmx.c: verdicts. The two that exit also fill the VM-exit information fields. --- */
+struct virt_verdict vmx_stay(enum virt_path path, uint64_t value);
+struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
+struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
+
+/* --- vmx_interrupts.c --- */
+
+/* RVI and SVI, the two halves of the guest interrupt status. */
+uint8_t vmx_rvi(const struct vmcs *c);
+uint8_t vmx_svi(const struct vmcs *c);
+void vmx_set_rvi(struct vmcs *c, uint8_t vector);
+void vmx_set_svi(struct vmcs *c, uint8_t vector);
+
+void vmx_ppr_virtualization(struct virt_cpu *v);
+struct virt_verdict vmx_tpr_virtualization(struct virt_cpu *v);
+struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v);
+struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector);
+struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector, uint32_t apic_id);
+void vmx_posted_interrupt_processing(struct virt_cpu *v);
+
+void vmx_evaluate(struct virt_cpu *v);
+/* Of the recognized virtual interrupt: the state changes; the caller delivers the vector. */
+uint8_t vmx_deliver(struct virt_cpu *v);
+
+/* --- vmx_apic.c: the accesses, as in struct virt_ops --- */
+struct virt_verdict vmx_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now);
+struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now);
+struct virt_verdict vmx_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now);
+struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);
+struct virt_verdict vmx_read_cr8(struct virt_cpu *v);
+struct virt_verdict vmx_write_cr8(struct virt_cpu *v, uint8_t cr8);
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The virtual-APIC state and virtual interrupts: SDM 3C sections "Virtual APIC
+ * State", "Evaluation and Delivery of Virtual Interrupts" and "Posted-Interrupt
+ * Processing", one function for each piece of pseudocode.
+ *
+ * VIRR, VISR, VTPR and VPPR are in the APIC's register file, which is the
+ * virtual-APIC page; RVI and SVI are in the VMCS. Whether an interrupt is
+ * pending is looked at only where the SDM says so: vmx_evaluate() and its five
+ * callers.
+ *
+ * Left out: user interrupts (SENDUIPI, UINV).
+ */
+#include "virt/vmx.h"
+
+uint8_t vmx_rvi(const struct vmcs *c)
+{
+    return (uint8_t)vmcs_get(c, VMCS_GUEST_INTR_STATUS);
+}
+
+uint8_t vmx_svi(const struct vmcs *c)
+{
+    return (uint8_t)(vmcs_get(c, VMCS_GUEST_INTR_STATUS) >> 8);
+}
+
+void vmx_set_rvi(struct vmcs *c, uint8_t vector)
+{
+    vmcs_set(c, VMCS_GUEST_INTR_STATUS, (uint64_t)vmx_svi(c) << 8 | vector);
+}
+
+void vmx_set_svi(struct vmcs *c, uint8_t vector)
+{
+    vmcs_set(c, VMCS_GUEST_INTR_STATUS, (uint64_t)vector << 8 | vmx_rvi(c));
+}
+
+/* "highest index of bit set in ..., else 0" */
+static uint8_t highest_or_0(const struct vec256 *set)
+{
+    const int vector = vec_highest(set);
+
+    return vector == NO_VECTOR ? 0 : (uint8_t)vector;
+}
+
+static void raise_rvi(struct vmcs *c, uint8_t vector)
+{
+    if (vector > vmx_rvi(c))
+        vmx_set_rvi(c, vector);
+}
+
+/* SDM 3C "Evaluation of Pending Virtual Interrupts". */
+void vmx_evaluate(struct virt_cpu *v)
+{
+    const uint8_t request = vmx_rvi(&v->vmcs) & VECTOR_CLASS;
+
+    v->recognized = !vmx_has(&v->vmcs, VMX_INTERRUPT_WINDOW_EXITING) &&
+                    request > (v->apic->regs.PPR & VECTOR_CLASS);
+}
+
+/* SDM 3C "PPR Virtualization". */
+void vmx_ppr_virtualization(struct virt_cpu *v)
+{
+    struct lapic_regs *page = &v->apic->regs;
+    const uint8_t svi = vmx_svi(&v->vmcs) & VECTOR_CLASS;
+
+    page->PPR = (page->TPR & VECTOR_CLASS) >= svi ? page->TPR & 0xff : svi;
+}
+
+/* SDM 3C "TPR Virtualization". Its exit follows the instruction. */
+struct virt_verdict vmx_tpr_virtualization(struct virt_cpu *v)
+{
+    if (!vmx_has(&v->vmcs, VMX_VIRTUAL_INTERRUPT_DELIVERY)) {
+        const uint64_t threshold = vmcs_get(&v->vmcs, VMCS_TPR_THRESHOLD) & 0xf;
+
+        if ((v->apic->regs.TPR >> 4 & 0xf) < threshold)
+            return vmx_exit_after(v, EXIT_VMX_TPR_BELOW_THRESHOLD, 0);
+        return vmx_stay(VIRT_DONE, 0);
+    }
+    vmx_ppr_virtualization(v);
+    vmx_evaluate(v);
+    return vmx_stay(VIRT_DONE, 0);
+}
+
+static bool eoi_exits(const struct vmcs *c, uint8_t vector)
+{
+    static const enum vmcs_field bitmap[] = {
+        VMCS_EOI_EXIT_BITMAP0,
+        VMCS_EOI_EXIT_BITMAP1,
+        VMCS_EOI_EXIT_BITMAP2,
+        VMCS_EOI_EXIT_BITMAP3,
+    };
+
+    return vmcs_get(c, bitmap[vector / 64]) >> vector % 64 & 1;
+}
+
+/* The end of the interrupt in service, if there is one. */
+static int retire(struct lapic *apic, uint8_t vector)
+{
+    if (!vec_has(&apic->regs.ISR, vector))
+        return NO_VECTOR;
+    vec_clear(&apic->regs.ISR, vector);
+    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_EOI, apic->config.index, vector, 0);
+    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_RETIRED, apic->config.index, vector, 0);
+    apic->service_flow[vector] = 0;
+    return vector;
+}
+
+/* SDM 3C "EOI Virtualization". The exiting case does not evaluate: the next entry will. */
+struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v)
+{
+    struct lapic *apic = v->apic;
+    const uint8_t vector = vmx_svi(&v->vmcs);
+    const int retired = retire(apic, vector);
+    struct virt_verdict verdict;
+
+    vmx_set_svi(&v->vmcs, highest_or_0(&apic->regs.ISR));
+    vmx_ppr_virtualization(v);
+    if (eoi_exits(&v->vmcs, vector)) {
+        verdict = vmx_exit_after(v, EXIT_VMX_EOI_INDUCED, vector);
+    } else {
+        vmx_evaluate(v);
+        verdict = vmx_stay(VIRT_DONE, 0);
+    }
+    verdict.retired = retired;
+    return verdict;
+}
+
+/* The hardware sends the IPI itself: one destination, found. */
+static trace_flow route(struct virt_cpu *v, uint8_t vector, unsigned destination)
+{
+    trace_put(v->apic->config.trace, v->message_flow, TRACE_ROUTED, destination, vector, v->message_flow);
+    return v->message_flow;
+}
+
+/* SDM 3C "Self-IPI Virtualization". */
+struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector)
+{
+    struct lapic *apic = v->apic;
+    const trace_flow flow = route(v, vector, apic->config.index);
+
+    if (!vec_has(&apic->regs.IRR, vector))
+        trace_put(apic->config.trace, flow, TRACE_PENDING, apic->config.index, vector, TRACE_HELD_IRR);
+    lapic_set_pending(apic, vector, flow);
+    raise_rvi(&v->vmcs, vector);
+    vmx_evaluate(v);
+    return vmx_stay(VIRT_DONE, 0);
+}
+
+/* SDM 3C "IPI Virtualization". A table entry of NULL stands for an invalid PID pointer. */
+struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector, uint32_t apic_id)
+{
+    const bool known = vector >= 16 && apic_id <= vmcs_get(&v->vmcs, VMCS_LAST_PID_INDEX);
+    struct posted_descriptor *target = known ? v->pid_table[apic_id] : NULL;
+    struct virt_verdict verdict = vmx_stay(VIRT_DONE, 0);
+
+    if (!target)
+        return vmx_exit_after(v, EXIT_VMX_APIC_WRITE, LAPIC_ICR_LO);
+    if (posted_post(target, vector, route(v, vector, target->owner)) == POSTED_NOTIFY)
+        verdict.notify = target;
+    return verdict;
+}
+
+/* SDM 3C "Posted-Interrupt Processing", steps 3 to 7; step 4, the physical EOI, is nobody's
+   concern here. */
+void vmx_posted_interrupt_processing(struct virt_cpu *v)
+{
+    const int highest = posted_sync(v->descriptor, v->apic);
+
+    if (highest != NO_VECTOR)
+        raise_rvi(&v->vmcs, (uint8_t)highest);
+    vmx_evaluate(v);
+}
+
+/* SDM 3C "Virtual-Interrupt Delivery". */
+uint8_t vmx_deliver(struct virt_cpu *v)
+{
+    struct lapic *apic = v->apic;
+    const uint8_t vector = vmx_rvi(&v->vmcs);
+
+    vec_set(&apic->regs.ISR, vector);
+    vmx_set_svi(&v->vmcs, vector);
+    apic->regs.PPR = vector & VECTOR_CLASS;
+    vec_clear(&apic->regs.IRR, vector);
+    vmx_set_rvi(&v->vmcs, highest_or_0(&apic->regs.IRR));
+    apic->service_flow[vector] = apic->pending_flow[vector];
+    apic->pending_flow[vector] = 0;
+    v->recognized = false;
+    return vector;
+}
