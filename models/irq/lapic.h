@@ -24,6 +24,15 @@ enum lapic_offset {
 #undef VEC
 };
 
+enum {
+    LAPIC_SVR_ENABLE = 1 << 8,                 /* SDM 3A "Spurious Interrupt" */
+    LAPIC_SVR_SUPPRESS_EOI_BROADCAST = 1 << 12,
+    LAPIC_LVT_MASKED = 1 << 16,                /* SDM 3A "Local Vector Table" */
+    LAPIC_ESR_SEND_ILLEGAL_VECTOR = 1 << 5,    /* SDM 3A "Error Handling" */
+    LAPIC_ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6,
+    LAPIC_ESR_ILLEGAL_REGISTER = 1 << 7,
+};
+
 /* One word per row of the table; the three vector registers are sets. */
 struct lapic_regs {
 #define REG(name, ...) uint32_t name;
@@ -38,12 +47,14 @@ enum lapic_mode { LAPIC_MODE_DISABLED, LAPIC_MODE_XAPIC, LAPIC_MODE_X2APIC };
 
 /* What the APIC asks of its surroundings; each pointer is required. */
 struct lapic_port {
-    /* The ICR (or self-IPI register) was written: send this message. */
+    /* The ICR or the self-IPI register was written, or LVT Error fires: send this message.
+       Its flow is 0; whoever sends gives it one. */
     void (*send)(struct lapic_port *self, const struct irq_msg *msg);
     /* A level-triggered vector's EOI is broadcast to the I/O APICs. */
     void (*broadcast_eoi)(struct lapic_port *self, uint8_t vector);
-    /* A timer register or IA32_TSC_DEADLINE changed: the owner re-arms what counts for it.
-       `deadline` is when the timer expires next, SIM_TIME_NEVER when it does not. */
+    /* A timer register or IA32_TSC_DEADLINE was written, or a period began: the owner re-arms
+       what counts for it. `deadline` is when the timer expires next, never in the past;
+       SIM_TIME_NEVER: it was disarmed. */
     void (*timer_armed)(struct lapic_port *self, sim_time deadline);
 };
 
@@ -51,8 +62,8 @@ struct lapic_config {
     uint16_t index;           /* in the fabric; `where` of its trace records */
     uint32_t apic_id;         /* the initial APIC ID; x2APIC ID */
     bool bootstrap;           /* IA32_APIC_BASE.BSP */
-    enum lapic_mode mode;     /* at reset; firmware's work is done before a plan starts */
-    bool software_enabled;    /* SVR bit 8 at reset */
+    enum lapic_mode mode;     /* at power-up; firmware's work is done before a plan starts */
+    bool software_enabled;    /* SVR bit 8 after power-up and INIT, for the same reason */
     struct clock bus_clock;   /* what the timer divides */
     struct clock tsc_clock;   /* what IA32_TSC_DEADLINE counts */
     struct trace *trace;
@@ -67,17 +78,19 @@ struct lapic {
     bool init_pending, sipi_pending;
     uint8_t sipi_vector;
     uint64_t tsc_deadline;     /* IA32_TSC_DEADLINE; 0: disarmed */
-    sim_time timer_start;      /* when the count began, count modes */
     sim_time timer_deadline;   /* when the timer expires next, or SIM_TIME_NEVER */
+    uint64_t page;             /* IA32_APIC_BASE: where the register page is */
     struct lapic_config config;
     trace_flow pending_flow[VECTORS]; /* whose interrupt each IRR bit is */
     trace_flow service_flow[VECTORS]; /* and each ISR bit */
     trace_flow nmi_flow;
 };
 
+/* Power-up, into the configured mode. Asks nothing of the port. */
 void lapic_init(struct lapic *l, const struct lapic_config *config);
 
-/* Power-up or INIT state (INIT keeps the APIC ID), into the configured mode. */
+/* INIT: the registers as after power-up, but for the APIC ID; the mode stays (SDM 3A "Local
+   APIC State After It Receives an INIT Reset (Wait-for-SIPI State)"). */
 void lapic_reset(struct lapic *l);
 
 /* What a message met when it arrived. */
@@ -86,16 +99,18 @@ enum lapic_answer {
     LAPIC_COALESCED,      /* the vector was pending already */
     LAPIC_DISABLED,       /* software-disabled: fixed interrupts are dropped */
     LAPIC_ILLEGAL_VECTOR, /* below 16: an error (ESR), not an interrupt */
+    LAPIC_IGNORED,        /* a delivery mode without effect: SMI, ExtINT, INIT level de-assert */
 };
 
 /*
  * A message for this APIC. Fixed and lowest-priority: sets TMR by the trigger
  * mode, then IRR, and writes PENDING, COALESCED or REFUSED to the trace. NMI,
- * INIT and SIPI set their pending flags.
+ * INIT and SIPI set their pending flags; the flow of what makes no interrupt
+ * ends with REFUSED (MODE).
  */
 enum lapic_answer lapic_accept(struct lapic *l, const struct irq_msg *msg);
 
-/* Would a fixed interrupt be accepted: ESR and trace as for lapic_accept(), IRR not
+/* Would a fixed interrupt be accepted: TMR, or ESR and trace, as for lapic_accept(); IRR not
    touched. For those who hold the vector elsewhere (PIR). LAPIC_ACCEPTED or the refusal. */
 enum lapic_answer lapic_check(struct lapic *l, const struct irq_msg *msg);
 
@@ -115,8 +130,9 @@ uint8_t lapic_acknowledge(struct lapic *l);
 /* EOI: clears the highest ISR bit; returns its vector, or NO_VECTOR when none was set. */
 int lapic_eoi(struct lapic *l);
 
-/* Register accesses by offset, xAPIC page layout, whoever makes them. A write to a
-   read-only or reserved offset sets ESR "illegal register address". */
+/* Register accesses by offset, xAPIC page layout, whoever makes them. In xAPIC mode a reserved
+   offset sets ESR "illegal register address" and reads 0; a write to a read-only register and
+   a read of EOI do nothing. A disabled APIC reads all ones, as an unclaimed bus does. */
 uint32_t lapic_read(struct lapic *l, uint16_t offset, sim_time now);
 void lapic_write(struct lapic *l, uint16_t offset, uint32_t value, sim_time now);
 
@@ -129,7 +145,8 @@ uint64_t lapic_tsc_deadline(const struct lapic *l);
 void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc, sim_time now);
 
 /* The timer's deadline has come: re-arms a periodic timer, disarms the others. Fills `msg`
-   (a self-addressed fixed message, flow 0) and returns true unless the LVT masks it. */
+   (a self-addressed fixed message, flow 0) and returns true unless the LVT masks it.
+   Before the deadline it does nothing and returns false. */
 bool lapic_timer_expired(struct lapic *l, sim_time now, struct irq_msg *msg);
 
 /* What an ICR value means, given the mode: SDM 3A "Interrupt Command Register (ICR)". */
@@ -140,8 +157,18 @@ static inline uint32_t lapic_id(const struct lapic *l)
     return l->mode == LAPIC_MODE_X2APIC ? l->config.apic_id : l->regs.ID >> 24;
 }
 
-/* SDM 3A "Logical Destination Mode in x2APIC Mode": cluster in 31:16, one bit in 15:0. */
+/* IA32_APIC_BASE (1BH): SDM 3A "x2APIC State Transitions". False: #GP. */
+uint64_t lapic_base(const struct lapic *l);
+bool lapic_set_base(struct lapic *l, uint64_t value);
+
+/* The LDR's own bits in xAPIC mode. In x2APIC mode they follow from the ID (SDM 3A "Deriving
+   Logical x2APIC ID from the Local x2APIC ID"): cluster in 31:16, one bit in 15:0. */
 uint32_t lapic_logical_id(const struct lapic *l);
+
+static inline bool lapic_enabled(const struct lapic *l)
+{
+    return l->mode != LAPIC_MODE_DISABLED && l->regs.SVR & LAPIC_SVR_ENABLE;
+}
 
 /* The x2APIC MSR that is this register: SDM 3A "x2APIC Register Address Space". */
 static inline uint32_t lapic_msr(uint16_t offset)
