@@ -14,12 +14,14 @@ enum { XAPIC_BROADCAST = 0xff, FLAT = 0xf, CLUSTER = 0x0, ALL_CLUSTERS = 0xf };
 /* SDM 3A "Physical Destination Mode". */
 static bool matches_physical(const struct lapic *l, uint32_t dest)
 {
-    const uint32_t broadcast = l->mode == LAPIC_MODE_X2APIC ? X2APIC_BROADCAST : XAPIC_BROADCAST;
+    const uint32_t broadcast =
+        l->mode == LAPIC_MODE_X2APIC ? X2APIC_BROADCAST : XAPIC_BROADCAST;
 
     return dest == broadcast || dest == lapic_id(l);
 }
 
-/* SDM 3A "Logical Destination Mode": the two models of the DFR; its other codes match nothing. */
+/* SDM 3A "Logical Destination Mode": the two models of the DFR; its other codes match nothing.
+ */
 static bool matches_logical_xapic(const struct lapic *l, uint32_t dest)
 {
     const uint32_t id = lapic_logical_id(l), model = l->regs.DFR >> 28;
@@ -76,7 +78,8 @@ struct span {
 /* Nobody else has this x2APIC ID: those are unique, and no register changes them. */
 static bool is_at_its_index(const struct apic_fabric *f, uint32_t id)
 {
-    return id < f->count && f->apic[id]->mode == LAPIC_MODE_X2APIC && lapic_id(f->apic[id]) == id;
+    return id < f->count && f->apic[id]->mode == LAPIC_MODE_X2APIC &&
+           lapic_id(f->apic[id]) == id;
 }
 
 /* A cluster is sixteen IDs in a row. */
@@ -105,7 +108,8 @@ static struct span where_to_look(const struct apic_fabric *f, const struct irq_m
     if (!cluster_is_at_its_index(f, dest))
         return everywhere;
     const uint32_t members = dest & 0xffff, first = dest >> 16 << 4;
-    return members ? (struct span){first, first + 32 - (uint32_t)__builtin_clz(members)} : everywhere;
+    return members ? (struct span){first, first + 32 - (uint32_t)__builtin_clz(members)}
+                   : everywhere;
 }
 
 /* ---- who gets it ---- */

@@ -25,10 +25,10 @@ enum lapic_offset {
 };
 
 enum {
-    LAPIC_SVR_ENABLE = 1 << 8,                 /* SDM 3A "Spurious Interrupt" */
+    LAPIC_SVR_ENABLE = 1 << 8, /* SDM 3A "Spurious Interrupt" */
     LAPIC_SVR_SUPPRESS_EOI_BROADCAST = 1 << 12,
-    LAPIC_LVT_MASKED = 1 << 16,                /* SDM 3A "Local Vector Table" */
-    LAPIC_ESR_SEND_ILLEGAL_VECTOR = 1 << 5,    /* SDM 3A "Error Handling" */
+    LAPIC_LVT_MASKED = 1 << 16,             /* SDM 3A "Local Vector Table" */
+    LAPIC_ESR_SEND_ILLEGAL_VECTOR = 1 << 5, /* SDM 3A "Error Handling" */
     LAPIC_ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6,
     LAPIC_ESR_ILLEGAL_REGISTER = 1 << 7,
 };
@@ -59,13 +59,13 @@ struct lapic_port {
 };
 
 struct lapic_config {
-    uint16_t index;           /* in the fabric; `where` of its trace records */
-    uint32_t apic_id;         /* the initial APIC ID; x2APIC ID */
-    bool bootstrap;           /* IA32_APIC_BASE.BSP */
-    enum lapic_mode mode;     /* at power-up; firmware's work is done before a plan starts */
-    bool software_enabled;    /* SVR bit 8 after power-up and INIT, for the same reason */
-    struct clock bus_clock;   /* what the timer divides */
-    struct clock tsc_clock;   /* what IA32_TSC_DEADLINE counts */
+    uint16_t index;         /* in the fabric; `where` of its trace records */
+    uint32_t apic_id;       /* the initial APIC ID; x2APIC ID */
+    bool bootstrap;         /* IA32_APIC_BASE.BSP */
+    enum lapic_mode mode;   /* at power-up; firmware's work is done before a plan starts */
+    bool software_enabled;  /* SVR bit 8 after power-up and INIT, for the same reason */
+    struct clock bus_clock; /* what the timer divides */
+    struct clock tsc_clock; /* what IA32_TSC_DEADLINE counts */
     struct trace *trace;
     struct lapic_port *port;
 };
@@ -73,13 +73,13 @@ struct lapic_config {
 struct lapic {
     struct lapic_regs regs;
     enum lapic_mode mode;
-    uint32_t esr_pending;      /* errors since ESR was last written */
+    uint32_t esr_pending; /* errors since ESR was last written */
     bool nmi_pending;
     bool init_pending, sipi_pending;
     uint8_t sipi_vector;
-    uint64_t tsc_deadline;     /* IA32_TSC_DEADLINE; 0: disarmed */
-    sim_time timer_deadline;   /* when the timer expires next, or SIM_TIME_NEVER */
-    uint64_t page;             /* IA32_APIC_BASE: where the register page is */
+    uint64_t tsc_deadline;   /* IA32_TSC_DEADLINE; 0: disarmed */
+    sim_time timer_deadline; /* when the timer expires next, or SIM_TIME_NEVER */
+    uint64_t base;           /* IA32_APIC_BASE without the mode: the page, BSP */
     struct lapic_config config;
     trace_flow pending_flow[VECTORS]; /* whose interrupt each IRR bit is */
     trace_flow service_flow[VECTORS]; /* and each ISR bit */
@@ -99,7 +99,7 @@ enum lapic_answer {
     LAPIC_COALESCED,      /* the vector was pending already */
     LAPIC_DISABLED,       /* software-disabled: fixed interrupts are dropped */
     LAPIC_ILLEGAL_VECTOR, /* below 16: an error (ESR), not an interrupt */
-    LAPIC_IGNORED,        /* a delivery mode without effect: SMI, ExtINT, INIT level de-assert */
+    LAPIC_IGNORED, /* a delivery mode without effect: SMI, ExtINT, INIT level de-assert */
 };
 
 /*

@@ -2,7 +2,25 @@
  * How the local APIC comes into a state: power-up, INIT, and IA32_APIC_BASE
  * with its transitions between disabled, xAPIC and x2APIC mode.
  */
-#include "irq/lapic_timer.h"
+#include "irq/lapic_parts.h"
+
+/* IA32_APIC_BASE: SDM 3A "Local APIC Status and Location". */
+enum { BASE_BSP = 1 << 8, BASE_EXTD = 1 << 10, BASE_EN = 1 << 11 };
+
+/* MAXPHYADDR, as of a Xeon; assumed. */
+#define BASE_PAGE     ((UINT64_C(1) << 46) - 0x1000)
+#define BASE_RESERVED (~(BASE_PAGE | BASE_BSP | BASE_EXTD | BASE_EN))
+
+/* By enum lapic_mode. */
+static const uint64_t mode_bits[] = {0, BASE_EN, BASE_EN | BASE_EXTD};
+
+/* SDM 3A figure "Local x2APIC State Transitions with IA32_APIC_BASE, INIT, and RESET":
+   allowed[from][to]. */
+static const bool allowed[3][3] = {
+    [LAPIC_MODE_DISABLED] = {true, true, false},
+    [LAPIC_MODE_XAPIC] = {true, true, true},
+    [LAPIC_MODE_X2APIC] = {true, false, true},
+};
 
 /* SDM 3A "Local APIC State After Power-Up or Reset"; `id` is what ID keeps through INIT. */
 static void reset_registers(struct lapic *l, uint32_t id)
@@ -37,7 +55,7 @@ void lapic_init(struct lapic *l, const struct lapic_config *config)
     *l = (struct lapic){
         .mode = config->mode,
         .timer_deadline = SIM_TIME_NEVER,
-        .page = 0xfee00000,
+        .base = 0xfee00000 | (config->bootstrap ? BASE_BSP : 0),
         .config = *config,
     };
     reset_registers(l, initial_id(l));
@@ -50,28 +68,11 @@ void lapic_reset(struct lapic *l)
     enable_by_firmware(l);
 }
 
-/* ---- IA32_APIC_BASE: SDM 3A "Local APIC Status and Location" ---- */
-
-enum { BASE_BSP = 1 << 8, BASE_EXTD = 1 << 10, BASE_EN = 1 << 11 };
-
-/* MAXPHYADDR, as of a Xeon; assumed. */
-#define BASE_PAGE     ((UINT64_C(1) << 46) - 0x1000)
-#define BASE_RESERVED (~(BASE_PAGE | BASE_BSP | BASE_EXTD | BASE_EN))
-
-/* By enum lapic_mode. */
-static const uint64_t mode_bits[] = {0, BASE_EN, BASE_EN | BASE_EXTD};
-
-/* SDM 3A figure "Local x2APIC State Transitions with IA32_APIC_BASE, INIT, and RESET":
-   allowed[from][to]. */
-static const bool allowed[3][3] = {
-    [LAPIC_MODE_DISABLED] = {true, true, false},
-    [LAPIC_MODE_XAPIC] = {true, true, true},
-    [LAPIC_MODE_X2APIC] = {true, false, true},
-};
+/* ---- IA32_APIC_BASE ---- */
 
 uint64_t lapic_base(const struct lapic *l)
 {
-    return l->page | mode_bits[l->mode] | (l->config.bootstrap ? BASE_BSP : 0);
+    return l->base | mode_bits[l->mode];
 }
 
 /* False for EXTD without EN, the one combination that is no mode. */
@@ -103,8 +104,7 @@ bool lapic_set_base(struct lapic *l, uint64_t value)
 
     if (value & BASE_RESERVED || !mode_of(value, &mode) || !allowed[l->mode][mode])
         return false;
-    l->page = value & BASE_PAGE;
-    l->config.bootstrap = value & BASE_BSP;
+    l->base = value & (BASE_PAGE | BASE_BSP);
     if (mode != l->mode)
         enter_mode(l, mode);
     return true;

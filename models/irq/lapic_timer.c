@@ -4,7 +4,7 @@
  * Nothing counts. The timer is the instant at which it expires next, and the
  * current count is worked out from that when somebody reads it.
  */
-#include "irq/lapic_timer.h"
+#include "irq/lapic_parts.h"
 
 /* LVT_TIMER bits 18:17. The reserved code 3 counts once, like ONE_SHOT. */
 enum timer_mode { ONE_SHOT, PERIODIC, TSC_DEADLINE };
