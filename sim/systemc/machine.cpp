@@ -186,7 +186,8 @@ void virqsim_machine::receive(tlm::tlm_generic_payload &write, sc_time &delay)
     } else {
         uint32_t data;
         std::memcpy(&data, write.get_data_ptr(), sizeof data);
-        on_their_way_.emplace(sc_core::sc_time_stamp() + delay, message{write.get_address(), data});
+        on_their_way_.emplace(sc_core::sc_time_stamp() + delay,
+                              message{write.get_address(), data});
         write.set_response_status(tlm::TLM_OK_RESPONSE);
         messages_arrive();
     }

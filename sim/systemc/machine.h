@@ -52,7 +52,7 @@ class virqsim_machine : public sc_core::sc_module
      */
     tlm_utils::simple_initiator_socket_optional<virqsim_machine> memory, ports;
 
-    /* The interrupt line of each of the plan's devices, by number: a rising edge makes it act. */
+    /* The interrupt lines of the plan's devices, by number: a rising edge makes one act. */
     sc_core::sc_vector<sc_core::sc_in<bool>> lines;
 
     /* Notified when the run has ended, or broken a law, or was interrupted. */

@@ -104,7 +104,8 @@ std::string read_file(const std::string &path)
 
 void write_results(virqsim *sim, const std::string &path)
 {
-    const std::unique_ptr<char, decltype(&virqsim_free)> json(virqsim_results(sim), virqsim_free);
+    const std::unique_ptr<char, decltype(&virqsim_free)> json(virqsim_results(sim),
+                                                              virqsim_free);
     std::ofstream file(path);
     file << json.get();
     file.close();
@@ -140,7 +141,8 @@ int run(const options &o)
 
     if (vcd.wanted())
         wave = std::make_unique<waveform>(machine.core(), vcd.temporary(), o.watch);
-    if (trace.wanted() && !virqsim_trace_open(machine.core(), trace.temporary().c_str(), &error))
+    if (trace.wanted() &&
+        !virqsim_trace_open(machine.core(), trace.temporary().c_str(), &error))
         throw std::runtime_error(error.message);
 
     simulate(machine);
@@ -182,7 +184,7 @@ int sc_main(int argc, char *argv[])
     }
 }
 
-/* SystemC's library has a main() too, but its banner comes first, on standard error or output. */
+/* SystemC's library has a main() too, but that prints a banner first. */
 int main(int argc, char *argv[])
 {
     setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);

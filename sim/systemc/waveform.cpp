@@ -29,7 +29,8 @@ std::vector<std::string> split(const std::string &name)
 }
 } // namespace
 
-waveform::waveform(virqsim *sim, const std::string &path, const std::vector<std::string> &patterns)
+waveform::waveform(virqsim *sim, const std::string &path,
+                   const std::vector<std::string> &patterns)
     : sim_(sim), path_(path)
 {
     choose(patterns);
@@ -38,7 +39,8 @@ waveform::waveform(virqsim *sim, const std::string &path, const std::vector<std:
         throw std::runtime_error(path + ": cannot be written");
     declare();
     virqsim_watch(
-        sim_, [](void *self, uint64_t now) { static_cast<waveform *>(self)->changed(now); }, this);
+        sim_, [](void *self, uint64_t now) { static_cast<waveform *>(self)->changed(now); },
+        this);
 }
 
 void waveform::choose(const std::vector<std::string> &patterns)
@@ -57,10 +59,9 @@ void waveform::choose(const std::vector<std::string> &patterns)
     const auto unused = std::find(used.begin(), used.end(), false);
     if (unused != used.end()) {
         const char *example = virqsim_probe_name(sim_, 0, &bits);
-        throw std::runtime_error("--watch: " +
-                                 patterns[static_cast<size_t>(unused - used.begin())] +
-                                 " is not the name of a probe (such as " +
-                                 (example ? example : "none") + ")");
+        throw std::runtime_error(
+            "--watch: " + patterns[static_cast<size_t>(unused - used.begin())] +
+            " is not the name of a probe (such as " + (example ? example : "none") + ")");
     }
 }
 
@@ -84,7 +85,8 @@ void waveform::declare()
                 file_ << "$scope module " << part << " $end\n";
             scope = parts;
         }
-        file_ << "$var wire " << probes_[i].bits << ' ' << probes_[i].id << ' ' << leaf << " $end\n";
+        file_ << "$var wire " << probes_[i].bits << ' ' << probes_[i].id << ' ' << leaf
+              << " $end\n";
     }
     for (size_t n = 0; n < scope.size() + 1; n++)
         file_ << "$upscope $end\n";

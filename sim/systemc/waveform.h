@@ -19,7 +19,8 @@ class waveform
 {
   public:
     /* Watches the probes whose names match a pattern (`*` is a wildcard); all when there is
-       none. Throws std::runtime_error when a pattern matches nothing or the file cannot be made. */
+       none. Throws std::runtime_error when a pattern matches nothing or the file cannot be
+       made. */
     waveform(virqsim *sim, const std::string &path, const std::vector<std::string> &patterns);
     waveform(const waveform &) = delete;
     waveform &operator=(const waveform &) = delete;

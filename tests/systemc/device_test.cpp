@@ -58,7 +58,8 @@ static std::vector<uint64_t> times_of(const std::string &trace, const std::strin
 {
     std::vector<std::string> names;
     const size_t list = trace.find("\"events\"");
-    for (size_t at = list; (at = trace.find("\"name\"", at)) < trace.find("\"exit_reasons\"");) {
+    for (size_t at = list;
+         (at = trace.find("\"name\"", at)) < trace.find("\"exit_reasons\"");) {
         const size_t first = trace.find('"', trace.find(':', at)) + 1;
         names.push_back(trace.substr(first, trace.find('"', first) - first));
         at = first;
@@ -103,5 +104,6 @@ TEST(SystemcHost, AnOutsideDeviceAnswersTheGuestAndInterruptsIt)
     const std::vector<uint64_t> raised = times_of(read_all(file.path), "RAISED");
     ASSERT_EQ(raised.size(), 3u);
     for (size_t n = 0; n < raised.size(); n++)
-        EXPECT_EQ(raised[n], bell.rung[n].value() + 7000000u) << "the line rose 7 us after the write";
+        EXPECT_EQ(raised[n], bell.rung[n].value() + 7000000u)
+            << "the line rose 7 us after the write";
 }

@@ -28,8 +28,8 @@ struct bench : sc_core::sc_module {
     }
 
   private:
-    static void fill(tlm::tlm_generic_payload &payload, tlm::tlm_command command, uint64_t address,
-                     uint32_t *data)
+    static void fill(tlm::tlm_generic_payload &payload, tlm::tlm_command command,
+                     uint64_t address, uint32_t *data)
     {
         payload.set_command(command);
         payload.set_address(address);
@@ -41,8 +41,9 @@ struct bench : sc_core::sc_module {
 
 TEST(SystemcHost, AnMsiWrittenToTheTargetSocketArrivesAfterItsAnnotatedDelay)
 {
-    const std::string json = plan("none", R"({"pin":0,"program":"main","handlers":{"60":"a","61":"a"}})",
-                                  R"("main":[["halt_until",0,2]],"a":[["word_add",0,1],["eoi"]])");
+    const std::string json =
+        plan("none", R"({"pin":0,"program":"main","handlers":{"60":"a","61":"a"}})",
+             R"("main":[["halt_until",0,2]],"a":[["word_add",0,1],["eoi"]])");
     virqsim_machine machine("machine", json);
     bench outside("outside");
     outside.socket.bind(machine.messages);

@@ -17,8 +17,9 @@ inline std::string costs()
 {
     std::string json;
     int cycles = 100;
-#define COST(id, name, meaning)                                                                  \
-    json += (json.empty() ? "\"" : ",\"") + std::string(name) + "\":" + std::to_string(cycles += 7);
+#define COST(id, name, meaning)                                                                \
+    json += (json.empty() ? "\"" : ",\"") + std::string(name) +                                \
+            "\":" + std::to_string(cycles += 7);
 #include "cost/cost_keys.def"
 #undef COST
     return "{\"profile\":\"test\",\"kind\":\"assumed\",\"cycles\":{" + json + "}}";
@@ -28,13 +29,15 @@ inline std::string plan(const std::string &technology, const std::string &vcpus,
                         const std::string &programs, const std::string &devices = "",
                         const std::string &regions = "")
 {
-    return R"({"format":"virqsim-plan-1","name":"systemc","seed":1,"technology":")" + technology +
+    return R"({"format":"virqsim-plan-1","name":"systemc","seed":1,"technology":")" +
+           technology +
            R"(","machine":{"core_hz":2500000000,"tsc_hz":2500000000,"apic_timer_hz":25000000,)"
-           R"("physical_cpus":4,"guest_apic":"x2apic","load":[],"vcpus":[)" + vcpus +
-           R"(],"regions":[)" + regions + R"(],"devices":[)" + devices +
+           R"("physical_cpus":4,"guest_apic":"x2apic","load":[],"vcpus":[)" +
+           vcpus + R"(],"regions":[)" + regions + R"(],"devices":[)" + devices +
            R"(]},"hypervisor":{"irqchip":"kernel","halt_poll_ns":20000,"halt_poll_grow":2,)"
            R"("halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,"time_slice_ns":3000000},)"
-           R"("costs":)" + costs() + R"(,"programs":{)" + programs + R"(},"run":{"until_ns":0}})";
+           R"("costs":)" +
+           costs() + R"(,"programs":{)" + programs + R"(},"run":{"until_ns":0}})";
 }
 
 inline std::string ping_pong(const std::string &technology)
@@ -51,11 +54,12 @@ inline std::string ping_pong(const std::string &technology)
 
 inline std::string timer_and_device(const std::string &technology)
 {
-    return plan(technology, R"({"pin":0,"program":"main","handlers":{"50":"tick","51":"tick"}})",
-                R"("main":[["timer_mode",50,2],["tsc_deadline",40000],["halt_until",0,1],)"
-                R"(["tsc_deadline",700000],["compute",900000],["halt_until",0,5]],)"
-                R"("tick":[["word_add",0,1],["eoi"]])",
-                R"({"name":"disk","kind":"msi","vcpu":0,"vector":51,"at_ns":[3000,50000,2000000]})");
+    return plan(
+        technology, R"({"pin":0,"program":"main","handlers":{"50":"tick","51":"tick"}})",
+        R"("main":[["timer_mode",50,2],["tsc_deadline",40000],["halt_until",0,1],)"
+        R"(["tsc_deadline",700000],["compute",900000],["halt_until",0,5]],)"
+        R"("tick":[["word_add",0,1],["eoi"]])",
+        R"({"name":"disk","kind":"msi","vcpu":0,"vector":51,"at_ns":[3000,50000,2000000]})");
 }
 
 inline std::string read_all(const std::string &path)
