@@ -1,0 +1,61 @@
+"""virqsim: how many VM exits, and how much interrupt latency, a guest pays.
+
+    import virqsim
+    run = virqsim.run("ipi_ping_pong", technology="apicv", rounds=50)
+    run.exits, run.latency, run.stages
+
+A scenario is a Python file with a question, PARAMETERS and plan(p):
+scenarios/ has ready ones, `virqsim.scenario` says what one looks like.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import NotModelled, VirqsimError
+from .guest import Program, icr, logical_flat, logical_x2apic
+from .plan import Hypervisor, Machine, Plan
+from .scenario import Parameter, Scenario
+
+if TYPE_CHECKING:
+    from .results import Results, load
+
+__all__ = ["Hypervisor", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
+           "VirqsimError", "icr", "load", "logical_flat", "logical_x2apic", "main", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Results and load() bring pandas along, so they come when they are asked for."""
+    if name in ("Results", "load"):
+        from . import results
+
+        return getattr(results, name)
+    raise AttributeError(f"module 'virqsim' has no attribute {name!r}")
+
+
+def run(scenario: str, *, technology: str | None = None, features: str = "", profile: str = "skylake-sp",
+        seed: int = 1, **parameters: Any) -> Results:
+    """Runs a scenario, by its path or its name, and returns what came out; nothing is stored.
+
+    Args:
+        technology: see `virqsim list technologies`; by default the scenario's own.
+        features: `+pv-eoi,-posted-interrupts`, on top of the technology.
+        profile: the name or the path of a cost profile.
+        seed: of the random streams.
+        parameters: the scenario's own.
+
+    Raises:
+        VirqsimError: something of this is wrong, in one line.
+    """
+    from . import profiles, runner
+
+    loaded, costs = Scenario.load(scenario), profiles.load(profile)
+    plan = loaded.plan(loaded.values(parameters, costs.clocks))
+    return runner.run(plan.resolve(costs, technology, runner.features(features), seed))
+
+
+def main(scenario: str) -> None:
+    """What a scenario's file calls when it is run itself: `virqsim run` with that file."""
+    from . import cli
+
+    cli.main(scenario)

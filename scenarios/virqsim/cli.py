@@ -1,0 +1,394 @@
+"""The command line. Each command is a thin door to a module that does the work.
+
+Errors are one line on standard error and exit status 2; 1: the run itself went
+wrong; 3: no model covers what was asked; 130: interrupted, and what there was
+is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import library
+from .errors import VirqsimError
+
+if TYPE_CHECKING:
+    from .results import Results
+    from .scenario import Scenario
+
+_TABLES = {
+    "technologies": ("name", "vendor", "title", "features"),
+    "features": ("name", "meaning"),
+    "exit-reasons": ("name", "vendor", "number", "meaning"),
+    "costs": ("name", "meaning"),
+    "operations": ("name", "operands", "meaning"),
+    "probes": ("name", "meaning"),
+}
+_DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
+
+_LATER = {"replay": "virqsim.replay.command:replay_command"}  # commands loaded when they are called
+
+
+class _Commands(click.Group):
+    """The commands here, and those of _LATER as far as they are installed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        later = [name for name in _LATER if self.get_command(ctx, name)]
+        return sorted([*super().list_commands(ctx), *later])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LATER:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = _LATER[cmd_name].split(":")
+        if find_spec(module.rpartition(".")[0]) is None or find_spec(module) is None:
+            return None
+        return getattr(import_module(module), attribute)
+
+
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="virqsim")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """How many VM exits, and how much interrupt latency, does a guest pay under this
+    interrupt hardware and this hypervisor, and what would it pay under another?
+
+    \b
+      virqsim list scenarios                  what can be asked
+      virqsim run ipi_ping_pong --tech apicv  ask it
+      virqsim compare ipi_ping_pong --tech none,apicv,ipiv
+      virqsim probe ipi.unicast --tech ipiv   one operation, exit by exit
+      virqsim plot out/ipi_ping_pong-apicv    figures for a paper
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Several click options as one decorator, in reading order."""
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+    return decorate
+
+
+_with_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
+_with_features = click.option("--features", default="", metavar="+A,-B",
+                              help="Switch single features on top: +pv-eoi,-posted-interrupts.")
+_with_profile = click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
+                             help="Whose costs: a profile's name, or a file of yours (*.toml).")
+_with_scenario = _options(
+    click.argument("scenario"),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario."),
+    _with_features,
+    _with_profile,
+    click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random streams."),
+    click.option("--host", type=click.Choice(["c", "systemc"]), default="c", show_default=True,
+                 help="Who owns time: the library's own loop, or SystemC."),
+    click.option("--trace", is_flag=True, help="Keep every event, in trace.vqt."),
+)
+
+
+# list, describe
+
+
+@cli.command("list")
+@click.argument("what", required=False, type=click.Choice([*_TABLES, "profiles", "scenarios"]))
+@_with_json
+def list_command(what: str | None, as_json: bool) -> None:
+    """Say what there is: technologies, profiles, scenarios, and the names that they use.
+
+    \b
+      virqsim list                 every list, by length
+      virqsim list technologies    --tech
+      virqsim list features        --features
+      virqsim list scenarios       questions, and their parameters
+    """
+    from . import show
+
+    if what is None:
+        rows = [(name, len(_rows(name))) for name in [*_TABLES, "profiles", "scenarios"]]
+        _print_json(dict(rows)) if as_json else show.table("virqsim list …", ["what", "how many"], rows)
+    elif as_json:
+        _print_json(_rows(what))
+    else:
+        rows = _rows(what)
+        columns = list(_TABLES.get(what) or rows[0])
+        show.table(what, columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+def _rows(what: str) -> list[dict[str, Any]]:
+    if what == "profiles":
+        from . import profiles
+
+        loaded = map(profiles.load, profiles.available())
+        return [{"name": p.name, "core_hz": p.clocks["core_hz"], "weakest": p.kind, "title": p.title} for p in loaded]
+    if what == "scenarios":
+        from .scenario import Scenario
+
+        return [_scenario_row(Scenario.load(name)) for name in Scenario.available()]
+    if what == "probes":
+        from . import probe
+
+        return [{"name": row.name, "meaning": row.meaning} for row in probe.OPERATIONS.values()]
+    return library.describe()[_DESCRIBED_AS.get(what, what)]
+
+
+def _scenario_row(scenario: Scenario) -> dict[str, Any]:
+    settings = [f"{key}={parameter.default}" for key, parameter in scenario.parameters.items()]
+    return {"name": scenario.name, "question": scenario.question, "parameters": settings}
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, list) else value
+
+
+@cli.command()
+def describe() -> None:
+    """Print all that the core knows by name, as one JSON document."""
+    _print_json(library.describe())
+
+
+# run, compare
+
+
+@cli.command()
+@_with_scenario
+@click.option("--tech", metavar="T", help="The technology; by default the scenario's own.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="The run folder.  [default: out/SCENARIO-TECHNOLOGY]")
+@_with_json
+@click.pass_context
+def run(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str | None, out: Path | None,
+        as_json: bool, **how: Any) -> None:
+    """Run a scenario: a ready one by its name, or a file.
+
+    \b
+      virqsim run ipi_ping_pong
+      virqsim run scenarios/ipi_ping_pong.py --set rounds=1000 --tech ipiv
+      virqsim run ipi_ping_pong --features=+pv-eoi --profile mine.toml --trace
+      virqsim run ipi_ping_pong --json | jq .latency
+
+    The run folder holds the plan, the results and a CSV for each table; the
+    same plan always gives the same results.
+    """
+    from . import show
+    from .scenario import Scenario
+
+    loaded = Scenario.load(scenario)
+    results, report = _run_one(loaded, _settings(settings), tech, out, **how)
+    if as_json:
+        _print_json(results.document)
+    else:
+        show.results(results)
+        if report is not None:
+            show.frame(loaded.question, report)
+        click.echo(f"run folder: {results.folder}")
+    ctx.exit(_status(results))
+
+
+@cli.command()
+@_with_scenario
+@click.option("--tech", required=True, metavar="A,B,C", help="The technologies to compare.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Run folders go to DIR/TECHNOLOGY.  [default: out/SCENARIO-TECHNOLOGY]")
+@_with_json
+@click.pass_context
+def compare(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str, out: Path | None,
+            as_json: bool, **how: Any) -> None:
+    """Run a scenario under several technologies, side by side.
+
+    \b
+      virqsim compare ipi_ping_pong --tech none,apicv,ipiv
+      virqsim compare timer_ticks --tech none,apicv --set mode=periodic --out out/timers
+    """
+    from . import runner, show
+    from .scenario import Scenario
+
+    loaded, runs, values = Scenario.load(scenario), [], _settings(settings)
+    technologies = tech.split(",")
+    for name in technologies:
+        runner.check_technology(name)
+    for name in technologies:
+        runs.append(_run_one(loaded, values, name, out / name if out else None, **how)[0])
+        if runs[-1].partial:
+            break
+    if as_json:
+        _print_json({"scenario": loaded.name, "runs": [results.document for results in runs]})
+    else:
+        show.comparison(runs)
+        click.echo(f"run folders: {' '.join(str(results.folder) for results in runs)}")
+    ctx.exit(max(map(_status, runs)))
+
+
+def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | None, out: Path | None, *,
+             features: str, profile: str, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
+    """One run, and the scenario's own report of it."""
+    from . import profiles, runner
+
+    costs = profiles.load(profile)
+    p = scenario.values(settings, costs.clocks)
+    plan = scenario.plan(p)
+    technology = technology or plan.technology
+    runner.check_technology(technology)
+    document = plan.resolve(costs, technology, runner.features(features), seed)
+    results = runner.run(document, host, out or Path("out", f"{scenario.name}-{technology}"), trace)
+    return results, scenario.report(results, p)
+
+
+def _settings(settings: tuple[str, ...]) -> dict[str, str]:
+    for setting in settings:
+        if "=" not in setting:
+            raise VirqsimError(f"--set: {setting!r}: write KEY=VALUE")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def _status(results: Results) -> int:
+    """The exit status for a run, and on standard error why it is not 0."""
+    if results.partial:
+        _complain("interrupted: the results are partial")
+        return 130
+    if results.document["state"] == "broken":
+        _complain(f"the run broke a law: {results.document['broken']}")
+        return 1
+    if results.document["state"] == "idle":
+        _complain("nothing can happen any more, though programs have not ended: the guests wait for each other")
+        return 1
+    return 0
+
+
+# probe
+
+
+@cli.command("probe")
+@click.argument("operation")
+@click.option("--tech", required=True, metavar="T", help="The technology.")
+@_with_features
+@click.option("--guest-apic", default="x2apic", show_default=True, type=click.Choice(["xapic", "x2apic", "epic", "none"]))
+@click.option("--irqchip", default="kernel", show_default=True, type=click.Choice(["kernel", "split", "userspace"]))
+@click.option("--target", default="running", show_default=True,
+              type=click.Choice(["running", "halted", "preempted", "if-off"]), help="What the destination is doing.")
+@click.option("--targets", default=1, show_default=True, type=click.IntRange(1, 1023), metavar="N")
+@_with_profile
+@click.option("--repetitions", default=20, show_default=True, type=click.IntRange(1, 100_000), metavar="N")
+@_with_json
+def probe_command(as_json: bool, **what: Any) -> None:
+    """Count the exits of one operation in an otherwise quiet machine.
+
+    \b
+      virqsim probe ipi.unicast --tech none --guest-apic xapic
+      virqsim probe ipi.unicast --tech ipiv --target halted
+      virqsim probe ipi.broadcast_pv --tech apicv --features=+pv-ipi --targets 130 --json
+
+    What can be probed: virqsim list probes.
+    """
+    from . import probe, show
+
+    document = probe.probe(probe.Probe(**what))
+    if as_json:
+        _print_json(document)
+        return
+    per_operation = document["per_operation"]
+    rows = [(who, _counts(per_operation[who])) for who in ("sender", "target", "eoi")]
+    rows.append(("to userspace", per_operation["userspace_exits"]))
+    show.table(f"{document['operation']}, {document['technology']}, {document['guest_apic']}, "
+               f"target {document['condition']}: exits of one operation", ["who", "exits"],
+               [(who, str(counts)) for who, counts in rows])
+    show.table("latency", ["p50_ns", "p99_ns", "max_ns"], [list(document["latency_ns"].values())])
+
+
+def _counts(reasons: dict[str, float]) -> str:
+    return " ".join(f"{reason}:{count}" for reason, count in reasons.items()) or "none"
+
+
+# export, plot
+
+
+@cli.command("export")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Choice(["perfetto", "csv", "parquet"]))
+@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Where to; by default in the run folder.")
+def export_command(run_folder: Path, to: str, out: Path | None) -> None:
+    """Turn a run's trace into another program's format.
+
+    \b
+      virqsim run ipi_ping_pong --trace
+      virqsim export out/ipi_ping_pong-none --to perfetto     for ui.perfetto.dev
+    """
+    from .export import export
+    from .results import load
+
+    load(run_folder)
+    click.echo(_plain_errors(export, run_folder, to, out))
+
+
+@cli.command("plot")
+@click.argument("run_folders", metavar="RUN…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", default=Path("out/figures"), show_default=True, type=click.Path(path_type=Path), metavar="DIR")
+def plot_command(run_folders: tuple[Path, ...], out: Path) -> None:
+    """Draw runs side by side, as figures for a paper, each with its numbers as CSV.
+
+    \b
+      virqsim compare ipi_ping_pong --tech none,apicv,ipiv
+      virqsim plot out/ipi_ping_pong-*
+    """
+    from .figures import plot
+    from .results import load
+
+    for folder in run_folders:
+        load(folder)
+    for path in _plain_errors(plot, list(run_folders), out):
+        click.echo(path)
+
+
+def _plain_errors(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls `work`, whose errors about files and values become one line."""
+    try:
+        return work(*arguments)
+    except OSError as error:
+        raise VirqsimError(f"{error.filename or arguments[-1]}: {error.strerror}") from None
+    except ValueError as error:
+        raise VirqsimError(str(error)) from None
+
+
+# The way in and out
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=1))
+
+
+def _complain(line: str) -> None:
+    click.echo(f"virqsim: {line}", err=True)
+
+
+def main(scenario: str | None = None) -> None:
+    """`virqsim`, or with a scenario's file `virqsim run` of it; ends the process."""
+    arguments = sys.argv[1:] if scenario is None else ["run", scenario, *sys.argv[1:]]
+    try:
+        status = cli.main(args=arguments, prog_name="virqsim", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except VirqsimError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_status)
+    except click.ClickException as error:
+        _complain(" ".join(error.format_message().split()))
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

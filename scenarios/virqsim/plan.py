@@ -1,0 +1,155 @@
+"""Plans: the one document that a run depends on (docs/plan.md), built from Python.
+
+A scenario says what machine there is and what its guests do; which technology,
+costs and seed it runs with is decided by who runs it: Plan.resolve().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .errors import VirqsimError
+from .guest import Program
+from .profiles import Profile
+
+Handler = Program | Sequence[Program]
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds."""
+
+    irqchip: str = "kernel"
+    halt_poll_ns: int = 200_000
+    halt_poll_grow: int = 2
+    halt_poll_grow_start_ns: int = 10_000
+    halt_poll_shrink: int = 0
+    time_slice_ns: int = 3_000_000
+
+
+class Machine:
+    """The physical CPUs, the vCPUs on them, and what stands around.
+
+    Args:
+        guest_apic: `xapic`, `x2apic` or `none`: what the guest's driver uses.
+        physical_cpus: how many; by default as many as the highest pin asks for.
+    """
+
+    def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None) -> None:
+        self.guest_apic = guest_apic
+        self.physical_cpus = physical_cpus
+        self.programs: dict[str, Program] = {}
+        self._vcpus: list[dict[str, Any]] = []
+        self._load: list[dict[str, Any]] = []
+        self._regions: list[dict[str, Any]] = []
+        self._devices: list[dict[str, Any]] = []
+        self._words: dict[str, int] = {}
+
+    def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None) -> int:
+        """Adds a vCPU and returns its number, which is also its APIC ID.
+
+        Args:
+            program: its main program, which starts with interrupts enabled.
+            handlers: vector to the program of its handler, or to several: the
+                n-th delivery runs the n-th, the last one repeats.
+            pin: the physical CPU of its thread; by default its own number.
+
+        Raises:
+            VirqsimError: two programs share a name.
+        """
+        number = len(self._vcpus)
+        named: dict[str, str | list[str]] = {}
+        for vector, handler in (handlers or {}).items():
+            if isinstance(handler, Program):
+                named[str(vector)] = self._name(handler)
+            else:
+                named[str(vector)] = [self._name(each) for each in handler]
+        self._vcpus.append({"pin": number if pin is None else pin, "program": self._name(program), "handlers": named})
+        return number
+
+    def _name(self, program: Program) -> str:
+        if self.programs.setdefault(program.name, program) is not program:
+            raise VirqsimError(f"program {program.name}: two different programs have this name")
+        return program.name
+
+    def word(self, name: str) -> int:
+        """The number of the shared word of that name; it starts at 0."""
+        return self._words.setdefault(name, len(self._words))
+
+    def load(self, pin: int) -> None:
+        """Adds a host thread that always wants the physical CPU `pin`."""
+        self._load.append({"pin": pin})
+
+    def region(self, space: str, first: int, last: int, handler: str, device: int | None = None) -> None:
+        """Says who answers accesses to first..last of `port` or `mmio`: kernel, userspace, eventfd, external."""
+        region: dict[str, Any] = {"space": space, "first": first, "last": last, "handler": handler}
+        if device is not None:
+            region["device"] = device
+        self._regions.append(region)
+
+    def device(self, name: str, kind: str, vcpu: int, vector: int, delay_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
+        """Adds a source of interrupts outside and returns its number, for Program.signal().
+
+        Args:
+            name: for people.
+            kind: `msi`, `level`, `extint` or `nmi`.
+            vcpu: the destination.
+            vector: 16 to 255.
+            delay_ns: from the signal to the interrupt.
+            at_ns: ascending times at which it acts by itself.
+        """
+        self._devices.append({"name": name, "kind": kind, "vcpu": vcpu, "vector": vector,
+                              "delay_ns": delay_ns, "at_ns": list(at_ns)})
+        return len(self._devices) - 1
+
+    def document(self, profile: Profile) -> dict[str, Any]:
+        """The plan's `machine`, with the profile's clocks."""
+        pins = [each["pin"] for each in self._vcpus + self._load]
+        return {
+            **profile.clocks,
+            "physical_cpus": max(pins, default=0) + 1 if self.physical_cpus is None else self.physical_cpus,
+            "guest_apic": self.guest_apic,
+            "vcpus": self._vcpus,
+            "load": self._load,
+            "regions": self._regions,
+            "devices": self._devices,
+        }
+
+
+@dataclass
+class Plan:
+    """What a scenario's plan() returns.
+
+    `technology` and `features` are what the scenario suggests; the command
+    line's --tech and --features go before them.
+    """
+
+    name: str
+    machine: Machine
+    hypervisor: Hypervisor = field(default_factory=Hypervisor)
+    until_ns: int = 0
+    technology: str = "none"
+    features: dict[str, bool] = field(default_factory=dict)
+
+    def resolve(self, profile: Profile, technology: str | None = None, features: Mapping[str, bool] | None = None,
+                seed: int = 1) -> dict[str, Any]:
+        """The whole plan, as the core reads it.
+
+        Raises:
+            VirqsimError: a program has an open loop. What only the machine
+                can know (a pin, a name) is refused by Simulation().
+        """
+        return {
+            "format": "virqsim-plan-1",
+            "name": self.name,
+            "seed": seed,
+            "technology": technology or self.technology,
+            "features": {**self.features, **(features or {})},
+            "machine": self.machine.document(profile),
+            "hypervisor": asdict(self.hypervisor),
+            "costs": {"profile": profile.name, "kind": profile.kind, "cycles": profile.cycles},
+            "programs": {name: program.operations for name, program in self.machine.programs.items()},
+            "run": {"until_ns": self.until_ns},
+        }

@@ -1,0 +1,347 @@
+"""Probes: the exits of one operation in an otherwise quiet machine.
+
+An operation is repeated by a small guest on a machine like any other, and what
+its results count is divided by the repetitions. The same plan without the
+operation is run too and taken off, so that setting up (the timer's LVT entry,
+say) is not counted. Sender and targets keep step by shared words, which never
+leave the guest, and by computing.
+
+`sender` is what vCPU 0's own instructions caused, `target` the delivery of the
+interrupt, `eoi` its acknowledgement, each summed over all vCPUs that take part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import library, profiles, runner
+from .errors import NotModelled, VirqsimError, unknown
+from .guest import Program, icr, logical_flat, logical_x2apic
+from .plan import Hypervisor, Machine, Plan
+
+VECTOR = 48
+PV_IPI_DESTINATIONS = 128  # of one KVM_HC_SEND_IPI by a 64-bit guest
+SLICE_NS = 1_000_000
+SETTLE_CYCLES = 100_000  # longer than any exit, entry and handler
+ASLEEP_CYCLES = 1_000_000  # longer than it takes to block, without halt polling
+TIMER_CYCLES = 50_000
+
+_LDR = 0x0D0  # the logical destination register's offset in the APIC page
+
+# In data/exits_per_operation.csv, and in no model yet: asked for, they get no number.
+NOT_MODELLED = ("msi.passthrough", "msi.irqfd", "ioapic.level", "ioapic.edge", "pio.kernel_device", "pio.user_device",
+                "pio.ioeventfd", "mmio.user_device", "pic.master")
+TECHNOLOGIES_NOT_MODELLED = ("avic", "x2avic", "eli", "epic-hw")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What to probe: the command line's words."""
+
+    operation: str
+    tech: str
+    features: str = ""
+    guest_apic: str = "x2apic"
+    irqchip: str = "kernel"
+    target: str = "running"
+    targets: int = 1
+    profile: str = "skylake-sp"
+    repetitions: int = 20
+
+    @property
+    def target_ids(self) -> range:
+        """The APIC IDs of the targets; the sender is 0."""
+        return range(1, self.targets + 1)
+
+
+class _Bench:
+    """A machine with a sender on vCPU 0, and the words by which it keeps step with the others."""
+
+    def __init__(self, probe: Probe, core_hz: int) -> None:
+        self.probe = probe
+        self.machine = Machine(probe.guest_apic)
+        self.ready, self.acknowledged, self.done, self.closed, self.sent, self.drowsy = map(
+            self.machine.word, ("ready", "acknowledged", "done", "closed", "sent", "drowsy"))
+        self.slice_cycles = SLICE_NS * core_hz // 10**9
+        self.sender = Program("sender")
+        self.handler = Program("handler").eoi().word_add(self.acknowledged)
+        self.machine.vcpu(self.sender, {VECTOR: self.handler})
+
+    def plan(self) -> Plan:
+        hypervisor = Hypervisor(irqchip=self.probe.irqchip, halt_poll_ns=0, time_slice_ns=SLICE_NS)
+        return Plan(f"probe {self.probe.operation}", self.machine, hypervisor)
+
+
+# What is probed: one operation of the sender's
+
+
+def _unicast(bench: _Bench) -> None:
+    bench.sender.ipi(icr(VECTOR), 1)
+
+
+def _logical(bench: _Bench) -> None:
+    logical = logical_x2apic if bench.probe.guest_apic == "x2apic" else logical_flat
+    bench.sender.ipi(icr(VECTOR, logical=True), logical(bench.probe.target_ids))
+
+
+def _all_but_self(bench: _Bench) -> None:
+    bench.sender.ipi(icr(VECTOR, shorthand="all-but-self"))
+
+
+def _broadcast_loop(bench: _Bench) -> None:
+    for apic_id in bench.probe.target_ids:
+        bench.sender.ipi(icr(VECTOR), apic_id)
+
+
+def _broadcast_pv(bench: _Bench) -> None:
+    for first in bench.probe.target_ids[::PV_IPI_DESTINATIONS]:
+        bench.sender.pv_ipi(VECTOR, first, min(PV_IPI_DESTINATIONS, bench.probe.targets - first + 1))
+
+
+def _self(bench: _Bench) -> None:
+    bench.sender.self_ipi(VECTOR)
+
+
+def _self_icr(bench: _Bench) -> None:
+    bench.sender.ipi(icr(VECTOR, shorthand="self"))
+
+
+def _tsc_deadline(bench: _Bench) -> None:
+    bench.sender.tsc_deadline(TIMER_CYCLES)
+
+
+def _write_tpr(bench: _Bench) -> None:
+    bench.sender.tpr(0x20)
+
+
+def _write_cr8(bench: _Bench) -> None:
+    bench.sender.cr8(2)
+
+
+# The plans around it
+
+
+def _to_others(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """The operation interrupts the targets, each in the condition that the probe asks for."""
+    probe, sender = bench.probe, bench.sender
+    target = _target(bench, repetitions)
+    for apic_id in probe.target_ids:
+        main = target if probe.guest_apic != "xapic" else _with_logical_id(target, apic_id)
+        bench.machine.vcpu(main, {VECTOR: bench.handler})
+        if probe.target == "preempted":
+            bench.machine.load(pin=apic_id)
+    sender.spin_until(bench.ready, probe.targets)
+    for n in range(1, repetitions + 1):
+        if probe.target == "if-off":
+            sender.spin_until(bench.closed, n * probe.targets)
+        sender.compute(_pause_cycles(bench))
+        act(bench)
+        if probe.target == "if-off":
+            sender.compute(SETTLE_CYCLES).word_add(bench.sent)
+        sender.spin_until(bench.acknowledged, n * probe.targets)
+    sender.word_add(bench.done)
+
+
+def _target(bench: _Bench, repetitions: int) -> Program:
+    main = Program("target").word_add(bench.ready)
+    if bench.probe.target == "halted":
+        for _ in range(repetitions):
+            main.halt()
+    elif bench.probe.target == "if-off":
+        for n in range(1, repetitions + 1):
+            main.mask().word_add(bench.closed).spin_until(bench.sent, n).unmask()
+    return main.spin_until(bench.done, 1)
+
+
+def _with_logical_id(target: Program, apic_id: int) -> Program:
+    """The target's program for a flat xAPIC guest, which gives each APIC its own logical ID first."""
+    main = Program(f"{target.name}{apic_id}")
+    if apic_id <= 7:
+        main.apic_write(_LDR, 1 << apic_id << 24)
+    return main.follow(target)
+
+
+def _pause_cycles(bench: _Bench) -> int:
+    """How long the sender computes until the target surely is what the probe wants.
+
+    A preempted target starts its time slice where it said that it was ready,
+    or where it took the last interrupt: half a slice after that one ended, the
+    other thread runs.
+    """
+    return {"preempted": bench.slice_cycles * 3 // 2, "halted": ASLEEP_CYCLES}.get(bench.probe.target, SETTLE_CYCLES)
+
+
+def _to_itself(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """The operation interrupts the sender."""
+    for n in range(1, repetitions + 1):
+        act(bench)
+        bench.sender.spin_until(bench.acknowledged, n).compute(SETTLE_CYCLES)
+
+
+def _timer(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    bench.sender.timer_mode(VECTOR, 2)
+    _to_itself(bench, act, repetitions)
+
+
+def _alone(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """The operation interrupts nobody."""
+    for _ in range(repetitions):
+        act(bench)
+
+
+def _halting(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """vCPU 0 halts, and vCPU 1 wakes it; only the HLT is the operation."""
+    waker = Program("waker")
+    for n in range(1, repetitions + 1):
+        bench.sender.compute(SETTLE_CYCLES).word_add(bench.drowsy)
+        act(bench)
+        waker.spin_until(bench.drowsy, n).compute(ASLEEP_CYCLES).ipi(icr(VECTOR), 0)
+    bench.machine.vcpu(waker)
+
+
+def _halt(bench: _Bench) -> None:
+    bench.sender.halt()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A row of what can be probed.
+
+    `source` is the results' latency source; `interrupts` says that delivery
+    and acknowledgement are part of the operation; `many` that it may have
+    several targets; `needs` the feature without which there is none.
+    """
+
+    name: str
+    meaning: str
+    act: Callable[[_Bench], None]
+    around: Callable[[_Bench, Callable[[_Bench], None], int], None]
+    source: str | None
+    interrupts: bool = True
+    many: bool = False
+    needs: str | None = None
+
+
+OPERATIONS = {row.name: row for row in (
+    Operation("ipi.unicast", "an IPI to one APIC ID", _unicast, _to_others, "ipi"),
+    Operation("ipi.logical", "an IPI to a logical destination", _logical, _to_others, "ipi", many=True),
+    Operation("ipi.self", "a self-IPI: MSR 83FH, or ICR in xAPIC mode", _self, _to_itself, "ipi"),
+    Operation("ipi.self_icr", "a self-IPI by the ICR's shorthand", _self_icr, _to_itself, "ipi"),
+    Operation("ipi.all_but_self", "an IPI by the ICR's shorthand", _all_but_self, _to_others, "ipi", many=True),
+    Operation("ipi.broadcast_loop", "an ICR write for each target", _broadcast_loop, _to_others, "ipi", many=True),
+    Operation("ipi.broadcast_pv", "hypercalls for 128 targets each", _broadcast_pv, _to_others, "ipi", many=True,
+              needs="pv-ipi"),
+    Operation("cpu.hlt", "HLT; the wake-up is not counted", _halt, _halting, None, interrupts=False),
+    Operation("tpr.write_register", "a write to the TPR register", _write_tpr, _alone, None, interrupts=False),
+    Operation("tpr.write_cr8", "MOV to CR8", _write_cr8, _alone, None, interrupts=False),
+    Operation("timer.tsc_deadline", "arming the TSC deadline, and its interrupt", _tsc_deadline, _timer, "timer"),
+)}
+
+
+def probe(probe: Probe) -> dict[str, Any]:
+    """Probes; the document that `virqsim probe --json` prints.
+
+    Latencies are nanoseconds from raised to the handler's first instruction,
+    null where the operation interrupts nobody.
+
+    Raises:
+        NotModelled: no model covers the operation or the technology.
+        VirqsimError: there is no such thing, or the options contradict each other.
+    """
+    operation = _checked(probe)
+    profile = profiles.load(probe.profile)
+    features = runner.features(probe.features)
+
+    def results(repetitions: int) -> dict[str, Any]:
+        bench = _Bench(probe, profile.clocks["core_hz"])
+        operation.around(bench, operation.act, repetitions)
+        document = runner.run(bench.plan().resolve(profile, probe.tech, features)).document
+        if document["state"] != "ended" or document["partial"]:
+            raise VirqsimError(f"probe: {probe.operation}: the run did not end: {document['broken'] or document['state']}")
+        return document
+
+    idle, busy = results(0), results(probe.repetitions)
+    return {
+        "operation": probe.operation,
+        "technology": probe.tech,
+        "guest_apic": probe.guest_apic,
+        "irqchip": probe.irqchip,
+        "condition": probe.target,
+        "per_operation": _per_operation(operation, _counts(busy) - _counts(idle), probe.repetitions),
+        "latency_ns": _latency(busy, operation.source),
+    }
+
+
+def _checked(probe: Probe) -> Operation:
+    """The operation's row, when the options fit it."""
+    if probe.operation in NOT_MODELLED:
+        raise NotModelled(f"probe: {probe.operation}: not modelled yet")
+    if probe.operation not in OPERATIONS:
+        raise unknown("probe: operation", probe.operation, [*OPERATIONS, *NOT_MODELLED])
+    technologies = {row["name"]: row for row in library.describe()["technologies"]}
+    if probe.tech in TECHNOLOGIES_NOT_MODELLED or not technologies.get(probe.tech, {"probed": True})["probed"]:
+        raise NotModelled(f"probe: {probe.operation} under {probe.tech}: not modelled yet")
+    if probe.tech not in technologies:
+        raise unknown("probe: --tech", probe.tech, technologies)
+    if probe.guest_apic == "epic":
+        raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled yet")
+    if probe.guest_apic == "none":
+        raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
+    operation = OPERATIONS[probe.operation]
+    if operation.around is not _to_others and probe.target != "running":
+        raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
+    if probe.targets > 1 and not operation.many:
+        many = ", ".join(row.name for row in OPERATIONS.values() if row.many)
+        raise VirqsimError(f"probe: --targets: {probe.operation} has one target at most; several have {many}")
+    if operation.needs and not runner.features(probe.features).get(operation.needs):
+        raise VirqsimError(f"probe: {probe.operation}: needs --features=+{operation.needs}")
+    return operation
+
+
+class _Tally(Counter):
+    """A Counter whose difference keeps what is negative."""
+
+    def __sub__(self, other: Counter) -> _Tally:
+        return _Tally({key: self[key] - other[key] for key in {*self, *other}})
+
+
+def _counts(document: dict[str, Any]) -> _Tally:
+    """(part, reason) to how often, over a run."""
+    tally = _Tally()
+    parts = {"delivery": "target", "acknowledge": "eoi"}
+    for row in document["exits"]:
+        part = parts.get(row["cause"])
+        if row["cause"] == "operation" and row["vcpu"] == 0:
+            part = "sender"
+        if part:
+            tally[part, row["reason"]] += row["count"]
+    for row in document["userspace_exits"]:
+        if row["vcpu"] == 0 or row["reason"] != "KVM_EXIT_HLT":  # a target's own HLT is not the operation
+            tally["userspace", row["reason"]] += row["count"]
+    return tally
+
+
+def _per_operation(operation: Operation, tally: _Tally, repetitions: int) -> dict[str, Any]:
+    def of(part: str) -> dict[str, int | float]:
+        return {reason: _quotient(count, repetitions)
+                for (where, reason), count in sorted(tally.items()) if where == part and count}
+
+    return {
+        "sender": of("sender"),
+        "target": of("target") if operation.interrupts else {},
+        "eoi": of("eoi") if operation.interrupts else {},
+        "userspace_exits": _quotient(sum(n for (part, _), n in tally.items() if part == "userspace"), repetitions),
+    }
+
+
+def _quotient(count: int, repetitions: int) -> int | float:
+    """A whole number where it is one; a fraction says that the machine was not quiet."""
+    return count // repetitions if count % repetitions == 0 else count / repetitions
+
+
+def _latency(document: dict[str, Any], source: str | None) -> dict[str, float | None]:
+    row = next((row for row in document["latency"] if row["source"] == source), None)
+    return {key: row[f"{key}_ps"] / 1000 if row and row["count"] else None for key in ("p50", "p99", "max")}

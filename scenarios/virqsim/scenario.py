@@ -1,0 +1,170 @@
+'''Scenarios: Python files that ask one question.
+
+    """How long does an IPI take, there and back?"""
+    import virqsim
+    from virqsim import Machine, Parameter, Plan, Program, icr
+
+    PARAMETERS = {"rounds": Parameter(100, "rounds", "how often each pair plays")}
+
+    def plan(p):
+        machine = Machine()
+        ...                       # p.rounds; p.tsc_hz and the profile's other clocks
+        return Plan("ipi_ping_pong", machine)
+
+    if __name__ == "__main__":
+        virqsim.main(__file__)
+
+The first paragraph of the module's docstring is the question. `report(results,
+p)`, if there is one, returns a pandas DataFrame that is printed below the usual
+tables.
+'''
+
+from __future__ import annotations
+
+import runpy
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from . import paths
+from .errors import VirqsimError, unknown
+from .plan import Plan
+
+if TYPE_CHECKING:
+    import pandas
+
+    from .results import Results
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One knob of a scenario; its type is that of the default.
+
+    Args:
+        default: an int, a float, a bool or a string.
+        unit: of the value, or "".
+        meaning: in a few words.
+        choices: the values there are, where not all of the type are.
+    """
+
+    default: int | float | bool | str
+    unit: str
+    meaning: str
+    choices: tuple[Any, ...] = ()
+
+    def read(self, place: str, text: Any) -> Any:
+        """The value that `text` (or a value of the right type) stands for.
+
+        Raises:
+            VirqsimError: it is of another type, or none of the choices.
+        """
+        wanted = type(self.default)
+        try:
+            if wanted is bool:
+                value = {"true": True, "false": False}[str(text).lower()]
+            else:
+                value = wanted(text.replace("_", "") if wanted is int and isinstance(text, str) else text)
+        except (KeyError, ValueError, TypeError):
+            kind = {int: "a whole number", float: "a number", bool: "true or false"}.get(wanted, "a string")
+            raise VirqsimError(f"{place}: {text!r} is not {kind} ({self.meaning})") from None
+        if self.choices and value not in self.choices:
+            raise unknown(place, value, map(str, self.choices))
+        return value
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario's file, loaded."""
+
+    path: Path
+    question: str
+    parameters: dict[str, Parameter]
+    _build: Callable[[SimpleNamespace], Plan]
+    _report: Callable[[Results, SimpleNamespace], pandas.DataFrame] | None
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    @staticmethod
+    def available() -> list[str]:
+        """The names of the ready scenarios."""
+        return sorted(path.stem for path in paths.find("scenarios").glob("*.py"))
+
+    @classmethod
+    def load(cls, scenario: str) -> Scenario:
+        """Loads a file, or a ready scenario by its name.
+
+        Raises:
+            VirqsimError: there is none, it does not run, or it is not a scenario.
+        """
+        path = Path(scenario)
+        if path.suffix != ".py":
+            if scenario not in cls.available():
+                raise unknown("scenario", scenario, cls.available())
+            path = paths.find("scenarios") / f"{scenario}.py"
+        elif not path.is_file():
+            raise VirqsimError(f"scenario {path}: there is no such file")
+        with _one_line_errors(path):
+            module = runpy.run_path(str(path), run_name=path.stem)
+        for name in ("PARAMETERS", "plan", "__doc__"):
+            if not module.get(name) and module.get(name) != {}:
+                raise VirqsimError(f"scenario {path}: has no {name.strip('_')}; see virqsim.scenario")
+        question = " ".join(module["__doc__"].split("\n\n")[0].split())
+        return cls(path, question, module["PARAMETERS"], module["plan"], module.get("report"))
+
+    def values(self, settings: Mapping[str, Any], clocks: Mapping[str, int]) -> SimpleNamespace:
+        """What plan() and report() get: each parameter by its name, as set or at its default.
+
+        Args:
+            settings: parameter to value, or to its text.
+            clocks: the profile's `core_hz`, `tsc_hz` and `apic_timer_hz`, which come along.
+
+        Raises:
+            VirqsimError: no such parameter, or a wrong value.
+        """
+        for key in settings:
+            if key not in self.parameters:
+                raise unknown(f"{self.name}: parameter", key, self.parameters)
+        return SimpleNamespace(**clocks, **{
+            key: parameter.read(f"{self.name}: {key}", settings.get(key, parameter.default))
+            for key, parameter in self.parameters.items()})
+
+    def plan(self, p: SimpleNamespace) -> Plan:
+        """The plan for these values.
+
+        Raises:
+            VirqsimError: the scenario refuses, or its code is wrong; the line names the place.
+        """
+        with _one_line_errors(self.path):
+            plan = self._build(p)
+        if not isinstance(plan, Plan):
+            raise VirqsimError(f"scenario {self.path}: plan() returned {type(plan).__name__}, not a Plan")
+        return plan
+
+    def report(self, results: Results, p: SimpleNamespace) -> pandas.DataFrame | None:
+        """The scenario's own table, where it has one."""
+        if self._report is None:
+            return None
+        with _one_line_errors(self.path):
+            return self._report(results, p)
+
+
+class _one_line_errors:
+    """Turns whatever a scenario's own code raises into one line with its place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, VirqsimError):
+            lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(self._path)]
+            line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
+            raise VirqsimError(f"scenario {self._path}:{line}: {type(error).__name__}: {error}") from error

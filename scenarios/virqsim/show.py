@@ -1,0 +1,61 @@
+"""What the command line shows people: tables on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .results import Results
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints a table; numbers stand to the right, floats with one decimal."""
+    rows = [list(row) for row in rows]
+    shown = Table(box=None, header_style="dim", pad_edge=False)
+    for n, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[n], (int, float)) for row in rows)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(f"{cell:.1f}" if isinstance(cell, float) else str(cell)) for cell in row))
+    console = Console()
+    console.print(escape(title), style="bold", highlight=False)
+    console.print(shown)
+    console.print()
+
+
+def frame(title: str, data: pd.DataFrame) -> None:
+    """Prints a DataFrame, if there is anything in it."""
+    if len(data):
+        table(title, list(data.columns), data.astype(object).values.tolist())
+
+
+def results(run: Results) -> None:
+    """Prints one run: exits, latency and where it went, stamps."""
+    Console().print(escape(run.summary()), highlight=False)
+    Console().print()
+    frame("VM exits", run.exits.groupby(["reason", "cause"], as_index=False)["count"].sum())
+    frame("KVM_RUN returned to userspace", run.userspace_exits.groupby("reason", as_index=False)["count"].sum())
+    frame("Latency, raised to handler", run.latency)
+    stages = run.stages.assign(share=[f"{100 * share:.1f} %" for share in run.stages["share"]])
+    frame("Where it went", stages[run.stages["max_ns"] > 0])
+    frame("Stamps, TSC cycles between two", run.stamps)
+
+
+def comparison(runs: Sequence[Results]) -> None:
+    """Prints runs side by side: exits by reason, and latencies."""
+    names = [run.document["technology"] for run in runs]
+    counts = [run.exits.groupby("reason")["count"].sum() for run in runs]
+    reasons = sorted({reason for count in counts for reason in count.index})
+    rows = [[reason, *(int(count.get(reason, 0)) for count in counts)] for reason in reasons]
+    rows.append(["all", *(int(count.sum()) for count in counts)])
+    table("VM exits", ["reason", *names], rows)
+    latencies = [[name, *row] for name, run in zip(names, runs, strict=True)
+                 for row in run.latency.astype(object).values.tolist()]
+    table("Latency, raised to handler", ["technology", *runs[0].latency.columns], latencies)
