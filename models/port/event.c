@@ -14,7 +14,7 @@
  * node that holds keys[i] is keys[i / 4 + 2]. A key that changes replays its
  * matches on the way up, with the three others of each node: these are loaded
  * and compared without waiting for the level below, so a level costs one
- * comparison. Where a match ends as it ended before, the way up ends.
+ * comparison.
  *
  * While an event fires, its key stays where it is, stale: nearly always the
  * handler arms the event again, and then one replay does the work of two. The
@@ -32,20 +32,9 @@ enum { SLOT_BITS = 18, PHASE_SHIFT = 62 };
 
 static const event_key key_never = ~(event_key)0;
 
-/* A key in its halves: when, and in what order among those due then. */
-static inline event_key key_of(uint64_t ps, uint64_t order)
-{
-    return (event_key)ps << 64 | order;
-}
-
 static inline uint64_t key_ps(event_key key)
 {
     return (uint64_t)(key >> 64);
-}
-
-static inline uint64_t key_order(event_key key)
-{
-    return (uint64_t)key;
 }
 
 static inline uint32_t key_slot(event_key key)
@@ -57,20 +46,15 @@ static inline uint32_t key_slot(event_key key)
 static inline event_key key_if_armed(const struct event_queue *q, const struct event *e,
                                      sim_time at)
 {
-    return key_of(at.ps, (uint64_t)e->phase << PHASE_SHIFT | q->serial << SLOT_BITS | e->slot);
+    const uint64_t order = (uint64_t)e->phase << PHASE_SHIFT | q->serial << SLOT_BITS | e->slot;
+
+    return (event_key)at.ps << 64 | order;
 }
 
-/*
- * Who wins is as good as random, so a branch here would be mispredicted: the
- * comparison becomes a mask. (Compilers make a branch of `a < b ? a : b`.)
- */
+/* Who wins is as good as random. Told so, compilers make it a conditional move, not a branch. */
 static inline event_key key_least(event_key a, event_key b)
 {
-    const uint64_t a_wins = -(uint64_t)(a < b);
-    const uint64_t ps = key_ps(b) ^ ((key_ps(a) ^ key_ps(b)) & a_wins);
-    const uint64_t order = key_order(b) ^ ((key_order(a) ^ key_order(b)) & a_wins);
-
-    return key_of(ps, order);
+    return __builtin_expect_with_probability(a < b, 1, 0.5) ? a : b;
 }
 
 /* The least of the three keys that keys[i] plays against. */
@@ -84,17 +68,37 @@ static inline uint32_t winner_of(uint32_t i)
     return i / WAYS + 2;
 }
 
-static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
+/* Gives the slot its key and plays every match on the way up: for one that won them all. */
+static inline void replay_all(struct event_queue *q, uint32_t slot, event_key key)
 {
     event_key *const keys = q->keys;
     uint32_t i = q->leaves + slot;
 
-    while (keys[i] != key) {
+    keys[i] = key;
+    while (i != WINNER) {
+        key = key_least(key, least_rival(keys, i));
+        i = winner_of(i);
         keys[i] = key;
-        if (i == WINNER)
+    }
+}
+
+/* The same for any slot: it stops below a winner who was another and still is. */
+static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
+{
+    event_key *const keys = q->keys;
+    uint32_t i = q->leaves + slot;
+    event_key before = keys[i];
+
+    keys[i] = key;
+    while (i != WINNER) {
+        const event_key winner = keys[winner_of(i)];
+
+        if (winner != before && winner < key)
             return;
         key = key_least(key, least_rival(keys, i));
         i = winner_of(i);
+        keys[i] = key;
+        before = winner;
     }
 }
 
@@ -112,7 +116,7 @@ static event_key least_but(const struct event_queue *q, uint32_t slot)
 static void retire_stale_key(struct event_queue *q)
 {
     if (q->firing != NOT_FIRING)
-        replay(q, q->firing, key_never);
+        replay_all(q, q->firing, key_never);
     q->firing = NOT_FIRING;
 }
 
@@ -162,10 +166,15 @@ void event_init(struct event_queue *q, struct event *e, enum event_phase phase,
 void event_arm(struct event_queue *q, struct event *e, sim_time at)
 {
     assert(!time_before(at, q->now));
-    if (q->firing == e->slot)
-        q->firing = NOT_FIRING;
-    replay(q, e->slot, key_if_armed(q, e, at));
+    const event_key key = key_if_armed(q, e, at);
+
     q->serial++;
+    if (q->firing == e->slot) {
+        q->firing = NOT_FIRING;
+        replay_all(q, e->slot, key);
+    } else {
+        replay(q, e->slot, key);
+    }
 }
 
 void event_disarm(struct event_queue *q, struct event *e)
@@ -204,8 +213,7 @@ bool event_advance(struct event_queue *q, struct event *e, sim_time at)
 
 sim_time event_queue_next(const struct event_queue *q)
 {
-    const event_key next =
-        q->firing == NOT_FIRING ? q->keys[WINNER] : least_but(q, q->firing);
+    const event_key next = q->firing == NOT_FIRING ? q->keys[WINNER] : least_but(q, q->firing);
 
     return (sim_time){key_ps(next)};
 }
@@ -223,6 +231,7 @@ uint64_t event_queue_run(struct event_queue *q, sim_time until, uint64_t budget)
         q->now = (sim_time){key_ps(key)};
         q->firing = key_slot(key);
         q->fired++;
+        __builtin_prefetch(&q->keys[q->leaves + q->firing]);
         e->fire(e);
         retire_stale_key(q);
     }

@@ -19,7 +19,7 @@ class Queue
 {
   public:
     explicit Queue(uint32_t capacity)
-        : storage(new(std::align_val_t{64}) char[event_queue_bytes(capacity)]), own(capacity)
+        : storage(new (std::align_val_t{64}) char[event_queue_bytes(capacity)]), own(capacity)
     {
         event_queue_init(&q, storage.get(), capacity);
     }
@@ -537,7 +537,8 @@ template <class Q> Journal run_program(unsigned seed, int count)
 TEST(EventQueueProperty, RandomProgramsCannotTellItFromANaiveQueue)
 {
     for (unsigned seed = 0; seed < 1500; seed++) {
-        const int count = seed < 300 ? static_cast<int>(seed) + 1 : 1 + static_cast<int>(seed % 23);
+        const int count =
+            seed < 300 ? static_cast<int>(seed) + 1 : 1 + static_cast<int>(seed % 23);
         ASSERT_EQ(run_program<Queue>(seed, count), run_program<NaiveQueue>(seed, count))
             << "seed " << seed << ", " << count << " events";
     }

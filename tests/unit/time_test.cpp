@@ -8,8 +8,10 @@
 namespace
 {
 
-constexpr uint64_t pit_hz = 1193182, pm_timer_hz = 14318180, core_hz = 2500000000, odd_hz = 2999999999;
-constexpr uint64_t all_hz[] = {1, 32768, pit_hz, pm_timer_hz, 24000000, core_hz, odd_hz, 1000000000000};
+constexpr uint64_t pit_hz = 1193182, pm_timer_hz = 14318180, core_hz = 2500000000,
+                   odd_hz = 2999999999;
+constexpr uint64_t all_hz[] = {1,        32768,   pit_hz, pm_timer_hz,
+                               24000000, core_hz, odd_hz, 1000000000000};
 
 uint64_t edge(uint64_t hz, uint64_t n)
 {

@@ -58,7 +58,9 @@ TEST(Wire, ListenerSeesTheNewLevelOnTheWire)
     } r = {{[](struct wire_listener *self, bool) {
                Reader *reader = EVENT_OWNER(self, Reader, listener);
                reader->seen = wire_level(&reader->wire);
-           }}, {}, false};
+           }},
+           {},
+           false};
     r.wire.listener = &r.listener;
     wire_drive(&r.wire, 0, true);
     EXPECT_TRUE(r.seen);
