@@ -20,6 +20,7 @@ HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
 REST = ("#BBBBBB", "oo")
 LINES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 COLUMN = 3.3  # inches, of a two-column page
+TITLES = {"ipi": "IPI", "msi": "MSI", "nmi": "NMI", "extint": "ExtINT", "level": "level-triggered"}
 
 STYLE = {
     "font.size": 7,
@@ -128,6 +129,7 @@ def latency(runs, names, source, out):
     mean = [{s["stage"]: s["sum_ps"] / x["count"] / 1e3 for s in x["stages"]} for _, x in found]
     series = {s: [m.get(s, 0.0) for m in mean] for s in stages if any(m.get(s) for m in mean)}
 
+    title = TITLES.get(source, source)
     height = 1.9 + 0.24 * len(found)
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(COLUMN, height), layout="constrained", height_ratios=[0.35 + 0.24 * len(found), 1.35]
@@ -135,7 +137,7 @@ def latency(runs, names, source, out):
     plt.sca(above)
     stack(above.barh, "left", kept, series, {"height": 0.6})
     above.invert_yaxis()
-    above.set_xlabel(f"mean {source} latency, ns, by the step that it led to")
+    above.set_xlabel(f"mean {title} latency, ns, by the step that it led to")
     for n, (name, x) in enumerate(found):
         bounds = [0, *(b / 1e3 for b, _ in x["histogram"])]
         reached = [0]
@@ -145,7 +147,7 @@ def latency(runs, names, source, out):
                    linestyle=LINES[n % len(LINES)], linewidth=1.1)
     below.set_xlim(left=0)
     below.set_ylim(0, 1.03)
-    below.set_xlabel(f"{source} latency, ns")
+    below.set_xlabel(f"{title} latency, ns")
     below.set_ylabel("share of interrupts")
     below.legend(frameon=False, loc="lower right")
     figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,22 @@ NO_VECTOR = 0xFFFFFFFF
 MAGIC = b"VIRQTRC1"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Trace:
     """The header's lists, and the records as a numpy array."""
 
     header: dict
     records: np.ndarray
 
-    def __post_init__(self):
-        names = [event["name"] for event in self.header["events"]]
-        object.__setattr__(self, "events", names)
-        object.__setattr__(self, "number", {name: n for n, name in enumerate(names)})
+    @cached_property
+    def events(self):
+        """Event names by number."""
+        return [event["name"] for event in self.header["events"]]
+
+    @cached_property
+    def number(self):
+        """Event numbers by name."""
+        return {name: n for n, name in enumerate(self.events)}
 
     def of(self, event):
         """The records of one event, by name."""

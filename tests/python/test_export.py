@@ -1,0 +1,122 @@
+"""The trace reader and the exports, on a trace written here by hand."""
+
+import csv
+import json
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from virqsim import trace as vqt
+from virqsim.export import export
+
+EVENTS = ["RAISED", "ROUTED", "PENDING", "HANDLER", "EOI", "RETIRED", "VM_EXIT", "VM_ENTRY", "VCPU_STATE"]
+HEADER = {
+    "plan_hash": "0", "technology": "none", "core_hz": 1, "tsc_hz": 1,
+    "events": [{"name": name, "a": "a", "b": "b", "meaning": ""} for name in EVENTS],
+    "exit_reasons": ["HLT", "MSR_WRITE"],
+    "states": ["OUT", "GUEST", "HANDLING", "BLOCKED"],
+    "causes": ["operation", "delivery", "acknowledge", "handler", "host"],
+    "held": ["IRR"], "refused": [], "notify": [], "inject": [], "kvm_exits": [],
+}
+US = 1_000_000  # picoseconds
+NOWHERE = vqt.NOWHERE
+
+# vCPU 1 halts; vCPU 0 and then a device interrupt it; its first EOI exits, inside the handler.
+RECORDS = [
+    (0, 0, "VCPU_STATE", 0, 0, 1), (0, 0, "VCPU_STATE", 1, 0, 1),
+    (1 * US, 0, "VM_EXIT", 1, 0, 0), (1 * US, 0, "VCPU_STATE", 1, 1, 2), (2 * US, 0, "VCPU_STATE", 1, 2, 3),
+    (3 * US, 1, "RAISED", 0, 48, 0), (3 * US, 1, "ROUTED", 1, 48, 0), (3 * US, 1, "PENDING", 1, 48, 0),
+    (4 * US, 0, "VCPU_STATE", 1, 3, 2), (5 * US, 0, "VCPU_STATE", 1, 2, 1), (5 * US, 1, "HANDLER", 1, 48, 0),
+    (6 * US, 2, "RAISED", NOWHERE, 64, 0), (6 * US, 3, "ROUTED", 1, 64, 2), (6 * US, 3, "PENDING", 1, 64, 0),
+    (7 * US, 3, "HANDLER", 1, 64, 0), (8 * US, 3, "RETIRED", 1, 64, 0),
+    # The state changes before the reason is told: both orders must do.
+    (9 * US, 0, "VCPU_STATE", 1, 1, 2), (9 * US, 0, "VM_EXIT", 1, 1 | 2 << 16, 0x80B),
+    (10 * US, 0, "VCPU_STATE", 1, 2, 1), (11 * US, 1, "RETIRED", 1, 48, 0), (12 * US, 0, "VM_ENTRY", 0, vqt.NO_VECTOR, 0),
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    records = np.array([(ps, flow, EVENTS.index(name), where, a, b) for ps, flow, name, where, a, b in RECORDS],
+                       vqt.RECORD)
+    header = json.dumps(HEADER).encode()
+    header += b" " * (-(12 + len(header)) % 32)
+    (tmp_path / "trace.vqt").write_bytes(vqt.MAGIC + len(header).to_bytes(4, "little") + header + records.tobytes())
+    return tmp_path
+
+
+def slices(events, tid):
+    """(name, begin, end, depth) of a track, checking that ends match begins."""
+    stack, done, last = [], [], 0.0
+    for event in events:
+        if event["ph"] not in "BE" or event["tid"] != tid:
+            continue
+        assert event["ts"] >= last
+        last = event["ts"]
+        if event["ph"] == "B":
+            stack.append(event)
+        else:
+            begin = stack.pop()
+            assert begin["name"] == event["name"]
+            done.append((begin["name"], begin["ts"], event["ts"], len(stack)))
+    assert not stack
+    return sorted(done, key=lambda s: (s[1], s[3]))
+
+
+def timeline(run):
+    return json.loads(export(run, "perfetto").read_text())["traceEvents"]
+
+
+def test_a_track_nests_handlers_in_the_guest_and_states_in_exits(run):
+    assert slices(timeline(run), tid=2) == [
+        ("GUEST", 0, 1, 0),
+        ("HLT", 1, 5, 0), ("HANDLING", 1, 2, 1), ("BLOCKED", 2, 4, 1), ("HANDLING", 4, 5, 1),
+        ("GUEST", 5, 9, 0), ("handler 0x30", 5, 9, 1), ("handler 0x40", 7, 8, 2),
+        ("MSR_WRITE", 9, 10, 0), ("HANDLING", 9, 10, 1),
+        ("GUEST", 10, 12, 0), ("handler 0x30", 10, 11, 1),
+    ]
+
+
+def test_an_arrow_leads_from_who_raised_an_interrupt_to_its_handler(run):
+    ends = defaultdict(dict)
+    for event in timeline(run):
+        if event["ph"] in "sf":
+            ends[event["id"]][event["ph"]] = (event["tid"], event["ts"])
+    assert ends == {1: {"s": (1, 3), "f": (2, 5)}, 3: {"s": (0, 6), "f": (2, 7)}}
+
+
+def test_the_counter_says_how_many_interrupts_wait(run):
+    counts = [(e["ts"], e["args"]["interrupts"]) for e in timeline(run) if e["ph"] == "C"]
+    assert counts == [(3, 1), (5, 0), (6, 1), (7, 0)]
+
+
+def test_csv_has_names_and_words_and_no_vcpu_for_devices(run):
+    with export(run, "csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(RECORDS)
+    assert [r["vcpu"] for r in rows if r["event"] == "RAISED"] == ["0", ""]
+    assert [r["words"] for r in rows if r["event"] == "VM_EXIT"] == [
+        "HLT operation qualification 0x0", "MSR_WRITE acknowledge qualification 0x80b"]
+
+
+def test_parquet_says_what_csv_says(run):
+    table = pd.read_parquet(export(run, "parquet"))
+    assert table["ps"].tolist() == [r[0] for r in RECORDS]
+    assert table["event"].tolist() == [r[2] for r in RECORDS]
+    assert table["words"].tolist() == pd.read_csv(export(run, "csv"), keep_default_na=False)["words"].tolist()
+
+
+def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no such trace"):
+        export(tmp_path, "csv")
+    (tmp_path / "trace.vqt").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="not a virqsim trace"):
+        export(tmp_path, "csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["trace.vqt"]
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(run):
+    with pytest.raises(ValueError, match="perfetto, csv, parquet"):
+        export(run, "gif")
