@@ -10,9 +10,11 @@
 struct subject {
     explicit subject(const std::string &json)
         : plan_json(json), machine(sc_core::sc_gen_unique_name("machine"), json),
-          quiet("quiet", machine.lines.size()), file(machine.name())
+          quiet(sc_core::sc_gen_unique_name("quiet"), machine.lines.size()),
+          file(machine.name())
     {
-        machine.lines.bind(quiet);
+        if (quiet.size() > 0)
+            machine.lines.bind(quiet);
         keep_trace(machine.core(), file.path);
     }
     std::string plan_json;
