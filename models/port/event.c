@@ -87,7 +87,7 @@ static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
 {
     event_key *const keys = q->keys;
     uint32_t i = q->leaves + slot;
-    event_key before = keys[i];
+    const event_key before = keys[i];
 
     keys[i] = key;
     while (i != WINNER) {
@@ -98,7 +98,6 @@ static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
         key = key_least(key, least_rival(keys, i));
         i = winner_of(i);
         keys[i] = key;
-        before = winner;
     }
 }
 
@@ -231,6 +230,7 @@ uint64_t event_queue_run(struct event_queue *q, sim_time until, uint64_t budget)
         q->now = (sim_time){key_ps(key)};
         q->firing = key_slot(key);
         q->fired++;
+        /* Most likely the handler arms it again. */
         __builtin_prefetch(&q->keys[q->leaves + q->firing]);
         e->fire(e);
         retire_stale_key(q);
