@@ -1,0 +1,83 @@
+"""Exits per operation, against the table that was collected from the manuals and from KVM.
+
+tests/data/exits_per_operation.csv has the command line of each row. What no
+model covers must say so and end with status 3: never a number.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from virqsim.probe import NOT_MODELLED, OPERATIONS
+
+with (Path(__file__).parent.parent / "data" / "exits_per_operation.csv").open() as file:
+    ROWS = list(csv.DictReader(file))
+
+# By the row's id, so that nothing slips out of scope by itself.
+OUT_OF_SCOPE = {
+    "avic-running", "avic-notrunning", "avic-erratum1235", "x2avic-running", "svm-x2apic", "pt-none", "pt-apicv",
+    "pt-vtd-running", "pt-vtd-halted", "pt-eli", "irqfd-none", "irqfd-apicv", "ioapic-level-apicv", "pv-eoi",
+    "pio-kernel", "pio-user", "mmio-user", "ioeventfd-pio", "pic-master-kernel", "e2k-dat-hit", "e2k-dat-miss",
+}
+
+
+def rows(out_of_scope):
+    chosen = [row for row in ROWS if (row["id"] in OUT_OF_SCOPE) == out_of_scope]
+    return pytest.mark.parametrize("row", chosen, ids=lambda row: row["id"])
+
+
+def reasons(cell):
+    """`REASON:n;REASON:n` as a dictionary."""
+    return {reason: int(count) for reason, count in (pair.split(":") for pair in filter(None, cell.split(";")))}
+
+
+@rows(out_of_scope=False)
+def test_the_exits_of_an_operation_are_those_of_the_table(virqsim, row):
+    said = virqsim("probe", *row["probe"].split(), "--json")
+    assert said.status == 0, said.err
+    assert json.loads(said.out)["per_operation"] == {
+        "sender": reasons(row["sender_exits"]),
+        "target": reasons(row["target_exits"]),
+        "eoi": reasons(row["eoi_exits"]),
+        "userspace_exits": int(row["userspace_exits"]),
+    }
+
+
+@rows(out_of_scope=True)
+def test_what_is_not_modelled_gets_no_number(virqsim, row):
+    said = virqsim("probe", *row["probe"].split(), "--json")
+    assert (said.status, said.out) == (3, "")
+    assert said.err.startswith("probe: ")
+    assert said.err.endswith("not modelled yet\n")
+
+
+def test_every_operation_of_the_table_is_known_by_name():
+    assert {row["probe"].split()[0] for row in ROWS} - {*OPERATIONS, *NOT_MODELLED} == set()
+
+
+def test_a_probe_is_one_document_of_a_fixed_form(virqsim):
+    document = json.loads(virqsim("probe", "ipi.unicast", "--tech", "none", "--json").out)
+    assert list(document) == ["operation", "technology", "guest_apic", "irqchip", "condition", "per_operation", "latency_ns"]
+    assert list(document["per_operation"]) == ["sender", "target", "eoi", "userspace_exits"]
+    assert 0 < document["latency_ns"]["p50"] <= document["latency_ns"]["p99"] <= document["latency_ns"]["max"] * 1.032
+
+
+def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
+    counts = [json.loads(virqsim("probe", "ipi.unicast", "--tech", "none", "--repetitions", n, "--json").out)["per_operation"]
+              for n in (1, 7)]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(("arguments", "line"), [
+    (["ipi.unicats", "--tech", "none"], "probe: operation: 'ipi.unicats' is unknown; did you mean ipi.unicast?"),
+    (["ipi.unicast", "--tech", "apicw"], "probe: --tech: 'apicw' is unknown; did you mean apicv?"),
+    (["ipi.unicast", "--tech", "none", "--features", "+pv-eio"], "features: 'pv-eio' is unknown; did you mean pv-eoi?"),
+    (["ipi.unicast", "--tech", "none", "--features", "pv-eoi"], "features: 'pv-eoi': write +pv-eoi or -pv-eoi"),
+    (["ipi.unicast", "--tech", "none", "--targets", "2"], "probe: --targets: ipi.unicast has one target at most"),
+    (["ipi.self", "--tech", "none", "--target", "halted"], "probe: --target: ipi.self has no target to be halted"),
+    (["ipi.unicast", "--tech", "none", "--guest-apic", "none"], "probe: --guest-apic: ipi.unicast needs a local APIC"),
+    (["ipi.broadcast_pv", "--tech", "apicv"], "probe: ipi.broadcast_pv: needs --features=+pv-ipi"),
+])
+def test_options_that_make_no_sense_are_refused(refused, arguments, line):
+    assert refused("probe", *arguments).startswith(line)
