@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import perfetto
+from . import ftrace, perfetto, vcd
 from . import trace as vqt
 
 
@@ -47,6 +47,8 @@ def frame(trace):
 
 WRITERS = {
     "perfetto": (".json", perfetto.write),
+    "ftrace": (".txt", ftrace.write),
+    "vcd": (".vcd", vcd.write),
     "csv": (".csv", lambda trace, path: frame(trace).to_csv(path, index=False)),
     "parquet": (".parquet", lambda trace, path: frame(trace).to_parquet(path, index=False)),
 }

@@ -28,7 +28,7 @@ class Track:
         self.in_service = []  # vectors
         self.exit = None  # the event that opened the present exit, to be named by VM_EXIT
         self.reason = None  # of a VM_EXIT that came before the state changed
-        self.pending = 0
+        self.pending = set()  # flows
 
     def begin(self, ts, name):
         self.open.append(name)
@@ -82,10 +82,9 @@ class Track:
             for v in inner:
                 self.begin(ts, f"handler {v:#x}")
 
-    def count(self, ts, change):
-        self.pending = max(0, self.pending + change)
+    def show_pending(self, ts):
         name = f"pending, vCPU {self.vcpu}"
-        self.emit(ph="C", ts=ts, name=name, args={"interrupts": self.pending})
+        self.emit(ph="C", ts=ts, name=name, args={"interrupts": len(self.pending)})
 
 
 def arrows(trace):
@@ -131,9 +130,11 @@ def timeline(trace):
             for target in leads_to[flow]:
                 emit(ph="s", ts=ts, tid=where + 1, id=target, name="interrupt", cat="interrupt")
         elif name == "PENDING":
-            track.count(ts, +1)
+            track.pending.add(flow)
+            track.show_pending(ts)
         elif name == "HANDLER":
-            track.count(ts, -1)
+            track.pending.discard(flow)
+            track.show_pending(ts)
             track.handler(ts, a)
             if flow:
                 emit(ph="f", bp="e", ts=ts, tid=where + 1, id=flow, name="interrupt", cat="interrupt")

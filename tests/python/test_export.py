@@ -108,6 +108,27 @@ def test_parquet_says_what_csv_says(run):
     assert table["words"].tolist() == pd.read_csv(export(run, "csv"), keep_default_na=False)["words"].tolist()
 
 
+def test_ftrace_has_the_lines_that_kvm_would_have_printed(run):
+    lines = [line for line in export(run, "ftrace").read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition(": ")[2].split(" ")[0] for line in lines] == [
+        "kvm_exit:", "kvm_apic_accept_irq:", "kvm_apic_accept_irq:", "kvm_exit:", "kvm_entry:"]
+    assert lines[0].startswith("       CPU 1/KVM-1001  [000] .....     0.000001000: kvm_exit: vcpu 1 reason HLT ")
+
+
+def test_vcd_shows_states_and_the_vector_in_service(run):
+    text = export(run, "vcd").read_text()
+    target = text.split("$scope module vcpu1")[1]
+    ident = {line.split()[4]: line.split()[3] for line in target.splitlines() if line.startswith("$var")}
+    at, seen = 0, []
+    for line in text.partition("$enddefinitions $end\n")[2].splitlines():
+        if line.startswith("#"):
+            at = int(line[1:]) // US
+        elif line.endswith(" " + ident["handler"]):
+            seen.append((at, int(line.split()[0][1:], 2)))
+    assert seen == [(3, 0), (5, 48), (7, 64), (8, 48), (11, 0)]
+    assert f"#{2 * US}\nsBLOCKED {ident['state']}\n" in text
+
+
 def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no such trace"):
         export(tmp_path, "csv")
@@ -118,5 +139,5 @@ def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(run):
-    with pytest.raises(ValueError, match="perfetto, csv, parquet"):
+    with pytest.raises(ValueError, match="perfetto, ftrace, vcd, csv, parquet"):
         export(run, "gif")
