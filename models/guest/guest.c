@@ -46,7 +46,6 @@ void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed
 {
     g->frame = g->frames;
     g->depth = 0;
-    g->ended = false;
     g->done = 0;
     g->random = rng_stream(seed, stream);
     g->frames[0] = (struct guest_frame){.program = main};
@@ -84,11 +83,7 @@ const struct guest_insn *guest_fetch(struct guest *g)
     static const struct guest_insn iret = {.op = GUEST_iret};
     const struct guest_insn *i = resolve(g->frame);
 
-    if (!i && guest_in_handler(g))
-        return &iret;
-    if (!i)
-        g->ended = true;
-    return i;
+    return i || !guest_in_handler(g) ? i : &iret;
 }
 
 void guest_next(struct guest *g)

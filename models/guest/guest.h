@@ -71,7 +71,6 @@ struct guest_handler {
 struct guest {
     struct guest_frame *frame; /* the innermost */
     uint32_t depth;
-    bool ended; /* the main program came to its end */
     struct rng random;
     uint64_t done; /* operations of the main program, for progress */
     struct guest_handler handler[VECTORS];

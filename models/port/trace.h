@@ -36,6 +36,19 @@ enum trace_notify {
 };
 enum trace_inject { TRACE_INJECT_EVENT, TRACE_INJECT_VIRTUAL };
 
+/* What raised an interrupt, and which one of its kind: RAISED's second word. */
+enum trace_source {
+    TRACE_SOURCE_IPI,
+    TRACE_SOURCE_TIMER,
+    TRACE_SOURCE_MSI,
+    TRACE_SOURCE_LEVEL,
+    TRACE_SOURCE_EXTINT,
+    TRACE_SOURCE_NMI,
+    TRACE_SOURCE_COUNT
+};
+#define TRACE_SOURCE(kind, index) ((uint64_t)(kind) << 32 | (uint64_t)(index))
+#define TRACE_SOURCE_KIND(b)      ((enum trace_source)((b) >> 32))
+
 /* Why an exit happened, seen from the operation that pays for it. */
 enum trace_cause {
     TRACE_CAUSE_OPERATION,   /* the guest's main program did something that exits */

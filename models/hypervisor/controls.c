@@ -1,0 +1,105 @@
+/* Features and policy to control bits: KVM's setup of a vCPU's VMCS or VMCB. */
+#include "hypervisor/hypervisor.h"
+
+/* x2APIC MSRs by their bit in the bitmaps. */
+#define MSR_BIT(offset) (UINT64_C(1) << ((offset) >> 4))
+
+/* KVM: vmx_update_msr_bitmap_x2apic(). What is virtualized need not exit; the current count is
+   never virtualized. */
+static void x2apic_bitmaps(struct virt_cpu *hw, feature_set f)
+{
+    hw->x2apic_read_exits = hw->x2apic_write_exits = ~UINT64_C(0);
+    if (!feature_in(f, FEATURE_VIRTUALIZE_X2APIC))
+        return;
+    hw->x2apic_read_exits &= ~MSR_BIT(LAPIC_TPR);
+    hw->x2apic_write_exits &= ~MSR_BIT(LAPIC_TPR);
+    if (feature_in(f, FEATURE_APIC_REGISTERS))
+        hw->x2apic_read_exits = MSR_BIT(LAPIC_TIMER_CURRENT);
+    if (feature_in(f, FEATURE_INTERRUPT_DELIVERY))
+        hw->x2apic_write_exits &= ~(MSR_BIT(LAPIC_EOI) | MSR_BIT(LAPIC_SELF_IPI));
+    if (feature_in(f, FEATURE_IPI_VIRTUALIZATION))
+        hw->x2apic_write_exits &= ~MSR_BIT(LAPIC_ICR_LO);
+}
+
+/* Level-triggered vectors: the hypervisor must see their EOI to lower the I/O APIC's remote IRR. */
+static void eoi_exit_bitmap(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    for (uint32_t i = 0; i < h->device_count; i++) {
+        const struct device *d = &h->device[i];
+        const enum vmcs_field word = (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + d->vector / 64);
+
+        if (d->kind == DEVICE_LEVEL && d->vcpu == v->index)
+            vmcs_set(&v->hw.vmcs, word,
+                     vmcs_get(&v->hw.vmcs, word) | UINT64_C(1) << d->vector % 64);
+    }
+}
+
+static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool apic_in_kernel)
+{
+    const bool shadow = feature_in(f, FEATURE_TPR_SHADOW) && apic_in_kernel;
+    const bool virtualized = shadow && (x2apic ? feature_in(f, FEATURE_VIRTUALIZE_X2APIC)
+                                               : feature_in(f, FEATURE_APIC_ACCESS_PAGE));
+
+    vmx_control(c, VMX_USE_TPR_SHADOW, shadow);
+    vmx_control(c, VMX_CR8_LOAD_EXITING, !shadow);
+    vmx_control(c, VMX_CR8_STORE_EXITING, !shadow);
+    vmx_control(c, VMX_VIRTUALIZE_APIC_ACCESSES, virtualized && !x2apic);
+    vmx_control(c, VMX_VIRTUALIZE_X2APIC_MODE, virtualized && x2apic);
+    vmx_control(c, VMX_APIC_REGISTER_VIRTUALIZATION, shadow && feature_in(f, FEATURE_APIC_REGISTERS));
+    vmx_control(c, VMX_VIRTUAL_INTERRUPT_DELIVERY, shadow && feature_in(f, FEATURE_INTERRUPT_DELIVERY));
+    vmx_control(c, VMX_PROCESS_POSTED_INTERRUPTS, shadow && feature_in(f, FEATURE_POSTED_INTERRUPTS));
+    vmx_control(c, VMX_IPI_VIRTUALIZATION, shadow && feature_in(f, FEATURE_IPI_VIRTUALIZATION));
+}
+
+static void vmx_set(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const feature_set f = h->features;
+    struct vmcs *c = &v->hw.vmcs;
+
+    vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, true);
+    vmx_control(c, VMX_NMI_EXITING, true);
+    vmx_control(c, VMX_VIRTUAL_NMIS, true);
+    vmx_control(c, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, true);
+    vmx_control(c, VMX_ACTIVATE_PREEMPTION_TIMER, feature_in(f, FEATURE_PREEMPTION_TIMER));
+    vmx_control(c, VMX_HLT_EXITING, !feature_in(f, FEATURE_HLT_IN_GUEST));
+    vmx_control(c, VMX_PAUSE_EXITING, !feature_in(f, FEATURE_PAUSE_IN_GUEST));
+    vmx_control(c, VMX_UNCONDITIONAL_IO_EXITING, true);
+    vmx_control(c, VMX_USE_MSR_BITMAPS, true);
+    vmx_control(c, VMX_WBINVD_EXITING, true);
+    vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC,
+                      h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED);
+    vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
+    vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
+    eoi_exit_bitmap(v);
+    x2apic_bitmaps(&v->hw, f);
+}
+
+static void svm_set(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+    static const enum svm_intercept always[] = {
+        SVM_INTR, SVM_NMI, SVM_CPUID, SVM_IOIO, SVM_MSR, SVM_VMMCALL, SVM_WBINVD,
+    };
+    struct vmcb *b = &v->hw.vmcb;
+
+    for (unsigned i = 0; i < sizeof always / sizeof always[0]; i++)
+        svm_intercept(b, always[i], true);
+    svm_intercept(b, SVM_HLT, !feature_in(h->features, FEATURE_HLT_IN_GUEST));
+    svm_intercept(b, SVM_PAUSE, !feature_in(h->features, FEATURE_PAUSE_IN_GUEST));
+    svm_intercept(b, SVM_CR8_WRITE, !feature_in(h->features, FEATURE_TPR_SHADOW) ||
+                                        h->policy.irqchip == IRQCHIP_USERSPACE);
+    b->v_intr_masking = true;
+    v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = ~UINT64_C(0);
+}
+
+void controls_set(struct vcpu *v)
+{
+    v->hw.tsc_deadline_write_exits = true;
+    if (v->hw.ops->vendor == VIRT_VMX)
+        vmx_set(v);
+    else
+        svm_set(v);
+}

@@ -1,0 +1,273 @@
+/*
+ * Telling a vCPU of an interrupt.
+ *
+ * Arrival: hypervisor_accept() puts the vector where it will be found (PIR
+ * when posted interrupts are processed, IRR otherwise) and makes sure that
+ * somebody looks: a notification or a kick for a vCPU in its guest, a wake-up
+ * for one that waits, nothing for one whose next entry looks anyway.
+ *
+ * Injection: deliver_inject() runs before each entry, and puts what is pending
+ * into the control structure, or asks for a window.
+ */
+#include "hypervisor/hypervisor.h"
+
+static void notified(struct vcpu *target, unsigned vector, trace_flow flow, enum trace_notify how)
+{
+    trace_put(target->hypervisor->trace, flow, TRACE_NOTIFIED, target->index, vector, how);
+}
+
+/* The sender's time: a vCPU pays on its own clock, a device's thread is nobody's here. */
+static void sender_pays(struct vcpu *sender, enum cost_key key)
+{
+    if (sender)
+        vcpu_pay(sender, key);
+}
+
+static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    if (v->state != VCPU_BLOCKED && v->state != VCPU_POLLING)
+        return false;
+    sender_pays(sender, COST_KVM_WAKE);
+    notified(v, vector, flow, TRACE_NOTIFY_WAKE);
+    thread_wake(&v->thread, hv_after(h, h->costs.of[COST_KVM_WAKE].n + h->costs.of[COST_HW_IPI].n));
+    return true;
+}
+
+/* An interrupt to the CPU where the target is in its guest; it takes a while to arrive. */
+static void send(struct vcpu *v, struct vcpu *sender, enum host_vector vector, trace_flow flow)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    sender_pays(sender, COST_KVM_KICK);
+    host_send(v->thread.pcpu, vector,
+              hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), flow);
+}
+
+/* KVM: kvm_vcpu_kick(). */
+void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    if (wake_if_waiting(v, sender, vector, flow))
+        return;
+    if (v == sender || v->kicked || !vcpu_in_guest_mode(v)) {
+        notified(v, vector, flow, TRACE_NOTIFY_NOT_NEEDED);
+        return;
+    }
+    v->kicked = true;
+    notified(v, vector, flow, TRACE_NOTIFY_KICK);
+    send(v, sender, HOST_RESCHEDULE, flow);
+}
+
+/* KVM: vmx_deliver_posted_interrupt(). */
+static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
+{
+    sender_pays(sender, COST_KVM_POST);
+    if (msg->level)
+        vec_set(&v->apic.regs.TMR, msg->vector);
+    else
+        vec_clear(&v->apic.regs.TMR, msg->vector);
+    switch (posted_post(&v->descriptor, msg->vector, msg->flow)) {
+    case POSTED_COALESCED:
+        return;
+    case POSTED_QUIET:
+        notified(v, msg->vector, msg->flow, TRACE_NOTIFY_LATER);
+        return;
+    case POSTED_NOTIFY:
+        break;
+    }
+    if (wake_if_waiting(v, sender, msg->vector, msg->flow))
+        return;
+    if (v == sender || !vcpu_in_guest_mode(v)) {
+        notified(v, msg->vector, msg->flow, TRACE_NOTIFY_NOT_NEEDED);
+        return;
+    }
+    notified(v, msg->vector, msg->flow, TRACE_NOTIFY_POSTED);
+    send(v, sender, HOST_POSTED, msg->flow);
+}
+
+/* Into IRR, or into the pending flags of NMI, INIT and SIPI. */
+static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
+{
+    sender_pays(sender, COST_KVM_ACCEPT);
+    if (lapic_accept(&v->apic, msg) != LAPIC_ACCEPTED)
+        return;
+    if (msg->delivery == IRQ_INIT || msg->delivery == IRQ_STARTUP || msg->delivery == IRQ_SMI) {
+        trace_put(v->hypervisor->trace, msg->flow, TRACE_REFUSED, v->index, msg->vector,
+                  TRACE_REFUSED_MODE);
+        return;
+    }
+    if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
+        userspace_interrupt(v, sender, msg->vector, msg->flow);
+        return;
+    }
+    v->request = true;
+    vcpu_kick(v, sender, msg->vector, msg->flow);
+}
+
+void hypervisor_accept(struct hypervisor *h, struct vcpu *target, const struct irq_msg *msg,
+                       struct vcpu *sender)
+{
+    const bool fixed = msg->delivery == IRQ_FIXED || msg->delivery == IRQ_LOWEST_PRIORITY;
+
+    (void)h;
+    if (!fixed || !target->hw.ops->posts(&target->hw))
+        set_pending(target, msg, sender);
+    else if (lapic_check(&target->apic, msg) == LAPIC_ACCEPTED)
+        post(target, msg, sender);
+}
+
+/* --- messages --- */
+
+static void collect(void *context, unsigned index, const struct irq_msg *msg)
+{
+    struct vcpu *sender = context;
+
+    sender->message = *msg;
+    sender->outbox[sender->outbox_count++] = (struct destination){(uint16_t)index, msg->flow};
+}
+
+void deliver_route(struct vcpu *sender, const struct irq_msg *msg)
+{
+    apic_fabric_route(&sender->hypervisor->fabric, msg, collect, sender);
+}
+
+void deliver_next(struct vcpu *sender)
+{
+    struct hypervisor *h = sender->hypervisor;
+    const struct destination *d = &sender->outbox[sender->outbox_next++];
+    struct irq_msg msg = sender->message;
+
+    msg.flow = d->flow;
+    hypervisor_accept(h, &h->vcpu[d->vcpu], &msg, sender);
+    if (sender->outbox_next < sender->outbox_count) {
+        vcpu_take(sender, VCPU_ON_CONTINUE);
+        return;
+    }
+    sender->outbox_count = sender->outbox_next = 0;
+    sender->after_outbox(sender);
+}
+
+/* --- injection --- */
+
+/* The lowest vector an 8259A would give: its inputs are in order of priority. */
+static int extint_pending(const struct vcpu *v)
+{
+    for (unsigned w = 0; w < 4; w++)
+        if (v->extint.word[w])
+            return (int)(w * 64) + __builtin_ctzll(v->extint.word[w]);
+    return NO_VECTOR;
+}
+
+bool vcpu_has_interrupt(struct vcpu *v)
+{
+    if (v->hw.ops->posts(&v->hw))
+        posted_sync(&v->descriptor, &v->apic);
+    if (v->apic.nmi_pending || v->reinject != NO_VECTOR || v->timer_due)
+        return true;
+    return v->hw.interrupts_enabled &&
+           (!vec_empty(&v->extint) || lapic_pending(&v->apic) != NO_VECTOR);
+}
+
+static void inject_vector(struct vcpu *v, int vector, bool nmi, trace_flow flow)
+{
+    v->injecting = vector;
+    v->injecting_nmi = nmi;
+    v->injecting_flow = flow;
+    v->hw.ops->inject(&v->hw, (uint8_t)vector, nmi);
+    vcpu_pay(v, COST_KVM_INJECT);
+    trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)vector, TRACE_INJECT_EVENT);
+}
+
+static void inject_again(struct vcpu *v)
+{
+    const int vector = v->reinject;
+
+    v->reinject = NO_VECTOR;
+    inject_vector(v, vector, v->reinject_nmi, v->reinject_flow);
+}
+
+static void inject_nmi(struct vcpu *v)
+{
+    v->apic.nmi_pending = false;
+    inject_vector(v, 2, true, v->apic.nmi_flow);
+}
+
+/* Userspace's interrupt controller injects by KVM_INTERRUPT, which KVM 6.1 follows by an
+   immediate exit, for as long as it takes the interrupt for one still pending (docs/accuracy.md). */
+static void inject_extint(struct vcpu *v, int vector)
+{
+    vec_clear(&v->extint, (unsigned)vector);
+    inject_vector(v, vector, false, v->extint_flow[vector]);
+    v->immediate_exit = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
+}
+
+/* KVM: apic_sync_pv_eoi_to_guest(): only for the one interrupt in service, with nothing behind it,
+   whose EOI nobody else waits for. */
+static void offer_pv_eoi(struct vcpu *v, unsigned vector)
+{
+    if (!feature_in(v->hypervisor->features, FEATURE_PV_EOI) ||
+        vec_highest(&v->apic.regs.IRR) != NO_VECTOR || vec_has(&v->apic.regs.TMR, vector))
+        return;
+    v->pv_eoi_offered = v->pv_eoi = true;
+}
+
+static void inject_from_apic(struct vcpu *v)
+{
+    const uint8_t vector = lapic_acknowledge(&v->apic);
+
+    inject_vector(v, vector, false, v->apic.service_flow[vector]);
+    offer_pv_eoi(v, vector);
+}
+
+/* What the APIC alone has for the guest; the hardware finds it by itself under
+   virtual-interrupt delivery, and userspace's APIC injects as an 8259A does. */
+static bool apic_injects(const struct vcpu *v)
+{
+    return !v->hw.ops->delivers(&v->hw) && v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE;
+}
+
+static bool interrupt_waits(const struct vcpu *v)
+{
+    return extint_pending(v) != NO_VECTOR || v->window_wanted ||
+           (apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR);
+}
+
+/* KVM: update_cr8_intercept(): an interrupt that TPR holds back asks to be told when it falls. */
+static void update_tpr_threshold(struct vcpu *v)
+{
+    const int vector = apic_injects(v) ? vec_highest(&v->apic.regs.IRR) : NO_VECTOR;
+    const unsigned class = vector == NO_VECTOR ? 0 : (unsigned)vector >> 4;
+
+    v->hw.ops->set_tpr_threshold(&v->hw, (uint8_t)(v->apic.regs.TPR >> 4 >= class ? class : 0));
+}
+
+/* KVM: kvm_check_and_inject_events(): first what was cut short, then NMI, 8259A, APIC. */
+void deliver_inject(struct vcpu *v)
+{
+    const bool open = v->hw.interrupts_enabled && !v->hw.shadow;
+
+    if (v->reinject != NO_VECTOR)
+        inject_again(v);
+    else if (v->apic.nmi_pending && !v->hw.nmi_blocked)
+        inject_nmi(v);
+    else if (open && extint_pending(v) != NO_VECTOR)
+        inject_extint(v, extint_pending(v));
+    else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
+        inject_from_apic(v);
+    v->hw.ops->open_window(&v->hw, interrupt_waits(v));
+    v->hw.ops->open_nmi_window(&v->hw, v->apic.nmi_pending);
+    update_tpr_threshold(v);
+}
+
+void deliver_cancel(struct vcpu *v)
+{
+    if (v->injecting == NO_VECTOR)
+        return;
+    v->hw.ops->cancel_injection(&v->hw);
+    v->reinject = v->injecting;
+    v->reinject_nmi = v->injecting_nmi;
+    v->reinject_flow = v->injecting_flow;
+    v->injecting = NO_VECTOR;
+    v->immediate_exit = false;
+}

@@ -1,0 +1,401 @@
+/*
+ * The exit handlers: a table indexed by exit reason, as in KVM.
+ *
+ * A row says what the handler costs before it acts, whether it decodes the
+ * guest's instruction first, and what it does. A handler ends by taking a step:
+ * back into the guest, to userspace, or to wait.
+ */
+#include <assert.h>
+
+#include "hypervisor/hypervisor.h"
+
+enum { MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff };
+
+struct exit_handler {
+    void (*act)(struct vcpu *v);
+    int cost;    /* enum cost_key, or BY_ACCESS */
+    bool decode; /* the instruction must be fetched and decoded */
+};
+enum { BY_ACCESS = -1 };
+
+const struct region *region_of(const struct hypervisor *h, bool port, uint64_t address)
+{
+    for (uint32_t i = 0; i < h->region_count; i++) {
+        const struct region *r = &h->region[i];
+
+        if (r->port == port && address >= r->first && address <= r->last)
+            return r;
+    }
+    return NULL;
+}
+
+static enum region_handler answered_by(const struct vcpu *v)
+{
+    const struct access *a = &v->access;
+    const struct region *r = region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
+
+    return r ? r->handler : REGION_USERSPACE;
+}
+
+/* --- what an access costs --- */
+
+/* The APIC register that an access concerns, or 0. */
+static uint16_t apic_offset(const struct access *a)
+{
+    if (a->kind == ACCESS_APIC_READ || a->kind == ACCESS_APIC_WRITE)
+        return (uint16_t)a->address;
+    if (a->address >= MSR_X2APIC_FIRST && a->address <= MSR_X2APIC_LAST)
+        return (uint16_t)(a->address - MSR_X2APIC_FIRST) << 4;
+    return 0;
+}
+
+static enum cost_key apic_cost(const struct access *a)
+{
+    const uint16_t offset = apic_offset(a);
+
+    if (offset == 0)
+        return a->address == MSR_TSC_DEADLINE ? COST_KVM_APIC : COST_KVM_MSR;
+    if (a->write && (offset == LAPIC_ICR_LO || offset == LAPIC_SELF_IPI))
+        return COST_KVM_ICR;
+    return a->write && offset == LAPIC_EOI ? COST_KVM_EOI : COST_KVM_APIC;
+}
+
+static enum cost_key device_cost(const struct vcpu *v)
+{
+    const bool port = v->access.instruction == VIRT_PORT_IO;
+
+    if (answered_by(v) == REGION_EVENTFD)
+        return port ? COST_KVM_EVENTFD_PIO : COST_KVM_EVENTFD_MMIO;
+    if (!port)
+        return COST_KVM_MMIO;
+    return v->access.write ? COST_KVM_PIO_OUT : COST_KVM_PIO_IN;
+}
+
+static enum cost_key access_cost(const struct vcpu *v)
+{
+    if (v->access.kind == ACCESS_CR8_WRITE)
+        return COST_KVM_CR8;
+    if (v->access.kind == ACCESS_NONE || v->access.instruction == VIRT_UNMAPPED)
+        return COST_KVM_PAGE_FAULT;
+    return v->access.kind == ACCESS_INSTRUCTION ? device_cost(v) : apic_cost(&v->access);
+}
+
+/* --- the fast path --- */
+
+/* KVM: handle_fastpath_set_msr_irqoff(): a TSC deadline, or an ICR write that is fixed, physical,
+   without shorthand and not a broadcast, is handled with interrupts still off. */
+static bool takes_fastpath(const struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const struct access *a = &v->access;
+
+    if (a->kind != ACCESS_MSR_WRITE || !virt_exits(&v->exit) ||
+        !feature_in(h->features, FEATURE_FASTPATH))
+        return false;
+    if (v->exit.reason != EXIT_VMX_MSR_WRITE && v->exit.reason != EXIT_SVM_MSR)
+        return false;
+    if (a->address == MSR_TSC_DEADLINE)
+        return v->apic.mode != LAPIC_MODE_DISABLED;
+    if (a->address != lapic_msr(LAPIC_ICR_LO))
+        return false;
+    const struct irq_msg m = lapic_decode_icr(&v->apic, a->value);
+    return m.delivery == IRQ_FIXED && !m.logical && m.shorthand == IRQ_NO_SHORTHAND &&
+           m.dest != UINT32_MAX;
+}
+
+static void go_on(struct vcpu *v)
+{
+    vcpu_take(v, takes_fastpath(v) ? VCPU_ON_REENTER : VCPU_ON_RESUME);
+}
+
+/* --- emulation --- */
+
+static void apic_write(struct vcpu *v, uint16_t offset, uint64_t value)
+{
+    lapic_write(&v->apic, offset, (uint32_t)value, hv_now(v->hypervisor));
+}
+
+void exit_complete_access(struct vcpu *v)
+{
+    const struct access *a = &v->access;
+    const sim_time now = hv_now(v->hypervisor);
+    uint64_t ignored;
+
+    switch (a->kind) {
+    case ACCESS_APIC_WRITE:
+        apic_write(v, (uint16_t)a->address, a->value);
+        break;
+    case ACCESS_MSR_WRITE:
+        if (a->address == MSR_TSC_DEADLINE)
+            lapic_set_tsc_deadline(&v->apic, a->value, now);
+        else if (apic_offset(a))
+            lapic_wrmsr(&v->apic, (uint32_t)a->address, a->value, now);
+        break;
+    case ACCESS_CR8_WRITE:
+        apic_write(v, LAPIC_TPR, a->value << 4);
+        break;
+    case ACCESS_APIC_READ:
+        lapic_read(&v->apic, (uint16_t)a->address, now);
+        break;
+    case ACCESS_MSR_READ:
+        if (apic_offset(a))
+            lapic_rdmsr(&v->apic, (uint32_t)a->address, &ignored, now);
+        break;
+    case ACCESS_INSTRUCTION:
+    case ACCESS_NONE:
+        break;
+    }
+}
+
+/* KVM_HC_SEND_IPI: the destinations of one call, by APIC ID. */
+static void pv_ipi(struct vcpu *v, const struct guest_insn *i)
+{
+    struct hypervisor *h = v->hypervisor;
+    struct irq_msg m = {.vector = (uint8_t)i->operand[0], .delivery = IRQ_FIXED, .source = v->index};
+
+    m.flow = trace_new_flow(h->trace);
+    trace_put(h->trace, m.flow, TRACE_RAISED, v->index, m.vector, TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
+    for (uint32_t n = 0; n < i->operand[2]; n++) {
+        m.dest = (uint32_t)i->operand[1] + n;
+        deliver_route(v, &m);
+        m.flow = trace_new_flow(h->trace);
+    }
+}
+
+/* --- the handlers --- */
+
+/* The message of an ICR write goes to one destination after the other, then the guest goes on. */
+static void finish(struct vcpu *v)
+{
+    if (v->outbox_count == 0) {
+        go_on(v);
+        return;
+    }
+    v->after_outbox = go_on;
+    deliver_next(v);
+}
+
+static void complete_access(struct vcpu *v)
+{
+    exit_complete_access(v);
+    if (!v->access_done)
+        guest_access_done(v);
+    finish(v);
+}
+
+/* The interrupt that made the guest leave has been taken by the host: host_take_pending(). */
+static void host_interrupt(struct vcpu *v)
+{
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static void window(struct vcpu *v)
+{
+    v->hw.ops->open_window(&v->hw, false);
+    if (v->window_wanted) {
+        v->window_wanted = false;
+        v->kvm_exit = KVM_EXIT_IRQ_WINDOW_OPEN;
+        vcpu_take(v, VCPU_ON_TO_USER);
+        return;
+    }
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static void nmi_window(struct vcpu *v)
+{
+    v->hw.ops->open_nmi_window(&v->hw, false);
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static void halt(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    guest_access_done(v);
+    if (h->policy.irqchip == IRQCHIP_USERSPACE) {
+        v->kvm_exit = KVM_EXIT_HLT;
+        vcpu_take(v, VCPU_ON_TO_USER);
+        return;
+    }
+    v->halted_at = hv_now(h);
+    v->polled = false;
+    if (vcpu_has_interrupt(v))
+        vcpu_take(v, VCPU_ON_RESUME);
+    else
+        vcpu_take(v, v->poll_ns ? VCPU_ON_POLL : VCPU_ON_BLOCK);
+}
+
+/* A port or a device's address. */
+static void device(struct vcpu *v)
+{
+    const enum region_handler handler = answered_by(v);
+
+    if (handler == REGION_USERSPACE || handler == REGION_EXTERNAL) {
+        v->kvm_exit = v->access.instruction == VIRT_PORT_IO ? KVM_EXIT_IO : KVM_EXIT_MMIO;
+        vcpu_take(v, VCPU_ON_TO_USER);
+        return;
+    }
+    guest_access_done(v);
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static bool on_apic_page(const struct access *a)
+{
+    return a->kind == ACCESS_APIC_READ || a->kind == ACCESS_APIC_WRITE;
+}
+
+static bool on_device(const struct access *a)
+{
+    return a->kind == ACCESS_INSTRUCTION && a->instruction == VIRT_MMIO;
+}
+
+/*
+ * A guest-physical address that is not mapped for good: the APIC's page, a
+ * device, or memory touched for the first time. KVM 6.1 lets the guest repeat a
+ * read of the APIC page once before it emulates it, so that a read costs two
+ * exits where the APIC-access page is not in effect (docs/accuracy.md).
+ */
+static void page(struct vcpu *v)
+{
+    const struct access *a = &v->access;
+
+    if (v->exit.reason == EXIT_VMX_EPT_VIOLATION && a->kind == ACCESS_APIC_READ && !v->retried) {
+        v->retried = true;
+        vcpu_take(v, VCPU_ON_RESUME);
+        return;
+    }
+    v->retried = false;
+    if (on_apic_page(a) && v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
+        v->kvm_exit = KVM_EXIT_MMIO;
+        vcpu_take(v, VCPU_ON_TO_USER);
+    } else if (on_apic_page(a)) {
+        complete_access(v);
+    } else if (on_device(a)) {
+        device(v);
+    } else {
+        if (a->kind != ACCESS_NONE) /* it was the delivery of an interrupt that met the page */
+            guest_access_done(v);
+        vcpu_take(v, VCPU_ON_RESUME);
+    }
+}
+
+static void cr8(struct vcpu *v)
+{
+    exit_complete_access(v);
+    guest_access_done(v);
+    if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
+        v->kvm_exit = KVM_EXIT_SET_TPR;
+        vcpu_take(v, VCPU_ON_TO_USER);
+    } else {
+        vcpu_take(v, VCPU_ON_RESUME);
+    }
+}
+
+static void simple(struct vcpu *v)
+{
+    guest_access_done(v);
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static void hypercall(struct vcpu *v)
+{
+    const struct guest_insn *i = guest_fetch(&v->guest);
+
+    if (i->op == GUEST_pv_ipi)
+        pv_ipi(v, i);
+    guest_access_done(v);
+    finish(v);
+}
+
+/* After the access: the EOI of a vector that an I/O APIC waits for. */
+static void eoi_induced(struct vcpu *v)
+{
+    if (v->hypervisor->policy.irqchip == IRQCHIP_SPLIT) {
+        v->kvm_exit = KVM_EXIT_IOAPIC_EOI;
+        vcpu_take(v, VCPU_ON_TO_USER);
+        return;
+    }
+    vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
+    [EXIT_VMX_EXTERNAL_INTERRUPT] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
+    [EXIT_VMX_INTERRUPT_WINDOW] = {window, COST_KVM_WINDOW, false},
+    [EXIT_VMX_NMI_WINDOW] = {nmi_window, COST_KVM_WINDOW, false},
+    [EXIT_VMX_CPUID] = {simple, COST_KVM_CPUID, false},
+    [EXIT_VMX_HLT] = {halt, COST_KVM_HALT, false},
+    [EXIT_VMX_VMCALL] = {hypercall, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_CR_ACCESS] = {cr8, COST_KVM_CR8, false},
+    [EXIT_VMX_IO_INSTRUCTION] = {device, BY_ACCESS, false},
+    [EXIT_VMX_MSR_READ] = {complete_access, BY_ACCESS, false},
+    [EXIT_VMX_MSR_WRITE] = {complete_access, BY_ACCESS, false},
+    [EXIT_VMX_PAUSE] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_TPR_BELOW_THRESHOLD] = {host_interrupt, COST_KVM_WINDOW, false},
+    [EXIT_VMX_APIC_ACCESS] = {complete_access, BY_ACCESS, true},
+    [EXIT_VMX_EOI_INDUCED] = {eoi_induced, COST_KVM_EOI, false},
+    [EXIT_VMX_EPT_VIOLATION] = {page, COST_KVM_PAGE_FAULT, true},
+    [EXIT_VMX_EPT_MISCONFIG] = {page, BY_ACCESS, true},
+    [EXIT_VMX_PREEMPTION_TIMER] = {host_interrupt, COST_KVM_PREEMPTION_TIMER, false},
+    [EXIT_VMX_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_APIC_WRITE] = {complete_access, BY_ACCESS, false},
+    [EXIT_SVM_WRITE_CR8] = {cr8, COST_KVM_CR8, false},
+    [EXIT_SVM_INTR] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
+    [EXIT_SVM_VINTR] = {window, COST_KVM_WINDOW, false},
+    [EXIT_SVM_CPUID] = {simple, COST_KVM_CPUID, false},
+    [EXIT_SVM_IRET] = {nmi_window, COST_KVM_WINDOW, false},
+    [EXIT_SVM_PAUSE] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_HLT] = {halt, COST_KVM_HALT, false},
+    [EXIT_SVM_IO] = {device, BY_ACCESS, false},
+    [EXIT_SVM_MSR] = {complete_access, BY_ACCESS, false},
+    [EXIT_SVM_VMMCALL] = {hypercall, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_NPF] = {page, BY_ACCESS, true},
+};
+
+void exit_pay(struct vcpu *v)
+{
+    const struct exit_handler *handler = &handlers[v->exit.reason];
+
+    assert(handler->act && "this exit has no handler");
+    vcpu_pay(v, takes_fastpath(v) ? COST_KVM_FASTPATH : COST_KVM_EXIT);
+    if (handler->decode && (on_apic_page(&v->access) || on_device(&v->access)))
+        vcpu_pay(v, COST_KVM_DECODE);
+    if (handler->cost != BY_ACCESS)
+        vcpu_pay(v, (enum cost_key)handler->cost);
+    if (handler->cost == BY_ACCESS || (handler->decode && on_apic_page(&v->access)))
+        vcpu_pay(v, access_cost(v));
+}
+
+/* KVM: apic_sync_pv_eoi_from_guest(): the guest cleared the bit, so it acknowledged. */
+static void notice_pv_eoi(struct vcpu *v)
+{
+    if (!v->pv_eoi_offered)
+        return;
+    v->pv_eoi_offered = false;
+    if (!v->pv_eoi)
+        lapic_eoi(&v->apic);
+    v->pv_eoi = false;
+}
+
+/* KVM: vmx_complete_interrupts(): a delivery that the exit interrupted is done again. */
+static void notice_interrupted_delivery(struct vcpu *v)
+{
+    bool nmi;
+    const int vector = v->hw.ops->interrupted_delivery(&v->hw, &nmi);
+
+    if (vector == NO_VECTOR)
+        return;
+    v->reinject = vector;
+    v->reinject_nmi = nmi;
+    v->reinject_flow = v->injecting_flow;
+    v->injecting = NO_VECTOR;
+}
+
+void exit_handle(struct vcpu *v)
+{
+    v->kicked = false;
+    notice_interrupted_delivery(v);
+    notice_pv_eoi(v);
+    host_take_pending(v);
+    handlers[v->exit.reason].act(v);
+}

@@ -1,0 +1,314 @@
+/*
+ * The host: physical CPUs, the interrupts that reach them, and the threads
+ * that share them, in turn, a time slice each. A thread stays on its CPU.
+ *
+ * Left out so far: priorities, wake-up preemption and migration.
+ */
+#include "hypervisor/hypervisor.h"
+
+static const uint8_t host_numbers[] = {
+#define VECTOR(name, number, meaning) [HOST_##name] = (number),
+    HOST_VECTORS(VECTOR)
+#undef VECTOR
+};
+
+static struct vcpu *vcpu_on(const struct pcpu *p)
+{
+    return p->current ? p->current->vcpu : NULL;
+}
+
+/* --- threads --- */
+
+static void enqueue(struct pcpu *p, struct thread *t)
+{
+    t->next = NULL;
+    *p->queue_end = t;
+    p->queue_end = &t->next;
+}
+
+static struct thread *dequeue(struct pcpu *p)
+{
+    struct thread *t = p->queue;
+
+    if (!t)
+        return NULL;
+    p->queue = t->next;
+    if (!p->queue)
+        p->queue_end = &p->queue;
+    return t;
+}
+
+/* A slice ends only where somebody waits for it to end. */
+static void limit_slice(struct pcpu *p)
+{
+    struct hypervisor *h = p->hypervisor;
+
+    if (p->current && p->queue && !event_is_armed(h->events, &p->slice))
+        event_arm(h->events, &p->slice, time_plus_ps(hv_now(h), h->policy.time_slice_ns * PS_PER_NS));
+}
+
+static void trace_thread(const struct pcpu *p, const struct thread *t, bool on)
+{
+    if (t->vcpu)
+        trace_put(p->hypervisor->trace, 0, TRACE_THREAD, t->vcpu->index, p->index, on);
+}
+
+static void run_next(struct pcpu *p, bool switching)
+{
+    p->current = dequeue(p);
+    if (!p->current)
+        return;
+    trace_thread(p, p->current, true);
+    limit_slice(p);
+    if (!p->current->vcpu)
+        return;
+    if (switching)
+        vcpu_pay(p->current->vcpu, COST_HOST_SWITCH);
+    vcpu_take(p->current->vcpu, VCPU_ON_SCHEDULED);
+}
+
+void thread_leave(struct thread *t, bool runnable)
+{
+    struct pcpu *p = t->pcpu;
+
+    trace_thread(p, t, false);
+    p->current = NULL;
+    event_disarm(p->hypervisor->events, &p->slice);
+    if (runnable)
+        enqueue(p, t);
+    run_next(p, true);
+}
+
+static void dispatch(struct event *e)
+{
+    struct pcpu *p = EVENT_OWNER(e, struct pcpu, dispatch);
+
+    if (!p->current)
+        run_next(p, false);
+}
+
+void thread_wake(struct thread *t, sim_time at)
+{
+    struct pcpu *p = t->pcpu;
+    struct hypervisor *h = p->hypervisor;
+    struct vcpu *v = t->vcpu;
+
+    v->polled = v->state == VCPU_POLLING;
+    halt_woken(v);
+    vcpu_take(v, VCPU_ON_WOKEN);
+    if (v->polled)
+        return;
+    enqueue(p, t);
+    limit_slice(p);
+    if (vcpu_on(p) && vcpu_on(p)->state == VCPU_POLLING)
+        halt_poll_yield(vcpu_on(p));
+    if (!p->current && !event_is_armed(h->events, &p->dispatch))
+        event_arm(h->events, &p->dispatch, clock_after(&h->core, at, h->costs.of[COST_HOST_IDLE_EXIT]));
+}
+
+/* --- what the host's handlers do --- */
+
+static bool waits(const struct vcpu *v)
+{
+    return v->state == VCPU_BLOCKED || v->state == VCPU_POLLING;
+}
+
+static void wake_from_interrupt(struct thread *t)
+{
+    const struct hypervisor *h = t->pcpu->hypervisor;
+
+    thread_wake(t, hv_after(h, h->costs.of[COST_HOST_INTERRUPT].n));
+}
+
+/* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. */
+static void wake_posted(struct pcpu *p)
+{
+    for (struct thread *t = p->threads; t; t = t->sibling)
+        if (t->vcpu && waits(t->vcpu) && t->vcpu->descriptor.on)
+            wake_from_interrupt(t);
+}
+
+/* A guest's timer ran on a timer of this CPU. */
+static void timers_expired(struct pcpu *p)
+{
+    for (struct thread *t = p->threads; t; t = t->sibling) {
+        if (!t->vcpu || !t->vcpu->timer_due)
+            continue;
+        t->vcpu->request = true;
+        if (waits(t->vcpu))
+            wake_from_interrupt(t);
+    }
+}
+
+static void slice_over(struct pcpu *p)
+{
+    struct vcpu *v = vcpu_on(p);
+
+    if (!p->current || !p->queue)
+        return;
+    if (!v)
+        thread_leave(p->current, true);
+    else if (v->state == VCPU_POLLING)
+        halt_poll_yield(v);
+    else
+        v->reschedule = true;
+}
+
+static void run_handler(struct pcpu *p, enum host_vector vector)
+{
+    switch (vector) {
+    case HOST_WAKEUP:
+        wake_posted(p);
+        break;
+    case HOST_TIMER:
+        timers_expired(p);
+        break;
+    case HOST_TICK:
+        slice_over(p);
+        break;
+    case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
+    case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */
+    case HOST_DEVICE:
+    case HOST_VECTOR_COUNT:
+        break;
+    }
+}
+
+/* --- interrupts --- */
+
+/* For whose sake an interrupt of the host makes this guest leave. */
+static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, trace_flow flow)
+{
+    const bool guests = (vector == HOST_RESCHEDULE || vector == HOST_TIMER) && flow &&
+                        (vector != HOST_TIMER || v->timer_due);
+
+    return guests ? TRACE_CAUSE_DELIVERY : TRACE_CAUSE_HOST;
+}
+
+/* The hardware meets a host interrupt while it runs the guest. True: the guest left, and the
+   handler runs once the host has the CPU. */
+static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
+{
+    const trace_flow flow = p->arrival[vector].flow;
+    const struct virt_verdict verdict = v->hw.ops->external_interrupt(&v->hw, host_numbers[vector]);
+    const enum trace_cause cause = cause_of(v, vector, flow);
+
+    if (!virt_exits(&verdict)) {
+        p->pending &= (uint8_t)~(1u << vector);
+        vcpu_pay(v, COST_HW_POSTED);
+        return false;
+    }
+    p->pending |= (uint8_t)(1u << vector);
+    vcpu_exit(v, &verdict, cause, cause == TRACE_CAUSE_DELIVERY ? flow : 0);
+    return true;
+}
+
+/* The host itself is interrupted: what it was doing takes that much longer. */
+static void delay(struct vcpu *v)
+{
+    struct hypervisor *h = v->hypervisor;
+
+    if (!event_is_armed(h->events, &v->step))
+        return;
+    v->due = clock_after(&h->core, v->due, h->costs.of[COST_HOST_INTERRUPT]);
+    event_arm(h->events, &v->step, v->due);
+}
+
+static void arrive(struct pcpu *p, enum host_vector vector)
+{
+    struct vcpu *v = vcpu_on(p);
+
+    if (v && v->state == VCPU_GUEST) {
+        guest_interrupted(v);
+        if (!meet(p, v, vector))
+            vcpu_continue(v, guest_run);
+        return;
+    }
+    if (v && (v->state == VCPU_COMMIT || vcpu_in_guest_mode(v))) {
+        p->pending |= (uint8_t)(1u << vector);
+        return;
+    }
+    run_handler(p, vector);
+    if (v && v == vcpu_on(p))
+        delay(v);
+}
+
+static void arrival_fired(struct event *e)
+{
+    struct pcpu_arrival *a = EVENT_OWNER(e, struct pcpu_arrival, event);
+
+    arrive(a->pcpu, (enum host_vector)(a - a->pcpu->arrival));
+}
+
+static void slice_fired(struct event *e)
+{
+    arrive(EVENT_OWNER(e, struct pcpu, slice), HOST_TICK);
+}
+
+/* One that is on its way already arrives no later for being sent again. */
+void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow)
+{
+    struct event_queue *q = p->hypervisor->events;
+    struct pcpu_arrival *a = &p->arrival[vector];
+
+    if (event_is_armed(q, &a->event) && !time_before(at, event_due(q, &a->event)))
+        return;
+    a->flow = flow;
+    event_arm(q, &a->event, at);
+}
+
+void host_take_pending(struct vcpu *v)
+{
+    struct pcpu *p = v->thread.pcpu;
+    const bool by_interrupt = v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT ||
+                              v->exit.reason == EXIT_SVM_INTR;
+    bool paid = by_interrupt; /* the exit's own interrupt is in the handler's cost */
+
+    while (p->pending) {
+        const unsigned vector = (unsigned)__builtin_ctz(p->pending);
+
+        p->pending &= (uint8_t)~(1u << vector);
+        if (!paid)
+            vcpu_pay(v, COST_HOST_INTERRUPT);
+        paid = false;
+        run_handler(p, (enum host_vector)vector);
+    }
+}
+
+bool host_leaves_at_once(struct vcpu *v)
+{
+    struct pcpu *p = v->thread.pcpu;
+    struct virt_verdict verdict;
+
+    for (uint8_t left = p->pending; left; left &= (uint8_t)(left - 1))
+        if (meet(p, v, (enum host_vector)__builtin_ctz(left)))
+            return true;
+    if (!v->immediate_exit && !(v->timer_due && timer_in_hardware(v)))
+        return false;
+    verdict = v->hw.ops->preemption_timer(&v->hw);
+    if (!virt_exits(&verdict))
+        verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
+    vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
+    v->immediate_exit = false;
+    return true;
+}
+
+void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index)
+{
+    *p = (struct pcpu){.hypervisor = h, .index = index};
+    p->queue_end = &p->queue;
+    event_init(h->events, &p->slice, EVENT_PHASE_CONTROLLER, slice_fired);
+    event_init(h->events, &p->dispatch, EVENT_PHASE_CPU, dispatch);
+    for (unsigned i = 0; i < HOST_VECTOR_COUNT; i++) {
+        p->arrival[i].pcpu = p;
+        event_init(h->events, &p->arrival[i].event, EVENT_PHASE_CONTROLLER, arrival_fired);
+    }
+    event_arm(h->events, &p->dispatch, (sim_time){0});
+}
+
+void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v)
+{
+    *t = (struct thread){.vcpu = v, .pcpu = p, .sibling = p->threads};
+    p->threads = t;
+    enqueue(p, t);
+}

@@ -1,0 +1,220 @@
+/* The table's interpreter, and the steps of the kernel around an entry. */
+#include <assert.h>
+
+#include "hypervisor/hypervisor.h"
+
+static void resume(struct vcpu *v);
+static void inject(struct vcpu *v);
+static void last_check(struct vcpu *v);
+static void leave(struct vcpu *v);
+static void idle(struct vcpu *v);
+static void park(struct vcpu *v);
+static void block(struct vcpu *v);
+
+#define arrive    guest_arrive
+#define run_guest guest_run
+#define handle    exit_handle
+#define deliver   deliver_next
+#define poll      halt_wait
+#define userspace userspace_run
+#define COST_NONE (-1)
+const struct vcpu_step vcpu_steps[] = {
+#define STEP(from, on, to, cost, action)                                                         \
+    {VCPU_##from, VCPU_ON_##on, VCPU_##to, COST_##cost, action, #action},
+#include "hypervisor/steps.def"
+#undef STEP
+};
+#undef arrive
+#undef run_guest
+#undef handle
+#undef deliver
+#undef poll
+#undef userspace
+const unsigned vcpu_step_count = sizeof vcpu_steps / sizeof vcpu_steps[0];
+
+const char *vcpu_state_name(enum vcpu_state s)
+{
+    static const char *const names[] = {
+#define STATE(name, meaning) #name,
+        VCPU_STATES(STATE)
+#undef STATE
+    };
+    return names[s];
+}
+
+const char *vcpu_signal_name(enum vcpu_signal s)
+{
+    static const char *const names[] = {
+#define SIGNAL(name) #name,
+        VCPU_SIGNALS(SIGNAL)
+#undef SIGNAL
+    };
+    return names[s];
+}
+
+/* The rows' numbers, from the same table. */
+enum {
+#define STEP(from, on, to, cost, action) ROW_##from##_##on,
+#include "hypervisor/steps.def"
+#undef STEP
+};
+
+const struct vcpu_step *vcpu_find_step(enum vcpu_state from, enum vcpu_signal on)
+{
+    static const uint8_t row_plus_one[VCPU_STATE_COUNT][VCPU_SIGNAL_COUNT] = {
+#define STEP(from, on, to, cost, action) [VCPU_##from][VCPU_ON_##on] = ROW_##from##_##on + 1,
+#include "hypervisor/steps.def"
+#undef STEP
+    };
+    const uint8_t n = row_plus_one[from][on];
+
+    return n ? &vcpu_steps[n - 1] : NULL;
+}
+
+void vcpu_take(struct vcpu *v, enum vcpu_signal on)
+{
+    struct hypervisor *h = v->hypervisor;
+    const struct vcpu_step *s = vcpu_find_step(v->state, on);
+
+    assert(s && "this pair has no row in steps.def");
+    if (s->to != v->state)
+        trace_put(h->trace, 0, TRACE_VCPU_STATE, v->index, v->state, s->to);
+    v->state = s->to;
+    if (s->cost >= 0)
+        v->extra.n += h->costs.of[s->cost].n;
+    vcpu_continue(v, s->action);
+}
+
+/*
+ * Pays v->extra, then runs `action`. From within v's own step the wait is left
+ * to step_fired(), which need not go through the queue when nothing can come
+ * between; from anywhere else it is an armed event.
+ */
+void vcpu_continue(struct vcpu *v, void (*action)(struct vcpu *v))
+{
+    v->action = action;
+    v->due = v->extra.n ? hv_after(v->hypervisor, v->extra.n) : hv_now(v->hypervisor);
+    v->extra.n = 0;
+    if (!v->stepping)
+        event_arm(v->hypervisor->events, &v->step, v->due);
+}
+
+static void step_fired(struct event *e)
+{
+    struct vcpu *v = EVENT_OWNER(e, struct vcpu, step);
+    struct event_queue *q = v->hypervisor->events;
+
+    v->stepping = true;
+    do {
+        void (*action)(struct vcpu *) = v->action;
+
+        v->action = NULL;
+        action(v);
+    } while (v->action && event_advance(q, &v->step, v->due));
+    v->stepping = false;
+}
+
+void vcpu_init_steps(struct vcpu *v)
+{
+    event_init(v->hypervisor->events, &v->step, EVENT_PHASE_CPU, step_fired);
+}
+
+/* The thread has its CPU: vmx_vcpu_load() points the descriptor here again. */
+static void resume(struct vcpu *v)
+{
+    v->descriptor.sn = false;
+    v->descriptor.nv = HOST_NUMBER_POSTED;
+    v->descriptor.ndst = v->thread.pcpu->index;
+    if (!vec_empty(&v->descriptor.pir))
+        v->descriptor.on = true;
+    vcpu_take(v, v->in_userspace ? VCPU_ON_TO_USER : VCPU_ON_ENTER_KVM);
+}
+
+/* KVM: vcpu_enter_guest() up to the point where it switches interrupts off. */
+static void inject(struct vcpu *v)
+{
+    timer_check(v);
+    v->request = false;
+    deliver_inject(v);
+    vcpu_take(v, VCPU_ON_READY);
+}
+
+/* No entry after all: interrupts on again. */
+static void call_off(struct vcpu *v)
+{
+    deliver_cancel(v);
+    host_take_pending(v);
+}
+
+/* KVM: interrupts off, vcpu->mode = IN_GUEST_MODE, then kvm_vcpu_exit_request(). From here on
+   a kick or a notification is an interrupt to this CPU, which the guest's entry will meet. */
+static void last_check(struct vcpu *v)
+{
+    if (v->request || (v->timer_due && !timer_in_hardware(v))) {
+        call_off(v);
+        vcpu_take(v, VCPU_ON_REQUEST);
+    } else if (v->signal) {
+        call_off(v);
+        v->signal = false;
+        v->kvm_exit = KVM_EXIT_INTR;
+        vcpu_take(v, VCPU_ON_SIGNAL);
+    } else if (v->reschedule) {
+        call_off(v);
+        v->in_userspace = false;
+        vcpu_take(v, VCPU_ON_PREEMPT);
+    } else {
+        if (v->hw.ops->posts(&v->hw))
+            posted_sync(&v->descriptor, &v->apic);
+        v->hw.ops->sync(&v->hw);
+        vcpu_take(v, VCPU_ON_READY);
+    }
+}
+
+/* The hardware has saved the guest. */
+static void leave(struct vcpu *v)
+{
+    exit_pay(v);
+    vcpu_take(v, VCPU_ON_LEFT);
+}
+
+void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause, trace_flow flow)
+{
+    v->exit = *why;
+    v->cause = cause;
+    v->exit_flow = flow;
+    trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index, TRACE_EXIT(why->reason, cause),
+              why->qualification);
+    vcpu_take(v, VCPU_ON_EXIT);
+}
+
+/* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
+static void park(struct vcpu *v)
+{
+    v->reschedule = false;
+    if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION))
+        v->descriptor.sn = true;
+    vcpu_take(v, VCPU_ON_PREEMPT);
+    thread_leave(&v->thread, true);
+}
+
+/* Off its CPU, asleep: the descriptor names the wake-up vector, unless it is too late to sleep. */
+static void block(struct vcpu *v)
+{
+    if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION)) {
+        v->descriptor.nv = HOST_NUMBER_WAKEUP;
+        v->descriptor.sn = false;
+    }
+    if (vcpu_has_interrupt(v)) {
+        halt_woken(v);
+        vcpu_take(v, VCPU_ON_WOKEN);
+        return;
+    }
+    vcpu_take(v, VCPU_ON_BLOCK);
+    thread_leave(&v->thread, false);
+}
+
+/* Nothing to do until somebody schedules or wakes the thread. */
+static void idle(struct vcpu *v)
+{
+    (void)v;
+}

@@ -1,0 +1,141 @@
+/*
+ * Userspace: QEMU's kvm_cpu_exec(), a switch on KVM_RUN's reason around the
+ * call. With the interrupt controllers in userspace it also asks its APIC for
+ * the vector before each KVM_RUN (kvm_arch_pre_run).
+ *
+ * Left out so far: the global lock, and the main loop as a thread of its own.
+ */
+#include "hypervisor/hypervisor.h"
+
+static bool has_apic(const struct vcpu *v)
+{
+    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
+}
+
+/* KVM_INTERRUPT when the guest can take one, a request for the window when it cannot. */
+static void before_run(struct vcpu *v)
+{
+    const int vector = has_apic(v) ? lapic_pending(&v->apic) : NO_VECTOR;
+
+    v->window_wanted = false;
+    if (vector == NO_VECTOR || !vec_empty(&v->extint) || v->reinject != NO_VECTOR)
+        return;
+    if (!v->hw.interrupts_enabled) {
+        v->window_wanted = true;
+        return;
+    }
+    lapic_acknowledge(&v->apic);
+    vec_set(&v->extint, (unsigned)vector);
+    v->extint_flow[vector] = v->apic.service_flow[vector];
+    vcpu_pay(v, COST_USER_INTERRUPT);
+}
+
+static void enter_kvm(struct vcpu *v)
+{
+    if (v->reschedule) {
+        v->in_userspace = true;
+        vcpu_take(v, VCPU_ON_PREEMPT);
+        return;
+    }
+    v->in_userspace = false;
+    vcpu_take(v, VCPU_ON_ENTER_KVM);
+}
+
+static void run_again(struct vcpu *v)
+{
+    v->signal = false;
+    before_run(v);
+    vcpu_pay(v, COST_USER_ENTRY);
+    vcpu_continue(v, enter_kvm);
+}
+
+/* A device outside answers; its time is the vCPU's. */
+static void ask_external(struct vcpu *v)
+{
+    struct hypervisor *h = v->hypervisor;
+    const struct access *a = &v->access;
+    const bool port = a->instruction == VIRT_PORT_IO;
+    const struct region *r = region_of(h, port, a->address);
+    uint64_t value = a->value, ps;
+
+    if (!r || r->handler != REGION_EXTERNAL || !h->external)
+        return;
+    ps = h->external(h->external_context, port, a->write, a->address, a->size, &value);
+    v->extra.n += clock_count(&h->core, (sim_time){ps}).n;
+}
+
+/* KVM_EXIT_IO and KVM_EXIT_MMIO: the device model, or the APIC in userspace. */
+static void device_access(struct vcpu *v)
+{
+    const bool apic = v->access.kind != ACCESS_INSTRUCTION;
+
+    vcpu_pay(v, apic ? COST_USER_APIC : COST_USER_DEVICE);
+    if (apic)
+        exit_complete_access(v);
+    else
+        ask_external(v);
+    guest_access_done(v);
+    if (v->outbox_count) {
+        v->after_outbox = run_again;
+        deliver_next(v);
+        return;
+    }
+    run_again(v);
+}
+
+static void halted(struct vcpu *v)
+{
+    vcpu_pay(v, COST_USER_HALT);
+    v->halted_at = hv_now(v->hypervisor);
+    v->polled = false;
+    if (vcpu_has_interrupt(v)) {
+        run_again(v);
+        return;
+    }
+    v->in_userspace = true;
+    vcpu_take(v, VCPU_ON_BLOCK);
+}
+
+void userspace_run(struct vcpu *v)
+{
+    if (v->in_userspace) { /* it was waiting here, not in KVM_RUN */
+        v->in_userspace = false;
+        run_again(v);
+        return;
+    }
+    trace_put(v->hypervisor->trace, 0, TRACE_USERSPACE, v->index, v->kvm_exit, 0);
+    switch (v->kvm_exit) {
+    case KVM_EXIT_IO:
+    case KVM_EXIT_MMIO:
+        device_access(v);
+        break;
+    case KVM_EXIT_HLT:
+        halted(v);
+        break;
+    default:
+        run_again(v);
+        break;
+    }
+}
+
+/* QEMU: cpu_interrupt(): a signal to a thread that is in KVM_RUN, a wake-up for one that waits. */
+void userspace_interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    struct hypervisor *h = v->hypervisor;
+
+    if (v->state == VCPU_BLOCKED) {
+        vcpu_kick(v, sender, vector, flow);
+        return;
+    }
+    if (v == sender || v->state == VCPU_USERSPACE) {
+        trace_put(h->trace, flow, TRACE_NOTIFIED, v->index, vector, TRACE_NOTIFY_NOT_NEEDED);
+        return;
+    }
+    v->signal = true;
+    trace_put(h->trace, flow, TRACE_NOTIFIED, v->index, vector, TRACE_NOTIFY_SIGNAL);
+    if (vcpu_in_guest_mode(v) && !v->kicked) {
+        v->kicked = true;
+        host_send(v->thread.pcpu, HOST_RESCHEDULE,
+                  hv_after(h, h->costs.of[COST_USER_SIGNAL].n + h->costs.of[COST_HW_IPI].n), flow);
+    }
+}
