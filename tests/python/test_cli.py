@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from virqsim import load
+from virqsim import VirqsimError, load, paths
 
 ENDLESS = '''"""Does it ever end?"""
 from virqsim import Machine, Plan, Program
@@ -146,6 +146,26 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(tmp_path, number):
     assert results.partial
     assert len(results.trace()) == results.document["records"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.py", "run"]
+
+
+@pytest.fixture
+def systemc():
+    """The SystemC host, where it is built."""
+    try:
+        return paths.find("virqsim-systemc")
+    except VirqsimError:
+        pytest.skip("virqsim-systemc is not built")
+
+
+def test_systemc_gives_the_same_results_as_the_librarys_own_loop(virqsim, systemc):
+    documents = [json.loads(virqsim("run", "ipi_ping_pong", "--set", "rounds=3", "--host", host, "--json").out)
+                 for host in ("c", "systemc")]
+    assert documents[0] == documents[1]
+
+
+def test_systemc_refuses_a_wrong_plan_in_the_same_words(refused, systemc):
+    wrong = ["run", "ipi_ping_pong", "--set", "halt_poll_ns=-1", "--host"]
+    assert refused(*wrong, "c") == refused(*wrong, "systemc")
 
 
 def test_guests_that_wait_for_each_other_are_an_error_that_is_told(virqsim, tmp_path):
