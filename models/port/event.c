@@ -29,6 +29,7 @@
 
 enum { WAYS = 4, WINNER = 3, ROOT = 4, NOT_FIRING = EVENT_SLOTS_MAX };
 enum { SLOT_BITS = 18, PHASE_SHIFT = 62 };
+enum { CACHED_SLOTS = 4096 };
 
 static const event_key key_never = ~(event_key)0;
 
@@ -217,6 +218,22 @@ sim_time event_queue_next(const struct event_queue *q)
     return (sim_time){key_ps(next)};
 }
 
+/*
+ * The handler will most likely arm its own event. In a queue that outgrows the
+ * nearer caches, what fires next is worth knowing early, too.
+ */
+static inline void prefetch(const struct event_queue *q)
+{
+    __builtin_prefetch(&q->keys[q->leaves + q->firing]);
+    if (q->capacity <= CACHED_SLOTS)
+        return;
+    const uint32_t next = key_slot(least_but(q, q->firing));
+    if (next < q->count) {
+        __builtin_prefetch(&q->keys[q->leaves + next]);
+        __builtin_prefetch(q->events[next]);
+    }
+}
+
 uint64_t event_queue_run(struct event_queue *q, sim_time until, uint64_t budget)
 {
     const uint64_t before = q->fired;
@@ -230,8 +247,7 @@ uint64_t event_queue_run(struct event_queue *q, sim_time until, uint64_t budget)
         q->now = (sim_time){key_ps(key)};
         q->firing = key_slot(key);
         q->fired++;
-        /* Most likely the handler arms it again. */
-        __builtin_prefetch(&q->keys[q->leaves + q->firing]);
+        prefetch(q);
         e->fire(e);
         retire_stale_key(q);
     }

@@ -21,33 +21,38 @@ struct Body {
     }
     void arm(Event &e, uint64_t delay)
     {
-        ring[tail] = &e;
+        ring[tail] = {&e, delay};
         tail = tail + 1 == slots ? 0 : tail + 1;
         armed++;
-        total_delay += delay;
     }
     void move(Event &, uint64_t)
     {
     }
     uint64_t now() const
     {
-        return total_delay;
+        return waited;
     }
-    /* Time is what the events would have taken one after the other, shared by those armed. */
+    /* All that are armed wait at the same time, so their waits add up to that much more. */
     void run(uint64_t until)
     {
-        while (total_delay < until * armed) {
-            Event &e = *ring[head];
+        while (waited < until * armed) {
+            const Entry first = ring[head];
             head = head + 1 == slots ? 0 : head + 1;
             armed--;
-            e.fire(e);
+            waited += first.delay;
+            first.event->fire(*first.event);
         }
     }
 
   private:
-    std::vector<Event *> ring;
+    struct Entry {
+        Event *event;
+        uint64_t delay;
+    };
+
+    std::vector<Entry> ring;
     unsigned slots, head = 0, tail = 0;
-    uint64_t armed = 0, total_delay = 0;
+    uint64_t armed = 0, waited = 0;
 };
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -39,9 +40,9 @@ CASES += [Case(w, n) for w in ("ping_pong", "ping_pong_timer") for n in (2, 4, 1
 COUNTED = [Case("phold", 1024), Case("ping_pong", 64), Case("ping_pong_timer", 64)]
 
 TITLES = {
-    "phold": "PHOLD: every event arms itself again after an exponential delay",
-    "ping_pong": "IPI ping-pong: pairs of vCPUs interrupt each other",
-    "ping_pong_timer": "IPI ping-pong, and every interrupt moves the vCPU's timer",
+    "phold": "PHOLD, ns an event: each arms itself again after an exponential delay",
+    "ping_pong": "IPI ping-pong, ns an interrupt: pairs of vCPUs interrupt each other",
+    "ping_pong_timer": "IPI ping-pong, ns an interrupt: each moves the vCPU's timer, too",
 }
 
 # (case, kernel) to nanoseconds or instructions an event
@@ -61,9 +62,9 @@ FULL = Effort(events=1_500_000, repetitions=7, rounds=10_000)
 
 
 def run_once(case: Case, kernel: str, events: int) -> dict[str, Any]:
-    """One measurement by one program."""
+    """One measurement by one program; every entity gets its turn, however many they are."""
     program = PROGRAMS / f"bench_{kernel}"
-    command = [str(program), case.workload, str(case.size), str(events)]
+    command = [str(program), case.workload, str(case.size), str(max(events, 2 * case.size))]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -88,20 +89,20 @@ def measure(effort: Effort) -> Costs:
 
 def table(title: str, *columns: str) -> Table:
     """An empty table with numbers to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         made.add_column(column, justify="right")
     return made
 
 
 def show_ratios(costs: Costs) -> None:
-    """A table for each workload: what an event costs, and how many times more elsewhere."""
+    """A table for each workload: the nanoseconds of an event, and how many times more elsewhere."""
     for workload, title in TITLES.items():
-        shown = table(title, "events armed" if workload == "phold" else "vCPUs", "body ns", "virqsim ns", "heap ns",
-                      "SystemC ns", "virqsim M/s", "heap / virqsim", "SystemC / virqsim")
+        shown = table(title, "armed" if workload == "phold" else "vCPUs", "body", *KERNELS, "virqsim M/s",
+                      "heap / virqsim", "systemc / virqsim")
         for case in (c for c in CASES if c.workload == workload):
             body, virqsim, heap, systemc = (costs[case, kernel] for kernel in ("body", *KERNELS))
-            shown.add_row(str(case.size), f"{body:.1f}", f"{virqsim:.1f}", f"{heap:.1f}", f"{systemc:.1f}",
+            shown.add_row(str(case.size), *(f"{ns:.1f}" for ns in (body, virqsim, heap, systemc)),
                           f"{1e3 / virqsim:.1f}", f"{heap / virqsim:.2f} x", f"{systemc / virqsim:.2f} x")
         console.print(shown)
 

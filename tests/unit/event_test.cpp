@@ -1,6 +1,7 @@
 /* The event queue: its order, its bounds, and random programs against a naive queue. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <random>
@@ -475,6 +476,25 @@ TEST(EventQueueStorage, HoldsAKeyForEachSlotAndEachNode)
 {
     EXPECT_EQ(event_queue_bytes(4), (4 + 4) * 16u + 4 * 8u);
     EXPECT_EQ(event_queue_bytes(64), (4 + 4 + 16 + 64) * 16u + 64 * 8u);
+}
+
+/* A queue that outgrows the caches fetches ahead, and must not fetch beyond its end. */
+TEST(EventQueueStorage, ALargeQueueKeepsTheOrderDownToItsLastEvent)
+{
+    constexpr int count = 5000;
+    std::mt19937_64 random(3);
+    std::vector<std::pair<uint64_t, int>> expected, fired;
+    Queue q(count);
+
+    q.fire = [&](int i) { fired.emplace_back(q.now(), i); };
+    for (int i = 0; i < count; i++) {
+        const uint64_t at = random() % count;
+        q.arm(q.add(EVENT_PHASE_CPU), at);
+        expected.emplace_back(at, i);
+    }
+    q.run(never);
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(fired, expected);
 }
 
 /* Everything a program can learn from the queue, in the order in which it learnt it. */
