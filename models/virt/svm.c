@@ -20,12 +20,16 @@ enum {
     MSR_X2APIC_FIRST = 0x800,
     MSR_IN_BITMAP = 64, /* virt_cpu's part of the MSR permission map */
     V_INTR_PRIO = 15,
-    NMI_VECTOR = 2,
 };
 
 /* APM 2 "Event Injection", the format of EVENTINJ and EXITINTINFO. */
 #define EVENT_VALID (UINT32_C(1) << 31)
-enum { EVENT_TYPE = 7 << 8, EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8 };
+enum { EVENT_TYPE = 7 << 8, EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8, NMI_VECTOR = 2 };
+
+static bool is_nmi(uint32_t event)
+{
+    return event & EVENT_VALID && (event & EVENT_TYPE) == EVENT_NMI;
+}
 
 struct intercept {
     unsigned word;
@@ -128,12 +132,15 @@ static struct virt_verdict svm_write_cr8(struct virt_cpu *v, uint8_t cr8)
     return stay(VIRT_DONE, 0);
 }
 
+/* KVM lets the intercepted IRET run and takes NMIs as open behind it. Exit and IRET are one here:
+   the exit follows. */
 static struct virt_verdict svm_iret(struct virt_cpu *v)
 {
-    const struct virt_verdict verdict = leave_if(v, SVM_IRET, EXIT_SVM_IRET, 0);
+    struct virt_verdict verdict = leave_if(v, SVM_IRET, EXIT_SVM_IRET, 0);
 
-    if (!virt_exits(&verdict))
-        v->nmi_blocked = false;
+    if (virt_exits(&verdict))
+        verdict.path = VIRT_EXIT_AFTER;
+    v->nmi_blocked = false;
     return verdict;
 }
 
@@ -180,19 +187,35 @@ static struct virt_boundary quiet(void)
     return (struct virt_boundary){.exit = stay(VIRT_NATIVE, 0), .vector = NO_VECTOR};
 }
 
-/* APM 2 "Virtual Interrupts": the guest could take one now. */
-static struct virt_boundary svm_boundary(struct virt_cpu *v)
+static struct virt_boundary window_exit(struct virt_cpu *v, enum exit_reason why)
+{
+    struct virt_boundary b = quiet();
+
+    v->halted = false;
+    b.exit = leave(v, why, 0);
+    return b;
+}
+
+/* APM 2 "Virtual Interrupts". */
+static bool interrupt_window_open(const struct virt_cpu *v)
 {
     const struct vmcb *b = &v->vmcb;
-    struct virt_boundary at = quiet();
 
-    if (!b->v_irq || !svm_intercepts(b, SVM_VINTR) || !v->interrupts_enabled || v->shadow)
-        return at;
-    if (!b->v_ign_tpr && b->v_tpr >= V_INTR_PRIO)
-        return at;
-    v->halted = false;
-    at.exit = leave(v, EXIT_SVM_VINTR, 0);
-    return at;
+    return b->v_irq && svm_intercepts(b, SVM_VINTR) && v->interrupts_enabled &&
+           (b->v_ign_tpr || b->v_tpr < V_INTR_PRIO);
+}
+
+/* An NMI that waits although no handler holds it up makes KVM step over one instruction; the exit
+   of that step is counted as one of the IRET intercept. */
+static struct virt_boundary svm_boundary(struct virt_cpu *v)
+{
+    if (v->shadow)
+        return quiet();
+    if (svm_intercepts(&v->vmcb, SVM_IRET) && !v->nmi_blocked)
+        return window_exit(v, EXIT_SVM_IRET);
+    if (interrupt_window_open(v))
+        return window_exit(v, EXIT_SVM_VINTR);
+    return quiet();
 }
 
 /* APM 2 "Event Injection"; a fault on the way leaves EXITINTINFO behind. */
@@ -211,7 +234,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
     }
     v->interrupts_enabled = false;
     b.vector = (uint8_t)event;
-    b.nmi = (event & EVENT_TYPE) == EVENT_NMI;
+    b.nmi = is_nmi(event);
     v->nmi_blocked |= b.nmi;
     b.injected = true;
     return b;
@@ -224,8 +247,6 @@ static struct virt_boundary svm_enter(struct virt_cpu *v)
     return v->vmcb.event_inj & EVENT_VALID ? inject_event(v) : svm_boundary(v);
 }
 
-/* KVM intercepts the IRET of an NMI's handler from the injection on: there is no other way to
-   learn when NMIs are open again. */
 static void svm_inject(struct virt_cpu *v, uint8_t vector, bool nmi)
 {
     v->vmcb.event_inj = nmi ? EVENT_VALID | EVENT_NMI | NMI_VECTOR : EVENT_VALID | EVENT_INTR | vector;
@@ -244,9 +265,13 @@ static void svm_open_window(struct virt_cpu *v, bool open)
     svm_intercept(&v->vmcb, SVM_VINTR, open);
 }
 
+/* The IRET of an NMI's handler is intercepted whether or not another NMI waits: there is no other
+   way to learn when NMIs are open again (KVM: svm_inject_nmi()). */
 static void svm_open_nmi_window(struct virt_cpu *v, bool open)
 {
-    svm_intercept(&v->vmcb, SVM_IRET, open);
+    const bool under_way = v->nmi_blocked || is_nmi(v->vmcb.event_inj);
+
+    svm_intercept(&v->vmcb, SVM_IRET, open || under_way);
 }
 
 /* There is no threshold: every write of CR8 is intercepted while one is wanted. */
@@ -271,7 +296,7 @@ static int svm_interrupted_delivery(const struct virt_cpu *v, bool *nmi)
 {
     const uint32_t info = v->vmcb.exit_int_info;
 
-    *nmi = info & EVENT_VALID && (info & EVENT_TYPE) == EVENT_NMI;
+    *nmi = is_nmi(info);
     return info & EVENT_VALID ? (int)(uint8_t)info : NO_VECTOR;
 }
 

@@ -66,7 +66,7 @@ enum virt_instruction {
     VIRT_PORT_IO,     /* detail: the port */
     VIRT_MMIO,        /* detail: the address; a page marked as MMIO */
     VIRT_UNMAPPED,    /* detail: the address; a page that the hypervisor has not mapped */
-    VIRT_IRET,        /* the end of an NMI handler */
+    VIRT_IRET,        /* the end of an NMI handler: NMIs are open again */
 };
 
 struct virt_cpu {

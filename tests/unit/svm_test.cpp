@@ -6,8 +6,8 @@
 struct Svm : ::testing::Test, VirtMachine {
     Svm() : VirtMachine(&virt_svm, LAPIC_MODE_X2APIC)
     {
-        for (enum svm_intercept i : {SVM_INTR, SVM_NMI, SVM_CPUID, SVM_HLT, SVM_IOIO, SVM_MSR, SVM_VMMCALL,
-                                SVM_WBINVD, SVM_PAUSE})
+        for (enum svm_intercept i : {SVM_INTR, SVM_NMI, SVM_CPUID, SVM_HLT, SVM_IOIO, SVM_MSR,
+                                     SVM_VMMCALL, SVM_WBINVD, SVM_PAUSE})
             svm_intercept(&cpu.vmcb, i, true);
         cpu.vmcb.v_intr_masking = true;
     }
@@ -189,17 +189,29 @@ TEST_F(Svm, AnInjectionThatWasCancelledDoesNotHappen)
     expect_quiet(enter());
 }
 
-TEST_F(Svm, TheIretOfAnNmiHandlerExitsBeforeItOpensNmis)
+TEST_F(Svm, TheIretOfAnNmisHandlerExitsOnceAndOpensNmis)
 {
     virt_svm.inject(&cpu, 0, true);
     EXPECT_EQ(0x80000202u, cpu.vmcb.event_inj);
+    virt_svm.open_nmi_window(&cpu, false);
     EXPECT_TRUE(enter().nmi);
     EXPECT_TRUE(cpu.nmi_blocked);
-    expect_exit(virt_svm.instruction(&cpu, VIRT_IRET, 0), VIRT_EXIT, EXIT_SVM_IRET);
-    EXPECT_TRUE(cpu.nmi_blocked) << "IRET has not been executed";
+    virt_svm.open_nmi_window(&cpu, false);
+    expect_exit(virt_svm.instruction(&cpu, VIRT_IRET, 0), VIRT_EXIT_AFTER, EXIT_SVM_IRET);
+    EXPECT_FALSE(cpu.nmi_blocked);
     virt_svm.open_nmi_window(&cpu, false);
     expect_stay(virt_svm.instruction(&cpu, VIRT_IRET, 0), VIRT_NATIVE);
-    EXPECT_FALSE(cpu.nmi_blocked);
+}
+
+TEST_F(Svm, AnNmiThatWaitsForNoHandlerMakesTheGuestLeaveAtOnce)
+{
+    virt_svm.open_nmi_window(&cpu, true);
+    cpu.shadow = true;
+    expect_quiet(boundary());
+    cpu.shadow = false;
+    expect_exit(boundary().exit, VIRT_EXIT, EXIT_SVM_IRET);
+    cpu.nmi_blocked = true;
+    expect_quiet(boundary());
 }
 
 TEST_F(Svm, AFaultOnTheWayLeavesExitintinfo)
