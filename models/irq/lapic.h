@@ -79,7 +79,11 @@ struct lapic {
     uint8_t sipi_vector;
     uint64_t tsc_deadline;   /* IA32_TSC_DEADLINE; 0: disarmed */
     sim_time timer_deadline; /* when the timer expires next, or SIM_TIME_NEVER */
-    uint64_t base;           /* IA32_APIC_BASE without the mode: the page, BSP */
+    /* LVT_TIMER bits 18:17 and what TIMER_DIVIDE says, as the timer heard of them:
+       virtualization hardware writes the registers before anybody emulates the write. */
+    uint8_t timer_mode;
+    uint8_t timer_divisor;
+    uint64_t base; /* IA32_APIC_BASE without the mode: the page, BSP */
     struct lapic_config config;
     trace_flow pending_flow[VECTORS]; /* whose interrupt each IRR bit is */
     trace_flow service_flow[VECTORS]; /* and each ISR bit */

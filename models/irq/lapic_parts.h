@@ -11,8 +11,8 @@ enum { LAPIC_FIRST_VECTOR = 16 };
 void lapic_error(struct lapic *l, uint32_t esr_bit);
 struct irq_msg lapic_self_message(const struct lapic *l, uint8_t vector);
 
-/* lapic_registers.c. The effect of a write finds the new value in the register; `old` is the
-   one before. */
+/* lapic_registers.c. The effect of a write finds the new value in the register; `old` is what
+   was there before, which is the new value too where virtualization hardware wrote first. */
 void lapic_on_lvt(struct lapic *l, uint32_t old, sim_time now);
 
 /* lapic_timer.c */
@@ -20,5 +20,7 @@ void lapic_on_lvt_timer(struct lapic *l, uint32_t old, sim_time now);
 void lapic_on_timer_initial(struct lapic *l, uint32_t old, sim_time now);
 void lapic_on_timer_divide(struct lapic *l, uint32_t old, sim_time now);
 uint32_t lapic_timer_current(const struct lapic *l, sim_time now);
-void lapic_timer_disarm(struct lapic *l);
+
+/* Disarmed, and as the registers say. */
+void lapic_timer_reset(struct lapic *l);
 #endif

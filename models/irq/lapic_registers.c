@@ -107,9 +107,9 @@ static void lapic_on_self_ipi(struct lapic *l, uint32_t old, sim_time now)
 enum access { NONE, RO = 1, WO = 2, RW = RO | WO };
 
 struct lapic_row {
-    uint8_t access[3]; /* by enum lapic_mode */
-    uint32_t writable, status;
-    size_t storage; /* in struct lapic_regs */
+    uint8_t access[3];                /* by enum lapic_mode */
+    uint32_t fixed, writable, status; /* fixed: the other bits, as they read */
+    size_t storage;                   /* in struct lapic_regs */
     void (*effect)(struct lapic *l, uint32_t old, sim_time now);
 };
 
@@ -117,10 +117,10 @@ enum { SLOTS = 0x400 / 0x10, SLOT_BYTES = 0x10, VEC_WORDS = 8 };
 
 /* clang-format off */
 #define REG(name, offset, xapic, x2apic, reset, writable, status, effect, title)               \
-    [(offset) / SLOT_BYTES] = {{NONE, xapic, x2apic}, writable, status,                        \
+    [(offset) / SLOT_BYTES] = {{NONE, xapic, x2apic}, (reset) & ~(writable), writable, status, \
                                offsetof(struct lapic_regs, name), lapic_on_##effect},
 #define WORD(name, offset, n)                                                                  \
-    [(offset) / SLOT_BYTES + (n)] = {{NONE, RO, RO}, 0, 0,                                     \
+    [(offset) / SLOT_BYTES + (n)] = {{NONE, RO, RO}, 0, 0, 0,                                  \
                                      offsetof(struct lapic_regs, name), lapic_on_none},
 #define VEC(name, offset, title)                                                               \
     WORD(name, offset, 0) WORD(name, offset, 1) WORD(name, offset, 2) WORD(name, offset, 3)    \
@@ -180,7 +180,7 @@ static void write_row(struct lapic *l, const struct lapic_row *row, uint32_t val
     uint32_t *reg = storage(l, row);
     const uint32_t old = *reg;
 
-    *reg = (old & ~row->writable) | (value & row->writable);
+    *reg = row->fixed | (value & row->writable);
     row->effect(l, old, now);
 }
 

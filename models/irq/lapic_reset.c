@@ -35,7 +35,7 @@ static void reset_registers(struct lapic *l, uint32_t id)
     l->regs.ID = id;
     l->esr_pending = 0;
     l->nmi_pending = l->init_pending = l->sipi_pending = false;
-    lapic_timer_disarm(l);
+    lapic_timer_reset(l);
 }
 
 /* Firmware's work, where the configuration says that it is done. */

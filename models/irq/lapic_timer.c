@@ -7,20 +7,20 @@
 #include "irq/lapic_parts.h"
 
 /* LVT_TIMER bits 18:17. The reserved code 3 counts once, like ONE_SHOT. */
-enum timer_mode { ONE_SHOT, PERIODIC, TSC_DEADLINE };
+enum { ONE_SHOT, PERIODIC, TSC_DEADLINE };
 
-static enum timer_mode timer_mode(uint32_t lvt)
+static uint8_t mode_of(uint32_t lvt)
 {
-    return (enum timer_mode)(lvt >> 17 & 3);
+    return lvt >> 17 & 3;
 }
 
 /* SDM 3A figure "Divide Configuration Register": bits 3, 1 and 0 are 0 for 2 to 6 for 128, and
    7 for 1. */
-static uint32_t divisor(uint32_t divide)
+static uint8_t divisor_of(uint32_t divide)
 {
     const uint32_t code = (divide >> 1 & 4) | (divide & 3);
 
-    return code == 7 ? 1 : UINT32_C(2) << code;
+    return (uint8_t)(code == 7 ? 1 : 2 << code);
 }
 
 static bool timer_runs(const struct lapic *l)
@@ -34,57 +34,57 @@ static void set_deadline(struct lapic *l, sim_time deadline, sim_time now)
     l->config.port->timer_armed(l->config.port, time_later_of(now, deadline));
 }
 
-void lapic_timer_disarm(struct lapic *l)
+static void disarm(struct lapic *l)
 {
     l->tsc_deadline = 0;
     if (timer_runs(l))
         set_deadline(l, SIM_TIME_NEVER, SIM_TIME_NEVER);
 }
 
+void lapic_timer_reset(struct lapic *l)
+{
+    disarm(l);
+    l->timer_mode = mode_of(l->regs.LVT_TIMER);
+    l->timer_divisor = divisor_of(l->regs.TIMER_DIVIDE);
+}
+
 /* `count` steps of the divided bus clock from an instant on. */
 static sim_time counted_down(const struct lapic *l, sim_time from, uint32_t count)
 {
-    const uint64_t ticks = (uint64_t)count * divisor(l->regs.TIMER_DIVIDE);
+    const uint64_t ticks = (uint64_t)count * l->timer_divisor;
 
     return clock_after(&l->config.bus_clock, from, (cycles){ticks});
 }
 
-/* How many steps of so many bus cycles are left: the last one is not over before its end. */
-static uint32_t steps_left(const struct lapic *l, uint32_t step, sim_time now)
-{
-    if (!timer_runs(l) || !time_before(now, l->timer_deadline))
-        return 0;
-    const struct clock *bus = &l->config.bus_clock;
-    const uint64_t ticks = clock_count(bus, l->timer_deadline).n - clock_count(bus, now).n;
-
-    return (uint32_t)((ticks + step - 1) / step);
-}
-
+/* A step is not over before its end, so what is begun still counts. */
 uint32_t lapic_timer_current(const struct lapic *l, sim_time now)
 {
-    if (timer_mode(l->regs.LVT_TIMER) == TSC_DEADLINE)
+    const struct clock *bus = &l->config.bus_clock;
+
+    if (l->timer_mode == TSC_DEADLINE || !timer_runs(l) || !time_before(now, l->timer_deadline))
         return 0;
-    return steps_left(l, divisor(l->regs.TIMER_DIVIDE), now);
+    const uint64_t ticks = clock_count(bus, l->timer_deadline).n - clock_count(bus, now).n;
+    return (uint32_t)((ticks + l->timer_divisor - 1) / l->timer_divisor);
 }
 
 /* Between one-shot and periodic the count goes on; to or from TSC-deadline mode disarms. */
 void lapic_on_lvt_timer(struct lapic *l, uint32_t old, sim_time now)
 {
-    const bool was = timer_mode(old) == TSC_DEADLINE;
-    const bool is = timer_mode(l->regs.LVT_TIMER) == TSC_DEADLINE;
+    const uint8_t mode = mode_of(l->regs.LVT_TIMER);
 
     lapic_on_lvt(l, old, now);
-    if (was != is)
-        lapic_timer_disarm(l);
+    if ((mode == TSC_DEADLINE) != (l->timer_mode == TSC_DEADLINE))
+        disarm(l);
+    l->timer_mode = mode;
 }
 
 /* Starts the count, or stops it with 0; ignored in TSC-deadline mode. */
 void lapic_on_timer_initial(struct lapic *l, uint32_t old, sim_time now)
 {
-    if (timer_mode(l->regs.LVT_TIMER) == TSC_DEADLINE)
+    if (l->timer_mode == TSC_DEADLINE)
         l->regs.TIMER_INITIAL = old;
     else if (l->regs.TIMER_INITIAL == 0)
-        lapic_timer_disarm(l);
+        disarm(l);
     else
         set_deadline(l, counted_down(l, now, l->regs.TIMER_INITIAL), now);
 }
@@ -92,10 +92,14 @@ void lapic_on_timer_initial(struct lapic *l, uint32_t old, sim_time now)
 /* The steps that are left take their new length; the one under way begins anew. */
 void lapic_on_timer_divide(struct lapic *l, uint32_t old, sim_time now)
 {
-    if (timer_mode(l->regs.LVT_TIMER) == TSC_DEADLINE)
+    const uint8_t divisor = divisor_of(l->regs.TIMER_DIVIDE);
+    const uint32_t left = lapic_timer_current(l, now);
+
+    (void)old;
+    if (divisor == l->timer_divisor)
         return;
-    const uint32_t left = steps_left(l, divisor(old), now);
-    if (left && old != l->regs.TIMER_DIVIDE)
+    l->timer_divisor = divisor;
+    if (left)
         set_deadline(l, counted_down(l, now, left), now);
 }
 
@@ -107,10 +111,10 @@ uint64_t lapic_tsc_deadline(const struct lapic *l)
 
 void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc, sim_time now)
 {
-    if (timer_mode(l->regs.LVT_TIMER) != TSC_DEADLINE)
+    if (l->timer_mode != TSC_DEADLINE)
         return;
     if (tsc == 0) {
-        lapic_timer_disarm(l);
+        disarm(l);
         return;
     }
     l->tsc_deadline = tsc;
@@ -126,7 +130,7 @@ bool lapic_timer_expired(struct lapic *l, sim_time now, struct irq_msg *msg)
         return false;
     l->tsc_deadline = 0;
     l->timer_deadline = SIM_TIME_NEVER;
-    if (timer_mode(l->regs.LVT_TIMER) == PERIODIC && l->regs.TIMER_INITIAL)
+    if (l->timer_mode == PERIODIC && l->regs.TIMER_INITIAL)
         set_deadline(l, counted_down(l, due, l->regs.TIMER_INITIAL), now);
     *msg = lapic_self_message(l, (uint8_t)l->regs.LVT_TIMER);
     return !(l->regs.LVT_TIMER & LAPIC_LVT_MASKED);

@@ -611,6 +611,20 @@ TEST_F(Registers, KeepOnlyTheirWritableBitsInXapicMode)
     EXPECT_EQ(errors(), 0u);
 }
 
+/* An APIC-write VM exit comes after the processor has written the virtual-APIC page, raw. */
+TEST_F(Registers, KeepNoOtherBitsOfAWriteThatTheHardwareMadeFirst)
+{
+    apic.regs.LVT_LINT0 = ~0u;
+    write(LAPIC_LVT_LINT0, ~0u);
+    EXPECT_EQ(read(LAPIC_LVT_LINT0), 0x1a7ffu);
+    apic.regs.DFR = 0;
+    write(LAPIC_DFR, 0);
+    EXPECT_EQ(read(LAPIC_DFR), 0x0fffffffu);
+    apic.regs.ESR = 0x55;
+    write(LAPIC_ESR, 0x55);
+    EXPECT_EQ(read(LAPIC_ESR), 0u);
+}
+
 TEST_F(Registers, SoftwareDisablingMasksTheLvtAndHoldsTheMasks)
 {
     const uint16_t entries[] = {LAPIC_LVT_CMCI, LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL,

@@ -329,6 +329,20 @@ TEST_F(Timer, ChangingTheVectorInTscDeadlineModeKeepsTheDeadline)
     expect_expiry_at(1000);
 }
 
+/* An APIC-write VM exit comes after the processor has written the virtual-APIC page. */
+TEST_F(Timer, AWriteThatTheHardwareMadeFirstHasItsEffectAllTheSame)
+{
+    start(periodic, 100);
+    at(40);
+    apic.regs.TIMER_DIVIDE = divide_by_16;
+    EXPECT_EQ(current(), 60u);
+    write(LAPIC_TIMER_DIVIDE, divide_by_16);
+    EXPECT_EQ(apic.timer_deadline.ps, (40 + 60 * 16) * ns);
+    apic.regs.LVT_TIMER = tsc_deadline | 0xd0;
+    write(LAPIC_LVT_TIMER, tsc_deadline | 0xd0);
+    EXPECT_EQ(apic.timer_deadline, never);
+}
+
 /* An owner that does what it is told always has the right deadline. */
 class RandomTimer : public Timer, public ::testing::WithParamInterface<unsigned>
 {
