@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import simulator
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "build" / "release" / "tests" / "bench"
 KERNELS = ("virqsim", "heap", "systemc")  # body, the fourth program, sorts nothing
@@ -140,6 +142,18 @@ def instructions_section() -> Costs:
     return counts
 
 
+def simulator_section(effort: Effort) -> list[dict[str, Any]]:
+    """Exits and IPIs that the whole simulator gets through in a second of wall time."""
+    measured = [simulator.measure(vcpus, effort.rounds, effort.repetitions) for vcpus in simulator.VCPUS]
+    shown = table("The simulator: ipi_ping_pong under apicv, simulated per second of wall time", "vCPUs", "exits/s",
+                  "IPIs/s", "ns an event", "full trace takes")
+    for row in measured:
+        shown.add_row(str(row["vcpus"]), f"{row['exits_per_s']:,.0f}", f"{row['ipis_per_s']:,.0f}",
+                      f"{row['seconds'] * 1e9 / row['events']:.1f}", f"{row['trace_ratio']:.2f} x")
+    console.print(shown)
+    return measured
+
+
 def draw(costs: Costs, path: Path) -> None:
     """Nanoseconds an event against the events armed."""
     import matplotlib
@@ -192,8 +206,10 @@ def main() -> None:
     show_ratios(costs)
     show_growth(costs)
     counts = instructions_section()
+    simulated = simulator_section(effort)
     write(options.out, {"format": "virqsim-bench-1", "machine": machine(), "effort": effort._asdict(),
-                        "kernels": rows(costs, "ns"), "instructions": rows(counts, "instructions")})
+                        "kernels": rows(costs, "ns"), "instructions": rows(counts, "instructions"),
+                        "simulator": simulated})
     draw(costs, options.out / "events.png")
     console.print(f"Medians of {effort.repetitions} interleaved runs. Numbers and figure: {options.out}")
 
