@@ -23,10 +23,10 @@
 #include "port/time.h"
 
 /* What happens first inside one instant, and why. */
-#define EVENT_PHASES(PHASE)                                                                      \
-    PHASE(DEVICE, "devices finish work and move their lines")                                    \
-    PHASE(CONTROLLER, "controllers arbitrate what the devices raised; messages arrive")          \
-    PHASE(CPU, "cores take what has arrived; entries, exits and steps complete")                 \
+#define EVENT_PHASES(PHASE)                                                                    \
+    PHASE(DEVICE, "devices finish work and move their lines")                                  \
+    PHASE(CONTROLLER, "controllers arbitrate what the devices raised; messages arrive")        \
+    PHASE(CPU, "cores take what has arrived; entries, exits and steps complete")               \
     PHASE(OBSERVER, "whoever measures looks at the instant once it is over")
 
 enum event_phase {
@@ -53,7 +53,7 @@ struct event_queue {
     uint32_t count, capacity;
     uint32_t leaves; /* where the slots' own keys begin among the keys */
     uint32_t firing; /* the slot whose event fires and was not armed again; its key is stale */
-    event_key *keys;       /* the overall winner, then the root's level, the slots' own last */
+    event_key *keys; /* the overall winner, then the root's level, the slots' own last */
     struct event **events; /* by slot */
 };
 
@@ -107,5 +107,5 @@ static inline void event_queue_stop(struct event_queue *q)
 }
 
 /* The model that embeds `member`, given a pointer to the member. */
-#define EVENT_OWNER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define EVENT_OWNER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #endif
