@@ -25,7 +25,7 @@ def exit_line(trace, vcpu, a, b):
 
 def injected_line(trace, vcpu, a, b):
     """Virtual-interrupt delivery is the hardware's own; KVM prints what it injects itself."""
-    if trace.header["inject"][b].lower() == "event" and a != NO_VECTOR:
+    if trace.header["inject"][b] == "event injection" and a != NO_VECTOR:
         return f"kvm_inj_virq: IRQ {a:#x}"
 
 

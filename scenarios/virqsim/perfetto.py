@@ -13,7 +13,7 @@ Times are microseconds; the viewer rounds to nanoseconds.
 import json
 from collections import defaultdict
 
-from .trace import NOWHERE
+from .trace import NOWHERE, parent_flow
 
 DEVICES = 0  # the track of what no vCPU raised
 
@@ -90,11 +90,11 @@ class Track:
 def arrows(trace):
     """The flow that was raised -> the flows that reached a handler because of it."""
     routed = trace.of("ROUTED")
-    parent = {flow: b for flow, b in zip(routed["flow"].tolist(), routed["b"].tolist()) if b}
+    parent = dict(zip(routed["flow"].tolist(), map(parent_flow, routed["b"].tolist())))
     leads_to = defaultdict(list)
     for flow in dict.fromkeys(trace.of("HANDLER")["flow"].tolist()):
         if flow:
-            leads_to[parent.get(flow, flow)].append(flow)
+            leads_to[parent.get(flow) or flow].append(flow)
     return leads_to
 
 

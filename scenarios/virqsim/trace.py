@@ -64,10 +64,18 @@ class Trace:
                 return f"vector {a:#x} {h['inject'][b]}"
             case "HANDLER" | "EOI" | "RETIRED":
                 return f"vector {a:#x}"
+            case "RAISED":
+                return f"message {a:#x} {h['sources'][b >> 32]}"
             case "ROUTED":
-                return f"vector {a:#x}" + (f" of flow {b}" if b else "")
+                parent = parent_flow(b)
+                return f"vector {a:#x}" + (f" of flow {parent}" if parent else "")
         meaning = h["events"][event]
         return " ".join(f"{meaning[k]} {v}" for k, v in (("a", a), ("b", b)) if meaning[k])
+
+
+def parent_flow(b):
+    """The flow that RAISED named, of ROUTED's second word; who raised it is in the bits above."""
+    return b & 0xFFFFFFFF
 
 
 def read(path):

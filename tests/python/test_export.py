@@ -18,7 +18,7 @@ HEADER = {
     "exit_reasons": ["HLT", "MSR_WRITE"],
     "states": ["OUT", "GUEST", "HANDLING", "BLOCKED"],
     "causes": ["operation", "delivery", "acknowledge", "handler", "host"],
-    "held": ["IRR"], "refused": [], "notify": [], "inject": [], "kvm_exits": [],
+    "sources": ["ipi", "timer", "msi"], "held": ["IRR"], "refused": [], "notify": [], "inject": [], "kvm_exits": [],
 }
 US = 1_000_000  # picoseconds
 NOWHERE = vqt.NOWHERE
@@ -29,7 +29,7 @@ RECORDS = [
     (1 * US, 0, "VM_EXIT", 1, 0, 0), (1 * US, 0, "VCPU_STATE", 1, 1, 2), (2 * US, 0, "VCPU_STATE", 1, 2, 3),
     (3 * US, 1, "RAISED", 0, 48, 0), (3 * US, 1, "ROUTED", 1, 48, 0), (3 * US, 1, "PENDING", 1, 48, 0),
     (4 * US, 0, "VCPU_STATE", 1, 3, 2), (5 * US, 0, "VCPU_STATE", 1, 2, 1), (5 * US, 1, "HANDLER", 1, 48, 0),
-    (6 * US, 2, "RAISED", NOWHERE, 64, 0), (6 * US, 3, "ROUTED", 1, 64, 2), (6 * US, 3, "PENDING", 1, 64, 0),
+    (6 * US, 2, "RAISED", NOWHERE, 64, 2 << 32), (6 * US, 3, "ROUTED", 1, 64, 2 | NOWHERE << 32), (6 * US, 3, "PENDING", 1, 64, 0),
     (7 * US, 3, "HANDLER", 1, 64, 0), (8 * US, 3, "RETIRED", 1, 64, 0),
     # The state changes before the reason is told: both orders must do.
     (9 * US, 0, "VCPU_STATE", 1, 1, 2), (9 * US, 0, "VM_EXIT", 1, 1 | 2 << 16, 0x80B),
