@@ -23,8 +23,8 @@ typedef void apic_fabric_accept(void *context, unsigned index, const struct irq_
 /*
  * Resolves `msg` and calls `accept` for each destination, in ascending order of
  * index. The first destination keeps msg->flow, each further one gets a flow of
- * its own; each is announced by ROUTED (a: vector, b: msg->flow), where: the
- * destination). Without a destination: REFUSED, where NOWHERE. Returns how many.
+ * its own; each is announced by ROUTED (where: the destination; b: its parent,
+ * msg->flow). Without a destination: REFUSED, where NOWHERE. Returns how many.
  */
 unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
                            apic_fabric_accept *accept, void *context);

@@ -29,6 +29,18 @@ struct irq_msg lapic_self_message(const struct lapic *l, uint8_t vector)
     };
 }
 
+/* LVT Error: an interrupt of this APIC to itself, which does not travel. */
+static void raise_error_interrupt(struct lapic *l)
+{
+    struct irq_msg msg = lapic_self_message(l, (uint8_t)l->regs.LVT_ERROR);
+
+    msg.flow = trace_new_flow(l->config.trace);
+    trace_put(l->config.trace, msg.flow, TRACE_RAISED, l->config.index, l->regs.LVT_ERROR,
+              TRACE_SOURCE(TRACE_SOURCE_IPI, l->config.index));
+    trace_vector(l, msg.flow, TRACE_ROUTED, msg.vector, TRACE_PARENT(msg.source, msg.flow));
+    lapic_accept(l, &msg);
+}
+
 /* One interrupt for all errors until software writes ESR, which arms the mechanism again: so
    an LVT Error entry with an illegal vector cannot call forth itself. */
 void lapic_error(struct lapic *l, uint32_t bit)
@@ -36,10 +48,8 @@ void lapic_error(struct lapic *l, uint32_t bit)
     const bool armed = l->esr_pending == 0;
 
     l->esr_pending |= bit;
-    if (!armed || l->regs.LVT_ERROR & LAPIC_LVT_MASKED)
-        return;
-    const struct irq_msg msg = lapic_self_message(l, (uint8_t)l->regs.LVT_ERROR);
-    l->config.port->send(l->config.port, &msg);
+    if (armed && !(l->regs.LVT_ERROR & LAPIC_LVT_MASKED))
+        raise_error_interrupt(l);
 }
 
 /* ---- acceptance: SDM 3A "Interrupt Acceptance for Fixed Interrupts" ---- */
@@ -106,7 +116,6 @@ static enum lapic_answer accept_nmi(struct lapic *l, const struct irq_msg *msg)
 /* INIT and SIPI change the core, not IRR; SMI and ExtINT have nobody here to take them. */
 static enum lapic_answer accept_other(struct lapic *l, const struct irq_msg *msg)
 {
-    refuse(l, msg, TRACE_REFUSED_MODE, LAPIC_IGNORED);
     if (msg->delivery == IRQ_INIT && !msg->deassert) {
         l->init_pending = true;
         l->sipi_pending = false;
@@ -117,7 +126,7 @@ static enum lapic_answer accept_other(struct lapic *l, const struct irq_msg *msg
         l->sipi_vector = msg->vector;
         return LAPIC_ACCEPTED;
     }
-    return LAPIC_IGNORED;
+    return refuse(l, msg, TRACE_REFUSED_MODE, LAPIC_IGNORED);
 }
 
 /* A software-disabled APIC still takes NMI, INIT and SIPI: SDM 3A "Local APIC State After It

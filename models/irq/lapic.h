@@ -47,8 +47,8 @@ enum lapic_mode { LAPIC_MODE_DISABLED, LAPIC_MODE_XAPIC, LAPIC_MODE_X2APIC };
 
 /* What the APIC asks of its surroundings; each pointer is required. */
 struct lapic_port {
-    /* The ICR or the self-IPI register was written, or LVT Error fires: send this message.
-       Its flow is 0; whoever sends gives it one. */
+    /* The ICR or the self-IPI register was written: send this message. Its flow is 0; whoever
+       sends gives it one. */
     void (*send)(struct lapic_port *self, const struct irq_msg *msg);
     /* A level-triggered vector's EOI is broadcast to the I/O APICs. */
     void (*broadcast_eoi)(struct lapic_port *self, uint8_t vector);
@@ -108,9 +108,9 @@ enum lapic_answer {
 
 /*
  * A message for this APIC. Fixed and lowest-priority: sets TMR by the trigger
- * mode, then IRR, and writes PENDING, COALESCED or REFUSED to the trace. NMI,
- * INIT and SIPI set their pending flags; the flow of what makes no interrupt
- * ends with REFUSED (MODE).
+ * mode, then IRR, and writes PENDING, COALESCED or REFUSED to the trace. NMI
+ * does the same with its pending flag. INIT and SIPI set theirs and leave the
+ * trace to whoever acts on them; other delivery modes are refused.
  */
 enum lapic_answer lapic_accept(struct lapic *l, const struct irq_msg *msg);
 

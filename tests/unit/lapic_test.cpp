@@ -192,7 +192,7 @@ TEST_F(Trace, AVectorThatWasPostedEntersIrrWithoutAnotherPending)
 TEST_F(Trace, EveryRefusalSaysWhy)
 {
     accept(fixed(3, false, 1));
-    accept(of_mode(IRQ_INIT));
+    accept(of_mode(IRQ_EXTINT));
     accept(of_mode(IRQ_SMI));
     write(LAPIC_SVR, 0);
     accept(fixed(0x31));
@@ -440,11 +440,23 @@ TEST_F(Errors, LvtErrorFiresOnceUntilEsrIsWritten)
     EXPECT_EQ(lapic_pending(&apic), 0xfe);
 }
 
+TEST_F(Errors, LvtErrorHasAFlowOfItsOwn)
+{
+    recorder.trace.flows = 10;
+    write(LAPIC_LVT_ERROR, 0xfe);
+    accept(fixed(3, false, 10));
+    for (trace_event event : {TRACE_RAISED, TRACE_ROUTED, TRACE_PENDING})
+        EXPECT_EQ(recorder.of(event).at(0).flow, 11u);
+    EXPECT_EQ(recorder.of(TRACE_REFUSED).at(0).flow, 10u);
+    EXPECT_TRUE(port.sent.empty());
+}
+
 TEST_F(Errors, AnLvtErrorEntryWithAnIllegalVectorDoesNotCallItself)
 {
     write(LAPIC_LVT_ERROR, 0x05);
     accept(fixed(3));
-    EXPECT_EQ(port.sent.size(), 1u);
+    EXPECT_EQ(recorder.of(TRACE_RAISED).size(), 1u);
+    EXPECT_EQ(recorder.of(TRACE_REFUSED).size(), 2u);
     EXPECT_EQ(errors(), (uint32_t)LAPIC_ESR_RECEIVE_ILLEGAL_VECTOR);
 }
 
