@@ -1,0 +1,20 @@
+"""Recorded KVM traces: what a real guest demanded, replayed under other hardware.
+
+    lines.py     one line of a trace in any tool's form: who, when, which event
+    payloads.py  the event's text: exit reason, vector, register, port
+    reasons.py   the many names of an exit reason
+    header.py    what the file says about itself, to be checked against its lines
+    reader.py    a file, whole: events in order, or one line that says why not
+    recorded.py  which hardware and hypervisor the recording was made on
+    episodes.py  each vCPU's life: in the guest, out for one reason, in again
+    demand.py    what the guest wanted, apart from what that hardware charged
+    program.py   the demand as guest programs and a plan
+    compare.py   runs the plan under technologies and counts
+    command.py   `virqsim replay`
+"""
+
+from __future__ import annotations
+
+from .reader import Trace, read
+
+__all__ = ["Trace", "read"]

@@ -1,0 +1,426 @@
+"""What the guest demanded, apart from what the recorded hardware charged for it.
+
+Of each exit this says whether the guest asked for it (an operation) or the
+hardware charged it (a kick, a window, a timer), and of each interrupt who
+raised it and how it found its target:
+
+    guest     in the guest, so that it had to be kicked or posted to
+    host      outside, for another exit: the entry took it along
+    blocked   in HLT
+
+Orders are what counts: times of a recording are those of another machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from . import actions, episodes, recorded
+from .actions import HALT, KICK, WINDOW, Actions, Region
+from .apic_access import Operation
+from .episodes import Episode
+from .reader import Event, Trace
+from .recorded import Recorded
+
+
+@dataclass(eq=False)
+class Arrival:
+    """One interrupt that was offered to a vCPU.
+
+    `source`: ipi, self, timer, device or extint. `step` is the target's step
+    that it met: in the guest part before its exit, or in the host's after it.
+    """
+
+    source: str
+    target: int
+    vector: int
+    trigger: str
+    mode: str
+    time_ns: int
+    state: str = "host"
+    step: int = 0
+    sender: Step | None = None
+    arm: Step | None = None  # of a timer: the step that armed it, where its expiry can be replayed
+    delivered: Delivery | None = None
+    pin: int = -1
+
+
+@dataclass(eq=False)
+class Delivery:
+    """One run of a handler: from the entry behind `step` to the EOI in step `ended` (None: not seen)."""
+
+    vector: int
+    step: int
+    arrival: Arrival | None
+    extint: bool = False
+    ended: int | None = None
+    windowed: bool = False
+
+
+@dataclass(eq=False)
+class Step:
+    """One episode with its meaning. `eois`: paravirtual EOIs before the exit; `eoi`: the exit is one."""
+
+    vcpu: int
+    number: int
+    episode: Episode
+    operation: Operation | None
+    arrivals: list[Arrival] = field(default_factory=list)
+    sends: list[Arrival] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    eois: list[Delivery] = field(default_factory=list)
+    eoi: Delivery | None = None
+    expiry: Arrival | None = None  # of the timer that this step arms
+    noise: bool = False  # an interrupt of the host's own
+    carried: bool = False  # nothing that virqsim models: it is counted unchanged
+
+    @property
+    def reason(self) -> str:
+        """The exit reason."""
+        return self.episode.reason
+
+    def met(self, state: str) -> list[Arrival]:
+        """The arrivals that found the vCPU in this state."""
+        return [arrival for arrival in self.arrivals if arrival.state == state]
+
+
+@dataclass
+class Demand:
+    """The guest's side of a whole trace."""
+
+    recorded: Recorded
+    steps: dict[int, list[Step]]
+    regions: dict[tuple[str, int], Region]
+    timers: dict[int, tuple[int, int]]  # vCPU to (vector, mode of LVT timer), as set before the window
+    carried: Counter[tuple[int, str]] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+
+    def groups(self, step: Step) -> list[list[Arrival]]:
+        """What met the step in the guest, in turns: one kick served a whole turn.
+
+        Where the hardware took each by itself, each is a turn of its own.
+        """
+        met = step.met("guest")
+        if self.recorded.hides_deliveries:
+            return [[arrival] for arrival in met]
+        return [met] if met else []
+
+
+def extract(trace: Trace) -> Demand:
+    """Takes a trace apart."""
+    return _Extractor(trace).demand()
+
+
+class _Extractor:
+    """One pass over the exits for operations, one over all events for interrupts, one for deliveries."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.recorded = recorded.detect(trace)
+        self.regions: dict[tuple[str, int], Region] = {}
+        self.carried: Counter[tuple[int, str]] = Counter()
+        self.notes: list[str] = []
+        self.timers = _timers_before(trace)
+        self.steps = {vcpu: self._operations(vcpu, life) for vcpu, life in episodes.split(trace).items()}
+        self.position = _Positions(self.steps)
+
+    def demand(self) -> Demand:
+        self._arrivals()
+        for steps in self.steps.values():
+            _settle_states(steps, self.recorded)
+            _deliveries(steps, self.recorded)
+            _timer_arms(steps)
+            _noise(steps)
+        self._say()
+        return Demand(self.recorded, self.steps, self.regions, self.timers, self.carried, self.notes)
+
+    def _operations(self, vcpu: int, life: list[Episode]) -> list[Step]:
+        access = Actions(self.recorded, self.regions)
+        steps = []
+        for number, episode in enumerate(life):
+            operation = access.of(episode)
+            step = Step(vcpu, number, episode, None if operation == actions.CARRIED else operation)
+            if operation == actions.CARRIED:
+                step.carried = True
+                self.carried[vcpu, episode.reason] += 1
+            steps.append(step)
+        return steps
+
+    def _arrivals(self) -> None:
+        """Every interrupt offered in the window, to the step of the target that it met."""
+        sources = _Sources(self.recorded, self.timers)
+        for index in range(self.trace.begin, self.trace.end):
+            for arrival in sources.take(self.trace.events[index]):
+                if arrival.target not in self.steps:
+                    continue
+                arrival.step, in_guest = self.position.of(arrival.target, index)
+                sender = self.trace.events[index].vcpu
+                arrival.state = "guest" if in_guest and sender != arrival.target else "host"
+                self.steps[arrival.target][arrival.step].arrivals.append(arrival)
+                if arrival.source in ("ipi", "self") and sender is not None:
+                    arrival.sender = self.steps[sender][self.position.of(sender, index)[0]]
+                    arrival.sender.sends.append(arrival)
+
+    def _say(self) -> None:
+        """What the trace cannot show."""
+        if self.recorded.hides_deliveries:
+            self.notes.append("recorded with interrupt delivery in hardware: injections and EOIs are not in the trace; "
+                              "handlers are taken to acknowledge at their end and to run with interrupts enabled around them")
+        if self.recorded.irqchip == "userspace":
+            self.notes.append("recorded with the interrupt controllers in userspace: who raised an interrupt is not in "
+                              "the trace; each is replayed as a device's")
+        if self.carried:
+            what = ", ".join(f"{reason} {n}" for reason, n in _by_reason(self.carried).items())
+            self.notes.append(f"exits that have nothing to do with interrupts are counted unchanged: {what}")
+        noise = sum(step.noise for steps in self.steps.values() for step in steps)
+        if noise:
+            self.notes.append(f"{noise} exits by the host's own interrupts are replayed as such under every technology")
+        self.notes.append("times of the recording are not replayed, only its order; memory on which guests spin "
+                          "is not in a trace and is put back as waits between vCPUs")
+
+
+def _by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for (_, reason), n in counts.items():
+        total[reason] += n
+    return total
+
+
+class _Positions:
+    """Where a vCPU was when the event of an index was printed: (step, in the guest before its exit)."""
+
+    def __init__(self, steps: dict[int, list[Step]]) -> None:
+        self._steps = steps
+        self._at = dict.fromkeys(steps, 0)
+
+    def of(self, vcpu: int, index: int) -> tuple[int, bool]:
+        """Asked with ascending indexes."""
+        steps, at = self._steps[vcpu], self._at[vcpu]
+        while at + 1 < len(steps) and (steps[at].episode.resumed or 0) <= index:
+            at += 1
+        self._at[vcpu] = at
+        episode = steps[at].episode
+        if episode.left is None:  # the last: in the guest to the end, or the first: the recording begins in the host
+            return at, episode.resumed is None
+        return at, index < episode.left
+
+
+def _timers_before(trace: Trace) -> dict[int, tuple[int, int]]:
+    """Each vCPU's LVT timer as the guest set it before the window; else as its arms and expiries show."""
+    timers: dict[int, tuple[int, int]] = {}
+    for index, event in enumerate(trace.events):
+        if event.name == "kvm_apic" and event.fields["register"] == "APIC_LVTT" and event.vcpu is not None:
+            if event.fields["access"] == "write" and (index < trace.begin or event.vcpu not in timers):
+                timers[event.vcpu] = event.fields["value"] & 0xff, event.fields["value"] >> 17 & 3
+    deadline = {e.vcpu for e in trace.events if recorded.is_timer_arm(e) and e.fields.get("msr") == 0x6e0}
+    own: dict[int, Counter[int]] = {}
+    for event in trace.events:
+        if event.name == "kvm_apic_accept_irq" and event.vcpu == event.fields["apicid"] and event.vcpu not in timers:
+            own.setdefault(event.vcpu, Counter())[event.fields["vector"]] += 1
+    armed = {e.vcpu for e in trace.events if recorded.is_timer_arm(e)}
+    for vcpu, vectors in own.items():
+        if vcpu in armed:
+            timers[vcpu] = max(vectors, key=lambda v: (v, vectors[v])), 2 if vcpu in deadline else 0
+    return timers
+
+
+class _Sources:
+    """Tells who raised each interrupt, from what its thread printed before."""
+
+    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]]) -> None:
+        self._recorded = recorded
+        self._timers = timers
+        self._context: dict[int | None, Event] = {}
+        self._levels: dict[tuple[int, int], int] = {}
+
+    def take(self, event: Event) -> Iterator[Arrival]:
+        """The interrupts that an event offers to vCPUs: none or one."""
+        if event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
+            self._context[event.pid] = event
+        elif event.name in ("kvm_entry", "kvm_exit", "kvm_ioapic_set_irq", "kvm_msr"):
+            before = self._context.get(event.pid)
+            if before and not (event.name == "kvm_ioapic_set_irq" and self._pic_follows(before)):
+                self._context.pop(event.pid, None)
+        elif event.name == "kvm_apic_accept_irq":
+            yield self._accepted(event)
+        elif event.name == "kvm_pic_set_irq":
+            yield from self._pic(event)
+
+    def _pic_follows(self, before: Event) -> bool:
+        """The order of a line's two controllers differs between kernels."""
+        return before.name == "kvm_set_irq"
+
+    def _accepted(self, event: Event) -> Arrival:
+        fields, before = event.fields, self._context.get(event.pid)
+        target, vector = fields["apicid"], fields["vector"]
+        own = event.vcpu == target
+        if before and before.name == "kvm_apic_ipi":
+            source = "self" if own else "ipi"
+        elif vector == self._timers.get(target, (None,))[0]:
+            source = "timer"
+        elif before or not own:
+            source = "device"
+        else:
+            source = "timer"
+        return Arrival(source, target, vector, fields["trigger"], fields["mode"], event.time_ns or 0)
+
+    def _pic(self, event: Event) -> Iterator[Arrival]:
+        """A rising edge on an unmasked pin of an 8259A; the boot CPU takes it."""
+        fields, before = event.fields, self._context.get(event.pid)
+        pin = fields["chip"], fields["pin"]
+        level = before.fields["level"] if before and before.name == "kvm_set_irq" else 0
+        rising = level and not self._levels.get(pin)
+        self._levels[pin] = level
+        if rising and not fields["masked"]:
+            yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.time_ns or 0, pin=fields["pin"])
+
+
+def _settle_states(steps: list[Step], recorded: Recorded) -> None:
+    """A remote arrival in the guest that no kick followed met the next exit instead, or was posted."""
+    for step in steps:
+        kicked = step.reason in KICK
+        for arrival in step.arrivals:
+            if arrival.state == "guest" and not kicked and not recorded.hides_deliveries:
+                arrival.state = "host"
+            if arrival.state == "host" and (step.reason in HALT or step.episode.exit is None):
+                arrival.state = "blocked"
+            if arrival.state == "host" and arrival.source == "timer" and (kicked or step.reason == "PREEMPTION_TIMER"):
+                arrival.state = "guest"
+
+
+def _deliveries(steps: list[Step], recorded: Recorded) -> None:
+    """Follows pending interrupts to their injection, and handlers to their EOI."""
+    if recorded.hides_deliveries:
+        return _assume_deliveries(steps)
+    pending: list[Arrival] = []
+    running: list[Delivery] = []
+    extints: set[int] = set()  # vectors that an 8259A gave before
+    for step in steps:
+        _end_paravirtual(step, running)
+        pending += step.arrivals
+        _end_by_write(step, running)
+        for event in step.episode.named("kvm_inj_virq"):
+            if _is_repeated(event, step, steps, recorded):
+                continue
+            delivery = _deliver(steps, step, event.fields["irq"], pending)
+            if delivery.extint:
+                extints.add(delivery.vector)
+            delivery.extint = delivery.vector in extints
+            running = [r for r in running if r.vector != delivery.vector] + [delivery]
+            step.deliveries.append(delivery)
+
+
+def _is_repeated(event: Event, step: Step, steps: list[Step], recorded: Recorded) -> bool:
+    """`[reinjected]`: a delivery that an exit interrupted, or the 8259A's second line for the first."""
+    if not event.fields["reinjected"]:
+        return False
+    before = steps[step.number - 1].deliveries if step.number else []
+    same = [d for d in (*before, *step.deliveries) if d.vector == event.fields["irq"] and d.ended is None]
+    return bool(same) or recorded.irqchip != "userspace"
+
+
+def _deliver(steps: list[Step], step: Step, vector: int, pending: list[Arrival]) -> Delivery:
+    """An injection takes its vector's arrivals off the list; the first is the one that was delivered."""
+    mine = [a for a in pending if a.vector == vector and a.source != "extint"]
+    extint = not mine
+    mine = mine or [a for a in pending if a.source == "extint" and a.pin == vector & 7][:1]
+    if not mine:
+        mine, extint = [_unseen(steps, step, vector)], False
+    for arrival in mine:
+        if arrival in pending:
+            pending.remove(arrival)
+        arrival.vector = vector
+    delivery = Delivery(vector, step.number, mine[0], extint, windowed=step.reason in WINDOW)
+    mine[0].delivered = delivery
+    return delivery
+
+
+def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
+    """An interrupt whose raising is not in the trace: userspace injected it, or it was pending before."""
+    at = step
+    if step.reason in WINDOW:
+        for earlier in reversed(steps[max(0, step.number - 8):step.number]):
+            if earlier.reason in KICK and not earlier.arrivals:
+                at = earlier
+                break
+    state = "guest" if at.reason in KICK and not at.episode.immediate else "blocked" if at.reason in HALT else "host"
+    if at is step and step.reason in WINDOW and step.number:
+        at = steps[step.number - 1]
+    if at.episode.exit is None:
+        state = "blocked"
+    time_ns = (at.episode.exit.time_ns or 0) if at.episode.exit else 0
+    arrival = Arrival("device", step.vcpu, vector, "edge", "Fixed", time_ns, state, at.number)
+    at.arrivals.append(arrival)
+    return arrival
+
+
+def _end_paravirtual(step: Step, running: list[Delivery]) -> None:
+    """kvm_pv_eoi is printed at the exit behind the guest's write to memory."""
+    for event in step.episode.named("kvm_pv_eoi"):
+        ended = _pop(running, event.fields["vector"])
+        if ended:
+            ended.ended = step.number
+            step.eois.append(ended)
+
+
+def _end_by_write(step: Step, running: list[Delivery]) -> None:
+    """An EOI that left the guest: the APIC's, or the 8259A's by its command port."""
+    if step.operation == ("eoi",):
+        vectors = [event.fields["vector"] for event in step.episode.named("kvm_eoi")]
+        inner = running[-1].vector if running else -1
+        step.eoi = _pop(running, vectors[-1] if vectors else inner)
+    for event in step.episode.named("kvm_ack_irq"):
+        if event.fields["irqchip"].startswith("PIC"):
+            ending = next((r for r in reversed(running) if r.extint and r.vector & 7 == event.fields["pin"] & 7), None)
+            if ending:
+                running.remove(ending)
+                step.eoi = ending
+    if step.eoi:
+        step.eoi.ended = step.number
+
+
+def _pop(running: list[Delivery], vector: int) -> Delivery | None:
+    for delivery in reversed(running):
+        if delivery.vector == vector and not delivery.extint:
+            running.remove(delivery)
+            return delivery
+    return None
+
+
+def _assume_deliveries(steps: list[Step]) -> None:
+    """Hardware delivery leaves no line: each interrupt is taken where it met the vCPU.
+
+    The one EOI that does leave a line is that of a level-triggered interrupt;
+    its handler acknowledges already, so the exit is no operation of its own.
+    """
+    level: list[Delivery] = []
+    for step in steps:
+        vectors = [event.fields["vector"] for event in step.episode.named("kvm_eoi")]
+        ended = _pop(level, vectors[-1]) if step.operation == ("eoi",) and vectors else None
+        if ended:
+            ended.ended, step.operation = step.number, None
+        for arrival in step.arrivals:
+            if arrival.mode in ("Fixed", "LowPrio") and arrival.source != "extint":
+                arrival.delivered = Delivery(arrival.vector, step.number, arrival)
+                step.deliveries.append(arrival.delivered)
+                level.append(arrival.delivered)
+
+
+def _timer_arms(steps: list[Step]) -> None:
+    """Ties each expiry to the arm that caused it: the last one before."""
+    arm: Step | None = None
+    for step in steps:
+        for arrival in step.arrivals:
+            if arrival.source == "timer" and arm and arrival.state != "host":
+                arm.expiry, arrival.arm, arm = arrival, arm, None
+        if step.operation and step.operation[0] in ("tsc_deadline", "timer_count"):
+            arm = step if step.operation[1] else None
+
+
+def _noise(steps: list[Step]) -> None:
+    """An interrupt exit that no interrupt of the guest's explains was the host's."""
+    for step in steps:
+        step.noise = step.reason in KICK and not step.episode.immediate and not step.met("guest")

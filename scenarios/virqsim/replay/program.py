@@ -1,0 +1,358 @@
+"""The demand as guest programs: each vCPU does what it did, in the order it did it.
+
+A vCPU's main program is the sequence of its operations, with work between
+them; each run of a handler is a program of its own, from its injection to its
+EOI. Where the guest had interrupts masked is not in a trace either, but shows:
+an interrupt that waited for a window met a masked guest, one that was injected
+at once did not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..guest import Program
+from ..plan import Hypervisor, Machine, Plan
+from .actions import HALT, WINDOW
+from .demand import Arrival, Delivery, Demand, Step
+from .sync import Sync, from_other
+
+WAKE_VECTOR = 0xff  # of a wake-up whose cause is not in the trace; its handler does nothing
+STAND_IN = ("cpuid",)  # for an exit that virqsim has no cause for: it always exits, and is renamed when counted
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things are let settle, in core cycles; a deadlock is met with a larger scale.
+
+    All assumed: counts do not depend on them as long as each is longer than
+    the work it waits for.
+    """
+
+    scale: int = 1
+    work_share: int = 8  # of the recorded time in the guest, which ran emulated; two bits of it are enough
+    work_least: int = 100
+    work_most: int = 20_000
+    settle: int = 20_000  # a kick, an exit, an injection
+    halt_settle: int = 60_000  # a HLT, up to where its thread sleeps
+    host_delay_ns: int = 150  # from a mark to the middle of the exit behind it
+    halt_delay_ns: int = 20_000
+    timer_margin_ns: int = 200_000
+    never_ns: int = 10_000_000_000
+
+
+@dataclass
+class _Frame:
+    """The main program or a handler's run, while it is being written."""
+
+    program: Program
+    interrupts_enabled: bool
+    delivery: Delivery | None = None
+    acknowledged: bool = False
+
+
+class _Devices:
+    """Sources of interrupts outside, one for each kind, destination, vector and delay."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._vcpus: dict[tuple[str, int, int, int], int] = {}
+
+    def number(self, kind: str, vcpu: int, vector: int, delay_ns: int) -> int:
+        key = kind, vcpu, vector, delay_ns
+        if key not in self._vcpus:
+            name = f"{kind} {vector:02x}h to vcpu{vcpu} after {delay_ns} ns"
+            self._vcpus[key] = self._machine.device(name, kind, vcpu, vector, delay_ns)
+        return self._vcpus[key]
+
+
+def build(name: str, demand: Demand, technology: str, features: dict[str, bool], pace: Pace,
+          clocks: dict[str, int], halt_poll_ns: int, workload: bool = True) -> Plan:
+    """The plan; without its `workload` only what sets the machine up, whose exits are not the recording's."""
+    machine = Machine(demand.recorded.guest_apic)
+    sync, devices = Sync(machine, demand), _Devices(machine)
+    for vcpu in range(max(demand.steps) + 1):
+        steps = demand.steps.get(vcpu, [])
+        writer = _Writer(vcpu, steps, demand, sync, devices, pace, clocks)
+        writer.set_up()
+        if workload:
+            for step in steps:
+                writer.write(step)
+        machine.vcpu(writer.main, writer.handlers)
+    for (space, address), region in sorted(demand.regions.items()):
+        if region.handler != "userspace":
+            machine.region(space, address, address, region.handler)
+    hypervisor = Hypervisor(irqchip=demand.recorded.irqchip, halt_poll_ns=halt_poll_ns)
+    return Plan(name, machine, hypervisor, technology=technology, features=features)
+
+
+class _Writer:
+    """Writes one vCPU's programs."""
+
+    def __init__(self, vcpu: int, steps: list[Step], demand: Demand, sync: Sync, devices: _Devices,
+                 pace: Pace, clocks: dict[str, int]) -> None:
+        self._vcpu = vcpu
+        self._steps = steps
+        self._demand = demand
+        self._sync = sync
+        self._devices = devices
+        self._pace = pace
+        self._clocks = clocks
+        self.main = Program(f"vcpu{vcpu}")
+        self.handlers: dict[int, list[Program]] = {}
+        self._same: dict[tuple[tuple[str | int, ...], ...], Program] = {}
+        self._frames = [_Frame(self.main, True)]
+        self._class_raised = False
+        self._waiting: list[Arrival] = []  # met the vCPU, not delivered yet
+
+    # --- the whole vCPU ---
+
+    def set_up(self) -> None:
+        """What the guest had done before the recording began."""
+        armed = any(step.operation and step.operation[0] in ("tsc_deadline", "timer_count") for step in self._steps)
+        if armed and self._vcpu in self._demand.timers:
+            self.main.timer_mode(*self._demand.timers[self._vcpu])
+        if self._demand.recorded.guest_apic == "xapic" and self._logical():
+            self.main.apic_write(0xd0, 1 << 24 + self._vcpu)  # LDR, flat: one bit a vCPU, as Linux does
+        if self._steps and self._began_halted(self._steps[0]):
+            self._halt(self._steps[0])
+
+    def write(self, step: Step) -> None:
+        """One step: what met the vCPU in the guest, what it did, what the entry delivered."""
+        if self._began_halted(step):
+            self._waiting += step.arrivals
+        else:
+            self._work(step)
+            for delivery in step.eois:
+                self._end_before(delivery)
+            self._meet_in_guest(step)
+            self._operate(step)
+        for delivery in step.deliveries:
+            self._begin(delivery)
+        if step.number == len(self._steps) - 1:
+            while len(self._frames) > 1:
+                self._close()
+
+    def _began_halted(self, step: Step) -> bool:
+        """The recording begins in the host's part of a HLT."""
+        return step.number == 0 and step.episode.exit is None and bool(step.met("blocked"))
+
+    def _logical(self) -> bool:
+        sent = (step.operation for steps in self._demand.steps.values() for step in steps)
+        return any(o and o[0] == "ipi" and int(o[1]) & 0x800 for o in sent)
+
+    @property
+    def _frame(self) -> _Frame:
+        return self._frames[-1]
+
+    @property
+    def _program(self) -> Program:
+        return self._frame.program
+
+    # --- in the guest ---
+
+    def _work(self, step: Step) -> None:
+        pace = self._pace
+        cycles = step.episode.guest_ns * self._clocks["core_hz"] // 10**9 // pace.work_share
+        cycles = min(max(cycles, pace.work_least), pace.work_most)
+        self._program.compute(cycles >> cycles.bit_length() - 2 << cycles.bit_length() - 2)
+
+    def _meet_in_guest(self, step: Step) -> None:
+        """What arrived while the vCPU was in the guest arrives there again."""
+        if step.reason in WINDOW:
+            self._open_window()
+        for met in self._demand.groups(step):
+            self._set_interrupts(step, met)
+            self._sync.announce(self._program, met)
+            for arrival in met:
+                if arrival.arm and len(met) == 1:
+                    self._program.compute(self._cycles(self._deadline_ns(arrival)))
+                elif not from_other(arrival):
+                    self._program.signal(self._device(arrival, 0))
+            self._sync.wait(self._program, "sent", met)
+            self._program.compute(self._pace.settle * self._pace.scale)
+            self._waiting += met
+
+    def _set_interrupts(self, step: Step, met: list[Arrival]) -> None:
+        """The interrupt flag as the arrivals' deliveries show it, before they arrive."""
+        frame = self._frame
+        late = [a for a in met if self._late(a, step)]
+        if late and self._by_priority(late[0]):
+            if not self._class_raised:
+                self._program.cr8(15)
+                self._class_raised = True
+        elif late and frame.interrupts_enabled:
+            self._program.mask()
+            frame.interrupts_enabled = False
+        elif not late and any(a.delivered for a in met) and not frame.interrupts_enabled:
+            self._enable()
+
+    def _late(self, arrival: Arrival, step: Step) -> bool:
+        """It was not delivered at the next entry, though no handler of its priority ran: it was masked."""
+        delivery = arrival.delivered
+        if delivery is None or delivery.step == step.number:
+            return False
+        running = [f.delivery for f in self._frames if f.delivery and not f.acknowledged]
+        return not any(_blocks(other, delivery) for other in [*running, *step.deliveries])
+
+    def _by_priority(self, arrival: Arrival) -> bool:
+        """Its delivery waited for CR8, not for the interrupt flag."""
+        assert arrival.delivered
+        operation = self._steps[arrival.delivered.step].operation
+        return bool(operation) and operation[0] == "cr8"
+
+    def _open_window(self) -> None:
+        """The guest can take interrupts again: by STI, or by the return from the handler that runs."""
+        while self._frame.acknowledged:
+            self._close()
+        self._enable()
+
+    def _enable(self) -> None:
+        if not self._frame.interrupts_enabled:
+            self._program.unmask()
+            self._frame.interrupts_enabled = True
+
+    # --- the exit ---
+
+    def _operate(self, step: Step) -> None:
+        """The guest's own operation, or the stand-in for what is not the guest's."""
+        if step.reason in HALT:
+            return self._halt(step)
+        operation = self._operation(step)
+        if operation is None:
+            self._waiting += step.met("host")
+            return None
+        if step.deliveries and not any(a.state == "guest" for a in step.arrivals) and step.reason not in WINDOW:
+            self._leave_acknowledged()
+            self._enable()
+        if step.met("host"):
+            self._set_interrupts(step, step.met("host"))
+        if operation[0] == "cr8":
+            self._class_raised = False
+        met = step.met("host")
+        self._sync.announce(self._program, met)
+        self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
+        self._sync.wait(self._program, "sending", met)
+        for arrival in met:
+            if arrival.source != "self" and not from_other(arrival):
+                self._program.signal(self._device(arrival, self._pace.host_delay_ns))
+        self._add(operation)
+        self._sync.after_send(self._program, step)
+        self._waiting += met
+        if step.eoi:
+            self._end(step.eoi, step)
+        return None
+
+    def _operation(self, step: Step) -> tuple[str | int, ...] | None:
+        if step.noise:
+            return ("host_interrupt",)
+        operation = step.operation
+        if operation is None:
+            return STAND_IN if step.carried else None
+        if operation[0] == "tsc_deadline":
+            return ("tsc_deadline", self._tsc(self._arm_ns(step))) if operation[1] else operation
+        if operation[0] == "timer_count":
+            return ("timer_count", self._count(self._arm_ns(step)), 0) if operation[1] else operation
+        return operation
+
+    def _add(self, operation: tuple[str | int, ...]) -> None:
+        getattr(self._program, str(operation[0]))(*operation[1:])
+
+    def _halt(self, step: Step) -> None:
+        """HLT, with interrupts off up to it, so that no wake-up is lost."""
+        self._leave_acknowledged()
+        if self._frame.interrupts_enabled:
+            self._program.mask()
+        met = step.met("blocked")
+        self._sync.announce(self._program, met)
+        for arrival in met:
+            if not arrival.arm and not from_other(arrival):
+                self._program.signal(self._device(arrival, self._pace.halt_delay_ns * self._pace.scale))
+        if not met and not self._pending():
+            wake = self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns)
+            self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
+            self._program.signal(wake)
+        self._program.unmask_halt()
+        self._frame.interrupts_enabled = True
+        self._waiting += met
+
+    def _pending(self) -> list[Arrival]:
+        return [a for a in self._waiting if a.delivered]
+
+    # --- handlers ---
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._waiting = [a for a in self._waiting if a.delivered is not delivery]
+        program = Program("")
+        self._frames.append(_Frame(program, False, delivery))
+        if self._demand.recorded.hides_deliveries:
+            program.eoi()
+            self._close()
+
+    def _end_before(self, delivery: Delivery) -> None:
+        """A paravirtual EOI, at the beginning of the guest's turn."""
+        self._program.eoi()
+        self._end(delivery, None)
+
+    def _end(self, delivery: Delivery, step: Step | None) -> None:
+        """Its handler is over; while an interrupt waits for the interrupt flag, it has not returned yet."""
+        while len(self._frames) > 1 and self._frame.delivery is not delivery and self._frame.acknowledged:
+            self._close()
+        if self._frame.delivery is not delivery:
+            return
+        self._frame.acknowledged = True
+        delivered_now = [d.arrival for d in step.deliveries] if step else []
+        waits = [a for a in self._pending() if a not in delivered_now]
+        if not waits or self._frame.interrupts_enabled:
+            self._close()
+
+    def _leave_acknowledged(self) -> None:
+        while len(self._frames) > 1 and self._frame.acknowledged:
+            self._close()
+
+    def _close(self) -> None:
+        """The handler returns. Runs that do the same share one program."""
+        frame = self._frames.pop()
+        assert frame.delivery
+        runs = self.handlers.setdefault(frame.delivery.vector, [])
+        key = tuple(tuple(operation) for operation in frame.program.operations)
+        if key not in self._same:
+            frame.program.name = f"vcpu{self._vcpu} handler {len(self._same)}"
+            self._same[key] = frame.program
+        runs.append(self._same[key])
+
+    # --- devices and timers ---
+
+    def _device(self, arrival: Arrival, delay_ns: int) -> int:
+        kind = "extint" if arrival.source == "extint" or arrival.delivered and arrival.delivered.extint else "msi"
+        if arrival.trigger == "level" and kind == "msi":
+            kind = "level"
+        if arrival.mode == "NMI":
+            kind = "nmi"
+        return self._devices.number(kind, self._vcpu, arrival.vector, delay_ns)
+
+    def _arm_ns(self, step: Step) -> int:
+        return self._deadline_ns(step.expiry) if step.expiry else self._pace.never_ns
+
+    def _deadline_ns(self, expiry: Arrival) -> int:
+        """Longer than the replay takes from the arm to where it expired: the recording ran on a slow machine."""
+        assert expiry.arm and expiry.arm.episode.exit
+        recorded = max(expiry.time_ns - (expiry.arm.episode.exit.time_ns or 0), 0)
+        return (recorded + self._pace.timer_margin_ns) * self._pace.scale
+
+    def _cycles(self, ns: int) -> int:
+        return ns * self._clocks["core_hz"] // 10**9
+
+    def _tsc(self, ns: int) -> int:
+        return ns * self._clocks["tsc_hz"] // 10**9
+
+    def _count(self, ns: int) -> int:
+        """The initial count for the divisor after reset, 2 (SDM 3A "Divide Configuration Register")."""
+        return max(ns * self._clocks["apic_timer_hz"] // 10**9 // 2, 1)
+
+
+def _blocks(running: Delivery, waiting: Delivery) -> bool:
+    """SDM 3A "Task and Processor Priorities"; an 8259A keeps its own."""
+    if running.extint or waiting.extint:
+        return running.extint and waiting.extint
+    return running.vector >> 4 >= waiting.vector >> 4

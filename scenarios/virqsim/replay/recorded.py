@@ -1,0 +1,120 @@
+"""On which hardware and hypervisor a trace was recorded, told from the trace itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..errors import VirqsimError
+from . import reasons
+from .reader import Event, Trace
+
+APIC_PAGE = 0xfee00
+_X2APIC_MSRS = range(0x800, 0x900)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The recording's technology, in the words of a plan, and what its trace does not show."""
+
+    vendor: str
+    technology: str
+    guest_apic: str
+    irqchip: str
+    features: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def hides_deliveries(self) -> bool:
+        """The hardware delivered and retired interrupts: no injections, no EOIs in the trace."""
+        return self.technology in ("apicv", "ipiv", "avic", "x2avic")
+
+
+def detect(trace: Trace) -> Recorded:
+    """Looks at the whole trace, before the window too: the guest sets its APIC up there.
+
+    Raises:
+        VirqsimError: exits of both vendors.
+    """
+    vendor = _vendor(trace)
+    accelerated = _accelerated(trace)
+    guest_apic = _guest_apic(trace)
+    technology = {"vmx": "apicv" if accelerated else "none", "svm": "avic" if accelerated else "svm"}[vendor]
+    features = {}
+    if any(event.name == "kvm_pv_eoi" for event in trace.events):
+        features["pv-eoi"] = True
+    if vendor == "vmx" and not _preemption_timer(trace):
+        features["preemption-timer"] = False
+    if vendor == "vmx" and guest_apic == "xapic" and not accelerated and not _reasons(trace)["APIC_ACCESS"]:
+        features["apic-access-page"] = False
+    return Recorded(vendor, technology, guest_apic, _irqchip(trace), features)
+
+
+def _reasons(trace: Trace) -> Counter[str]:
+    return Counter(event.fields["reason"] for event in trace.events if event.name == "kvm_exit")
+
+
+def _vendor(trace: Trace) -> str:
+    seen: dict[str, Event] = {}
+    for event in trace.events:
+        if event.name == "kvm_exit":
+            vendor = reasons.vendor(event.fields["reason"])
+            if vendor:
+                seen.setdefault(vendor, event)
+    if len(seen) == 2:
+        vmx, svm = seen["vmx"], seen["svm"]
+        raise VirqsimError(f"{trace.path}: exits of both vendors: {vmx.fields['reason']} in line {vmx.line}, "
+                           f"{svm.fields['reason']} in line {svm.line}; replay one machine's trace")
+    return next(iter(seen), "vmx")
+
+
+def _accelerated(trace: Trace) -> bool:
+    """The hardware delivers interrupts; KVM's parameters say so, or what only it causes."""
+    for parameter in ("enable_apicv", "avic"):
+        if parameter in trace.header.parameters:
+            return trace.header.parameters[parameter] in ("Y", "1")
+    return any(event.name == "kvm_apicv_accept_irq" for event in trace.events) or any(
+        _reasons(trace)[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
+
+
+def _preemption_timer(trace: Trace) -> bool:
+    if "preemption_timer" in trace.header.parameters:
+        return trace.header.parameters["preemption_timer"] in ("Y", "1")
+    armed = any(is_timer_arm(event) for event in trace.events)
+    return not armed or bool(_reasons(trace)["PREEMPTION_TIMER"])
+
+
+def is_timer_arm(event: Event) -> bool:
+    """The guest wrote the TSC deadline or the initial count."""
+    fields = event.fields
+    if event.name == "kvm_msr" and fields["access"] == "write":
+        return fields["msr"] in (0x6e0, 0x838)
+    return event.name == "kvm_apic" and fields["access"] == "write" and fields["register"] == "APIC_TMICT"
+
+
+def _guest_apic(trace: Trace) -> str:
+    """What the guest's driver used last: the kernel of a guest may start in xAPIC mode and leave it."""
+    mode = None
+    for event in trace.events:
+        fields = event.fields
+        if event.name == "kvm_msr" and fields["msr"] in _X2APIC_MSRS:
+            mode = "x2apic"
+        elif mode != "x2apic" and (
+                event.name == "kvm_mmio" and fields["gpa"] >> 12 == APIC_PAGE or event.name == "kvm_apic"
+                or event.name == "kvm_exit" and fields["reason"] in ("APIC_WRITE", "APIC_ACCESS")):
+            mode = mode or "xapic"
+    if mode is None:
+        accepted = any(event.name == "kvm_apic_accept_irq" for event in trace.events)
+        injected = any(event.name == "kvm_inj_virq" for event in trace.events)
+        mode = "none" if injected and not accepted else "x2apic"
+    return mode
+
+
+def _irqchip(trace: Trace) -> str:
+    """Where the interrupt controllers are emulated."""
+    names = {event.name for event in trace.events}
+    to_user = {event.fields["reason"] for event in trace.events if event.name == "kvm_userspace_exit"}
+    if "KVM_EXIT_HLT" in to_user or "KVM_EXIT_IRQ_WINDOW_OPEN" in to_user:
+        return "userspace"
+    if "KVM_EXIT_IOAPIC_EOI" in to_user or "kvm_msi_set_irq" in names and "kvm_ioapic_set_irq" not in names:
+        return "split"
+    return "kernel"

@@ -1,0 +1,84 @@
+"""Puts back what a trace cannot show: on which memory the guests waited for each other.
+
+Where vCPU A's IPI met vCPU B in the middle of B's life, B says how far it has
+come, A does not send before that, and B does not go on before A has sent:
+
+    place   B: "I am there"           A waits for it before it sends
+    sent    A: "it is sent"           B waits for it in the guest, so it is kicked or posted to there
+    sending A: "I am about to send"   B waits for it right before an exit, so it is in the host then
+
+All three are shared words that only grow. Everything that a vCPU announces, it
+announces before it waits, and in the recording's order: so no two can wait for
+each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..guest import Program
+from ..plan import Machine
+from .demand import Arrival, Demand, Step
+
+
+class Sync:
+    """The shared words of a whole machine, and what each place must announce or wait for."""
+
+    def __init__(self, machine: Machine, demand: Demand) -> None:
+        self._machine = machine
+        self._place: dict[Arrival, int] = {}
+        self._before: dict[tuple[str, Arrival], int] = {}
+        for steps in demand.steps.values():
+            self._learn(demand, steps)
+
+    def _learn(self, demand: Demand, steps: list[Step]) -> None:
+        """Numbers a target's places, and the IPIs it has had at each."""
+        places = 0
+        had: Counter[str] = Counter()
+        for step in steps:
+            outside = [a for a in step.arrivals if a.state != "guest"]
+            for met in (*demand.groups(step), outside):
+                mine = [a for a in met if from_other(a)]
+                places += bool(mine)
+                had.update(a.state for a in mine)
+                for arrival in mine:
+                    self._place[arrival] = places
+                    self._before[arrival.state, arrival] = had[arrival.state]
+
+    def word(self, kind: str, vcpu: int) -> int:
+        """The number of one of a vCPU's words."""
+        return self._machine.word(f"{kind} {vcpu}")
+
+    def announce(self, program: Program, met: list[Arrival]) -> None:
+        """The target has come to where these meet it."""
+        mine = [a for a in met if from_other(a)]
+        if mine:
+            program.word_add(self.word("place", mine[0].target))
+
+    def wait(self, program: Program, kind: str, met: list[Arrival]) -> None:
+        """The target waits until those of another vCPU's are `sent`, or those in the host are being sent."""
+        mine = [a for a in met if from_other(a)]
+        if mine:
+            program.spin_until(self.word(kind, mine[0].target), self._before[mine[-1].state, mine[-1]])
+
+    def before_send(self, program: Program, step: Step, halt_settle: int) -> None:
+        """The sender waits until its targets are where they were, then says that it sends."""
+        sends = [a for a in step.sends if from_other(a)]
+        for arrival in sends:
+            program.spin_until(self.word("place", arrival.target), self._place[arrival])
+        if any(a.state == "blocked" for a in sends):
+            program.compute(halt_settle)
+        for arrival in sends:
+            if arrival.state == "host":
+                program.word_add(self.word("sending", arrival.target))
+
+    def after_send(self, program: Program, step: Step) -> None:
+        """What met its target in the guest is on its way."""
+        for arrival in step.sends:
+            if from_other(arrival) and arrival.state == "guest":
+                program.word_add(self.word("sent", arrival.target))
+
+
+def from_other(arrival: Arrival) -> bool:
+    """Another vCPU sent it: only those need the two to meet."""
+    return arrival.source == "ipi" and arrival.sender is not None
