@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct virqsim;
 
@@ -83,12 +84,15 @@ typedef uint64_t virqsim_access(void *context, bool port, bool write, uint64_t a
                                 unsigned size, uint64_t *value);
 void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *context);
 
-/* Values to watch, for waveforms: name and present value, by number; NULL past the last. */
-const char *virqsim_probe_name(const struct virqsim *sim, unsigned n, unsigned *bits);
+/* Values to watch, for waveforms, by number: the name ("vcpu0.state") and the width of number n.
+   False past the last. */
+bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size, unsigned *bits);
 uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n);
-/* Calls `changed` at the end of every event after which a probe's value may differ. */
+/* Calls `changed` at every record of the trace: that is when a probe's value may have changed.
+   Once for each simulation, before it runs. */
 void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps), void *context);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

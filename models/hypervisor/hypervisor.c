@@ -75,7 +75,7 @@ static void raise_once(struct device *d)
 
     trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector,
               TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
-    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector, flow);
+    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector, TRACE_PARENT(TRACE_NOWHERE, flow));
     if (d->kind == DEVICE_EXTINT)
         raise_extint(v, vector, flow);
     else

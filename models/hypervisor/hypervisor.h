@@ -282,7 +282,6 @@ struct hypervisor {
     struct vcpu **spinners; /* by word */
     uint32_t word_count;
     uint32_t running;      /* main programs that have not ended */
-    const struct guest_program *acknowledge; /* the handler of a vector that has none */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */
     uint64_t (*external)(void *context, bool port, bool write, uint64_t address, unsigned size,

@@ -23,7 +23,8 @@ static void raise(struct vcpu *v)
     v->timer_flow = trace_new_flow(t);
     trace_put(t, v->timer_flow, TRACE_RAISED, v->index, v->apic.regs.LVT_TIMER,
               TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
-    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, vector, v->timer_flow);
+    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, vector,
+              TRACE_PARENT(v->index, v->timer_flow));
 }
 
 /* Userspace's APIC has its timers in QEMU's main loop, which then raises the interrupt. */

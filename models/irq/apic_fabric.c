@@ -146,7 +146,8 @@ unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
             continue;
         if (found++)
             one.flow = trace_new_flow(f->trace);
-        trace_put(f->trace, one.flow, TRACE_ROUTED, i, msg->vector, msg->flow);
+        trace_put(f->trace, one.flow, TRACE_ROUTED, i, msg->vector,
+                  TRACE_PARENT(msg->source, msg->flow));
         accept(context, i, &one);
     }
     if (!found)

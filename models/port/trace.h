@@ -49,6 +49,11 @@ enum trace_source {
 #define TRACE_SOURCE(kind, index) ((uint64_t)(kind) << 32 | (uint64_t)(index))
 #define TRACE_SOURCE_KIND(b)      ((enum trace_source)((b) >> 32))
 
+/* ROUTED's second word: the flow that RAISED named, and the vCPU (or NOWHERE) that raised it. */
+#define TRACE_PARENT(source, flow) ((uint64_t)(flow) | (uint64_t)(source) << 32)
+#define TRACE_PARENT_FLOW(b)       ((trace_flow)(b))
+#define TRACE_PARENT_SOURCE(b)     ((uint16_t)((b) >> 32))
+
 /* Why an exit happened, seen from the operation that pays for it. */
 enum trace_cause {
     TRACE_CAUSE_OPERATION,   /* the guest's main program did something that exits */

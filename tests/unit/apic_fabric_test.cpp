@@ -294,7 +294,7 @@ TEST_F(Fabric, TheFirstDestinationKeepsTheFlowAndTheOthersGetTheirOwn)
         EXPECT_EQ(recorder.records[i].flow, 100 + i);
         EXPECT_EQ(recorder.records[i].where, i);
         EXPECT_EQ(recorder.records[i].a, 0x40u);
-        EXPECT_EQ(recorder.records[i].b, 100u);
+        EXPECT_EQ(recorder.records[i].b, TRACE_PARENT(msg.source, 100));
     }
 }
 

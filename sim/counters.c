@@ -1,0 +1,214 @@
+/*
+ * The reader of the trace that is always on: it counts exits, keeps the books
+ * of every interrupt, and measures the time from RAISED to HANDLER stage by
+ * stage. An interrupt on its way is found by its destination and vector.
+ */
+#include "simulation.h"
+
+static void raised(struct counters *c, const struct trace_record *r)
+{
+    const enum trace_source source = TRACE_SOURCE_KIND(r->b);
+    struct raised *slot = r->where == TRACE_NOWHERE
+                              ? &c->device
+                              : &c->vcpu[r->where].raised[source == TRACE_SOURCE_TIMER];
+
+    *slot = (struct raised){.flow = r->flow, .source = (uint8_t)source, .ps = r->ps};
+}
+
+static const struct raised *parent_of(const struct counters *c, uint64_t b)
+{
+    const uint16_t source = TRACE_PARENT_SOURCE(b);
+    const struct raised *of_vcpu;
+
+    if (source == TRACE_NOWHERE)
+        return &c->device;
+    of_vcpu = c->vcpu[source].raised;
+    return &of_vcpu[of_vcpu[1].flow == TRACE_PARENT_FLOW(b)];
+}
+
+static struct flight *find(struct counters *c, unsigned vcpu, unsigned vector, trace_flow flow)
+{
+    struct flight *f = c->vcpu[vcpu].flight[vector];
+
+    for (unsigned i = 0; i < FLIGHTS; i++)
+        if (f[i].flow == flow)
+            return &f[i];
+    return NULL;
+}
+
+/* One destination of a message; its flow starts where the message was raised. */
+static void routed(struct counters *c, const struct trace_record *r)
+{
+    const struct raised *parent = parent_of(c, r->b);
+    struct flight *f = find(c, r->where, (uint8_t)r->a, 0);
+
+    c->vcpu[r->where].account[(uint8_t)r->a].raised++;
+    if (!f)
+        return;
+    *f = (struct flight){.flow = r->flow, .source = parent->source, .raised = parent->ps};
+    f->at[LATENCY_routed] = r->ps;
+    if (parent->source == TRACE_SOURCE_TIMER) /* its expiry makes the guest leave, without a kick */
+        c->vcpu[r->where].exiting_vector = (uint8_t)r->a;
+}
+
+static struct flight *flight_of(struct counters *c, const struct trace_record *r)
+{
+    return r->flow ? find(c, r->where, (uint8_t)r->a, r->flow) : NULL;
+}
+
+static void reached(struct counters *c, const struct trace_record *r, enum latency_stage stage)
+{
+    struct flight *f = flight_of(c, r);
+
+    if (f)
+        f->at[stage] = r->ps;
+}
+
+static void ended(struct counters *c, const struct trace_record *r)
+{
+    struct flight *f = flight_of(c, r);
+
+    if (f)
+        f->flow = 0;
+}
+
+/* The parts add up to the whole: a step that was skipped takes no time. */
+static void handler(struct counters *c, const struct trace_record *r)
+{
+    struct flight *f = flight_of(c, r);
+    struct latency *l;
+    uint64_t before;
+
+    c->vcpu[r->where].account[(uint8_t)r->a].delivered++;
+    if (!f)
+        return;
+    l = &c->latency[f->source];
+    before = f->raised;
+    f->at[LATENCY_handler] = r->ps;
+    for (unsigned s = 0; s < LATENCY_STAGE_COUNT; s++) {
+        if (f->at[s] < before)
+            continue;
+        const uint64_t part = f->at[s] - before;
+        l->stage_sum[s] += part;
+        if (part > l->stage_max[s])
+            l->stage_max[s] = part;
+        before = f->at[s];
+    }
+    latency_add(l, r->ps - f->raised);
+    f->flow = 0;
+}
+
+/* An exit carries the flow it happened for; which vector that is, its flight knows. */
+static void exited(struct counters *c, const struct trace_record *r)
+{
+    struct vcpu_counters *v = &c->vcpu[r->where];
+    struct flight *f;
+
+    v->exits[TRACE_EXIT_REASON(r->a)][TRACE_EXIT_CAUSE(r->a)]++;
+    if (TRACE_EXIT_CAUSE(r->a) != TRACE_CAUSE_DELIVERY || !r->flow)
+        return;
+    f = find(c, r->where, v->exiting_vector, r->flow);
+    if (f)
+        f->at[LATENCY_exited] = r->ps;
+}
+
+/* Remembered for the exit that a kick, a signal or the guest's timer brings about. */
+static void notified(struct counters *c, const struct trace_record *r)
+{
+    c->vcpu[r->where].exiting_vector = (uint8_t)r->a;
+    reached(c, r, LATENCY_notified);
+}
+
+static void state(struct counters *c, const struct trace_record *r)
+{
+    struct vcpu_counters *v = &c->vcpu[r->where];
+
+    v->state_ps[v->state] += r->ps - v->state_since;
+    v->state_since = r->ps;
+    v->state = (uint8_t)r->b;
+}
+
+/* Differences between the stamps of one series. */
+static void stamp(struct counters *c, const struct trace_record *r)
+{
+    struct stamp_series *s = &c->vcpu[r->where].stamps[r->a % STAMP_IDS];
+    const uint64_t span = r->b - s->last;
+
+    s->last = r->b;
+    if (!s->started) {
+        s->started = true;
+        return;
+    }
+    if (s->count == 0 || span < s->min)
+        s->min = span;
+    if (span > s->max)
+        s->max = span;
+    s->count++;
+    s->sum += span;
+}
+
+static void refused(struct counters *c, const struct trace_record *r)
+{
+    if (r->where == TRACE_NOWHERE) {
+        c->nowhere++;
+        return;
+    }
+    c->vcpu[r->where].account[(uint8_t)r->a].refused++;
+    ended(c, r);
+}
+
+static void put(struct trace_sink *sink, const struct trace_record *r)
+{
+    struct counters *c = EVENT_OWNER(sink, struct counters, sink);
+
+    c->records++;
+    switch ((enum trace_event)r->event) {
+    case TRACE_RAISED:
+        raised(c, r);
+        break;
+    case TRACE_ROUTED:
+        routed(c, r);
+        break;
+    case TRACE_PENDING:
+        reached(c, r, LATENCY_pending);
+        break;
+    case TRACE_NOTIFIED:
+        notified(c, r);
+        break;
+    case TRACE_INJECTED:
+        reached(c, r, LATENCY_injected);
+        break;
+    case TRACE_HANDLER:
+        handler(c, r);
+        break;
+    case TRACE_COALESCED:
+        c->vcpu[r->where].account[(uint8_t)r->a].coalesced++;
+        ended(c, r);
+        break;
+    case TRACE_REFUSED:
+        refused(c, r);
+        break;
+    case TRACE_VM_EXIT:
+        exited(c, r);
+        break;
+    case TRACE_USERSPACE:
+        c->vcpu[r->where].userspace[r->a]++;
+        break;
+    case TRACE_VCPU_STATE:
+        state(c, r);
+        break;
+    case TRACE_STAMP:
+        stamp(c, r);
+        break;
+    default:
+        break;
+    }
+}
+
+bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus)
+{
+    c->sink.put = put;
+    c->vcpu_count = vcpus;
+    c->vcpu = arena_alloc(a, vcpus, sizeof *c->vcpu);
+    return c->vcpu != NULL;
+}

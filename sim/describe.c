@@ -1,0 +1,258 @@
+#include "describe.h"
+
+const char *const irqchip_names[IRQCHIP_COUNT] = {
+    [IRQCHIP_KERNEL] = "kernel",
+    [IRQCHIP_SPLIT] = "split",
+    [IRQCHIP_USERSPACE] = "userspace",
+};
+const char *const region_handler_names[REGION_HANDLER_COUNT] = {
+    [REGION_USERSPACE] = "userspace",
+    [REGION_KERNEL] = "kernel",
+    [REGION_EVENTFD] = "eventfd",
+    [REGION_EXTERNAL] = "external",
+};
+const char *const device_kind_names[DEVICE_KIND_COUNT] = {
+    [DEVICE_MSI] = "msi",
+    [DEVICE_LEVEL] = "level",
+    [DEVICE_EXTINT] = "extint",
+    [DEVICE_NMI] = "nmi",
+};
+const char *const guest_apic_names[3] = {
+    [LAPIC_MODE_DISABLED] = "none",
+    [LAPIC_MODE_XAPIC] = "xapic",
+    [LAPIC_MODE_X2APIC] = "x2apic",
+};
+
+static const char *const causes[] = {"operation", "delivery", "acknowledge", "handler", "host"};
+static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi", "timer", "msi", "level", "extint", "nmi"};
+static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
+static const char *const refused[] = {"no destination", "disabled", "illegal vector", "masked",
+                                      "not an interrupt"};
+static const char *const notify[] = {"not needed", "kick", "posted", "wake", "signal", "later"};
+static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};
+static const char *const stages[] = {
+#define STAGE(name) #name,
+    LATENCY_STAGES(STAGE)
+#undef STAGE
+};
+static const char *const kvm_exits[] = {
+#define REASON(name) #name,
+    KVM_EXITS(REASON)
+#undef REASON
+};
+
+const char *describe_cause(enum trace_cause c)
+{
+    return causes[c];
+}
+
+const char *describe_source(enum trace_source s)
+{
+    return sources[s];
+}
+
+const char *describe_kvm_exit(enum kvm_exit e)
+{
+    return kvm_exits[e];
+}
+
+const char *describe_stage(enum latency_stage s)
+{
+    return stages[s];
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static json_t *strings(const char *const *s, size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(s[i]));
+    return list;
+}
+
+static const char *vendor_name(enum virt_vendor v)
+{
+    return v == VIRT_VMX ? "vmx" : "svm";
+}
+
+static json_t *feature_names(feature_set set)
+{
+    json_t *list = json_array();
+
+    for (unsigned f = 0; f < FEATURE_COUNT; f++)
+        if (feature_in(set, (enum feature)f))
+            json_array_append_new(list, json_string(features[f].name));
+    return list;
+}
+
+static json_t *technology_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < technology_count; i++) {
+        const struct technology *t = &technologies[i];
+
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s, s:s}", "name", t->name, "vendor",
+                                              vendor_name(t->vendor), "features",
+                                              feature_names(t->features), "title", t->title, "source",
+                                              t->source));
+    }
+    return list;
+}
+
+static json_t *feature_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned f = 0; f < FEATURE_COUNT; f++)
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", features[f].name, "needs",
+                                              feature_names(features[f].needs), "meaning",
+                                              features[f].meaning));
+    return list;
+}
+
+static json_t *exit_reason_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = EXIT_NONE + 1; i < EXIT_REASON_COUNT; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:s}", "name", exit_reasons[i].name,
+                                              "vendor", vendor_name(exit_reasons[i].vendor), "number",
+                                              (int)exit_reasons[i].number, "meaning",
+                                              exit_reasons[i].meaning));
+    return list;
+}
+
+static json_t *cost_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < COST_KEY_COUNT; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "name", cost_keys[i].name, "meaning",
+                                              cost_keys[i].meaning));
+    return list;
+}
+
+static json_t *trace_event_list(void)
+{
+    json_t *list = json_array();
+
+#define EVENT(name, a, b, meaning)                                                               \
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", #name, "a", a, "b", b, \
+                                          "meaning", meaning));
+#include "port/trace_events.def"
+#undef EVENT
+    return list;
+}
+
+static json_t *operation_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < GUEST_OP_COUNT; i++) {
+        const enum guest_op op = (enum guest_op)i;
+
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", guest_ops[i].name, "operands",
+                                              strings(guest_ops[i].operand, guest_op_operands(op)),
+                                              "meaning", guest_ops[i].what));
+    }
+    return list;
+}
+
+static json_t *vmcs_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
+        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", vmcs_fields[i].name, "encoding",
+                                              (int)vmcs_fields[i].encoding, "meaning",
+                                              vmcs_fields[i].what_for));
+    return list;
+}
+
+static json_t *apic_list(void)
+{
+    json_t *list = json_array();
+
+#define ROW(name, offset)                                                                        \
+    json_array_append_new(list, json_pack("{s:s, s:i}", "name", #name, "offset", (int)(offset)));
+#define REG(name, offset, ...) ROW(name, offset)
+#define VEC(name, offset, ...) ROW(name, offset)
+#include "irq/lapic_regs.def"
+#undef REG
+#undef VEC
+#undef ROW
+    return list;
+}
+
+static json_t *state_list(void)
+{
+    json_t *list = json_array();
+
+#define STATE(name, meaning)                                                                     \
+    json_array_append_new(list, json_pack("{s:s, s:s}", "name", #name, "meaning", meaning));
+    VCPU_STATES(STATE)
+#undef STATE
+    return list;
+}
+
+static json_t *state_names(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < VCPU_STATE_COUNT; i++)
+        json_array_append_new(list, json_string(vcpu_state_name((enum vcpu_state)i)));
+    return list;
+}
+
+static json_t *exit_reason_names(void)
+{
+    json_t *list = json_array();
+
+    json_array_append_new(list, json_string("NONE"));
+    for (unsigned i = EXIT_NONE + 1; i < EXIT_REASON_COUNT; i++)
+        json_array_append_new(list, json_string(exit_reasons[i].name));
+    return list;
+}
+
+json_t *describe_trace(void)
+{
+    json_t *d = json_object();
+
+    json_object_set_new(d, "events", trace_event_list());
+    json_object_set_new(d, "exit_reasons", exit_reason_names());
+    json_object_set_new(d, "states", state_names());
+    json_object_set_new(d, "causes", strings(causes, COUNT(causes)));
+    json_object_set_new(d, "sources", strings(sources, COUNT(sources)));
+    json_object_set_new(d, "held", strings(held, COUNT(held)));
+    json_object_set_new(d, "refused", strings(refused, COUNT(refused)));
+    json_object_set_new(d, "notify", strings(notify, COUNT(notify)));
+    json_object_set_new(d, "inject", strings(inject, COUNT(inject)));
+    json_object_set_new(d, "kvm_exits", strings(kvm_exits, COUNT(kvm_exits)));
+    return d;
+}
+
+json_t *describe_everything(void)
+{
+    json_t *d = json_object();
+
+    json_object_set_new(d, "technologies", technology_list());
+    json_object_set_new(d, "features", feature_list());
+    json_object_set_new(d, "exit_reasons", exit_reason_list());
+    json_object_set_new(d, "costs", cost_list());
+    json_object_set_new(d, "trace_events", trace_event_list());
+    json_object_set_new(d, "guest_operations", operation_list());
+    json_object_set_new(d, "vcpu_states", state_list());
+    json_object_set_new(d, "vmcs_fields", vmcs_list());
+    json_object_set_new(d, "apic_registers", apic_list());
+    json_object_set_new(d, "latency_stages", strings(stages, COUNT(stages)));
+    json_object_set_new(d, "sources", strings(sources, COUNT(sources)));
+    json_object_set_new(d, "kvm_exits", strings(kvm_exits, COUNT(kvm_exits)));
+    json_object_set_new(d, "irqchips", strings(irqchip_names, IRQCHIP_COUNT));
+    json_object_set_new(d, "regions", strings(region_handler_names, REGION_HANDLER_COUNT));
+    json_object_set_new(d, "devices", strings(device_kind_names, DEVICE_KIND_COUNT));
+    json_object_set_new(d, "guest_apics", strings(guest_apic_names, COUNT(guest_apic_names)));
+    return d;
+}

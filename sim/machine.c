@@ -1,0 +1,94 @@
+/* The machine's memory, and the law that no interrupt is lost. */
+#include <inttypes.h>
+
+#include "simulation.h"
+
+static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v, uint16_t index)
+{
+    v->hypervisor = h;
+    v->index = index;
+    v->outbox = arena_alloc(a, h->vcpu_count > 128 ? h->vcpu_count : 128, sizeof *v->outbox);
+    v->extint_flow = arena_alloc(a, VECTORS, sizeof *v->extint_flow);
+    return v->outbox && v->extint_flow;
+}
+
+bool machine_allocate(struct virqsim *sim)
+{
+    struct hypervisor *h = &sim->machine;
+    struct arena *a = &sim->arena;
+    const uint32_t events = hypervisor_events(h->vcpu_count, h->pcpu_count, h->device_count);
+    void *queue = arena_alloc(a, 1, event_queue_bytes(events));
+
+    h->vcpu = arena_alloc(a, h->vcpu_count, sizeof *h->vcpu);
+    h->pcpu = arena_alloc(a, h->pcpu_count, sizeof *h->pcpu);
+    h->device = arena_alloc(a, h->device_count, sizeof *h->device);
+    h->fabric.apic = arena_alloc(a, h->vcpu_count, sizeof *h->fabric.apic);
+    h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
+    if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table)
+        return false;
+    event_queue_init(&sim->events, queue, events);
+    sim->trace = (struct trace){.events = &sim->events};
+    h->events = &sim->events;
+    h->trace = &sim->trace;
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        if (!allocate_vcpu(a, h, &h->vcpu[i], (uint16_t)i))
+            return false;
+    for (uint32_t i = 0; i < h->pcpu_count; i++)
+        pcpu_init(h, &h->pcpu[i], (uint16_t)i);
+    if (!counters_init(&sim->counters, a, h->vcpu_count))
+        return false;
+    sim->trace.sinks = &sim->counters.sink;
+    return true;
+}
+
+/* A message that its sender has routed but not yet handed over. */
+static uint64_t in_outboxes(const struct hypervisor *h, unsigned vcpu, unsigned vector)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < h->vcpu_count; i++) {
+        const struct vcpu *s = &h->vcpu[i];
+
+        for (uint32_t d = s->outbox_next; d < s->outbox_count; d++)
+            n += s->outbox[d].vcpu == vcpu && s->message.vector == vector;
+    }
+    return n;
+}
+
+/* Read off the machine's registers, not off the trace: the two must agree. */
+uint64_t machine_pending(const struct vcpu *v, unsigned vector)
+{
+    const int number = (int)vector;
+    uint64_t n = in_outboxes(v->hypervisor, v->index, vector);
+
+    n += vec_has(&v->apic.regs.IRR, vector);
+    n += vec_has(&v->descriptor.pir, vector);
+    n += vec_has(&v->extint, vector);
+    n += v->injecting == number;
+    n += v->reinject == number;
+    n += v->delivering == number;
+    n += vector == 2 && v->apic.nmi_pending;
+    n += v->timer_due && (v->apic.regs.LVT_TIMER & 0xff) == vector;
+    return n;
+}
+
+bool machine_balance(struct virqsim *sim)
+{
+    const struct hypervisor *h = &sim->machine;
+
+    for (uint32_t i = 0; i < h->vcpu_count; i++) {
+        for (unsigned vector = 0; vector < VECTORS; vector++) {
+            const struct account *a = &sim->counters.vcpu[i].account[vector];
+            const uint64_t pending = a->raised ? machine_pending(&h->vcpu[i], vector) : 0;
+
+            if (a->raised == a->delivered + a->coalesced + a->refused + pending)
+                continue;
+            snprintf(sim->broken, sizeof sim->broken,
+                     "vcpu %" PRIu32 " vector %u: %" PRIu64 " raised, but %" PRIu64
+                     " delivered + %" PRIu64 " coalesced + %" PRIu64 " refused + %" PRIu64 " pending",
+                     i, vector, a->raised, a->delivered, a->coalesced, a->refused, pending);
+            return false;
+        }
+    }
+    return true;
+}

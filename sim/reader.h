@@ -1,0 +1,52 @@
+/*
+ * Reading JSON with one-line errors that name the place: the first thing that
+ * is wrong is kept, and everything read after it is a harmless default, so the
+ * caller reads on and asks once at the end.
+ */
+#ifndef VIRQSIM_SIM_READER_H
+#define VIRQSIM_SIM_READER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virqsim.h"
+
+struct reader {
+    struct virqsim_error *error;
+    bool failed;
+};
+
+/* Where a value stands: "machine.vcpus[3]"; the root's is "". */
+struct place {
+    char path[160];
+};
+struct place place_key(const struct place *parent, const char *key);
+struct place place_item(const struct place *parent, size_t index);
+
+void reader_fail(struct reader *r, const struct place *at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* `known` is a NULL-terminated list; any other key of the object is an error. */
+void reader_keys(struct reader *r, const json_t *object, const struct place *at,
+                 const char *const *known);
+
+/* A member that must be there, of its type and in its range. */
+json_t *reader_object(struct reader *r, const json_t *parent, const struct place *at, const char *key);
+json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at, const char *key);
+const char *reader_string(struct reader *r, const json_t *parent, const struct place *at, const char *key);
+uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place *at, const char *key,
+                     uint64_t low, uint64_t high);
+
+/* The same with a default. */
+uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at, const char *key,
+                        uint64_t low, uint64_t high, uint64_t otherwise);
+
+/* A string that is one of `names`; its index. */
+unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at, const char *key,
+                       const char *const *names, unsigned count);
+
+/* An integer that stands by itself, as in an array. */
+uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at, uint64_t low,
+                     uint64_t high);
+#endif

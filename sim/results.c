@@ -1,0 +1,181 @@
+/* What came out, as JSON: docs/results.md. */
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "describe.h"
+#include "simulation.h"
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *exit_list(const struct counters *c)
+{
+    json_t *list = json_array();
+
+    for (uint32_t v = 0; v < c->vcpu_count; v++)
+        for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
+            for (unsigned cause = 0; cause <= TRACE_CAUSE_HOST; cause++) {
+                const uint64_t n = c->vcpu[v].exits[reason][cause];
+
+                if (n)
+                    json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:o}", "vcpu", (int)v, "reason",
+                                                          exit_reasons[reason].name, "cause",
+                                                          describe_cause((enum trace_cause)cause), "count",
+                                                          number(n)));
+            }
+    return list;
+}
+
+static json_t *userspace_list(const struct counters *c)
+{
+    json_t *list = json_array();
+
+    for (uint32_t v = 0; v < c->vcpu_count; v++)
+        for (unsigned e = 0; e < KVM_EXIT_COUNT; e++)
+            if (c->vcpu[v].userspace[e])
+                json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "vcpu", (int)v, "reason",
+                                                      describe_kvm_exit((enum kvm_exit)e), "count",
+                                                      number(c->vcpu[v].userspace[e])));
+    return list;
+}
+
+static json_t *histogram(const struct latency *l)
+{
+    json_t *list = json_array();
+
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
+        if (l->bucket[b])
+            json_array_append_new(list, json_pack("[o, i]", number(histogram_bound(b)), (int)l->bucket[b]));
+    return list;
+}
+
+static json_t *stage_list(const struct latency *l)
+{
+    json_t *list = json_array();
+
+    for (unsigned s = 0; s < LATENCY_STAGE_COUNT; s++)
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "stage",
+                                              describe_stage((enum latency_stage)s), "sum_ps",
+                                              number(l->stage_sum[s]), "max_ps", number(l->stage_max[s])));
+    return list;
+}
+
+static json_t *latency_list(const struct counters *c)
+{
+    json_t *list = json_array();
+
+    for (unsigned s = 0; s < TRACE_SOURCE_COUNT; s++) {
+        const struct latency *l = &c->latency[s];
+
+        if (!l->count)
+            continue;
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "source",
+                            describe_source((enum trace_source)s), "count", number(l->count), "min_ps",
+                            number(l->min), "mean_ps", number(l->sum / l->count), "p50_ps",
+                            number(latency_quantile(l, 0.5)), "p99_ps", number(latency_quantile(l, 0.99)),
+                            "max_ps", number(l->max), "sum_ps", number(l->sum), "stages", stage_list(l),
+                            "histogram", histogram(l)));
+    }
+    return list;
+}
+
+static json_t *accounting(const struct virqsim *sim)
+{
+    const struct counters *c = &sim->counters;
+    json_t *list = json_array();
+
+    for (uint32_t v = 0; v < c->vcpu_count; v++)
+        for (unsigned vector = 0; vector < VECTORS; vector++) {
+            const struct account *a = &c->vcpu[v].account[vector];
+
+            if (a->raised)
+                json_array_append_new(
+                    list, json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "vector",
+                                    (int)vector, "raised", number(a->raised), "delivered",
+                                    number(a->delivered), "coalesced", number(a->coalesced), "refused",
+                                    number(a->refused), "pending",
+                                    number(machine_pending(&sim->machine.vcpu[v], vector))));
+        }
+    return list;
+}
+
+/* The state that a vCPU is in counts up to now. */
+static json_t *vcpu_list(const struct virqsim *sim)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < sim->counters.vcpu_count; i++) {
+        const struct vcpu_counters *v = &sim->counters.vcpu[i];
+        json_t *states = json_object();
+
+        for (unsigned s = 0; s < VCPU_STATE_COUNT; s++) {
+            const uint64_t open = v->state == s ? sim->events.now.ps - v->state_since : 0;
+
+            json_object_set_new(states, vcpu_state_name((enum vcpu_state)s), number(v->state_ps[s] + open));
+        }
+        json_array_append_new(list, json_pack("{s:i, s:o}", "vcpu", (int)i, "states_ps", states));
+    }
+    return list;
+}
+
+static json_t *stamp_list(const struct counters *c)
+{
+    json_t *list = json_array();
+
+    for (uint32_t v = 0; v < c->vcpu_count; v++)
+        for (unsigned id = 0; id < STAMP_IDS; id++) {
+            const struct stamp_series *s = &c->vcpu[v].stamps[id];
+
+            if (s->count)
+                json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "id",
+                                                      (int)id, "count", number(s->count), "sum_cycles",
+                                                      number(s->sum), "min_cycles", number(s->min),
+                                                      "max_cycles", number(s->max)));
+        }
+    return list;
+}
+
+static const char *state_name(enum virqsim_state s)
+{
+    static const char *const names[] = {
+        [VIRQSIM_RUNNING] = "running",
+        [VIRQSIM_ENDED] = "ended",
+        [VIRQSIM_IDLE] = "idle",
+        [VIRQSIM_BROKEN] = "broken",
+    };
+    return names[s];
+}
+
+char *virqsim_results(struct virqsim *sim)
+{
+    json_t *r = json_object();
+    char hash[17];
+    char *text;
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, sim->plan.hash);
+    json_object_set_new(r, "format", json_string("virqsim-results-1"));
+    json_object_set_new(r, "name", json_string(sim->plan.name));
+    json_object_set_new(r, "technology", json_string(sim->plan.technology));
+    json_object_set_new(r, "profile", json_string(sim->plan.profile));
+    json_object_set_new(r, "profile_kind", json_string(sim->plan.profile_kind));
+    json_object_set_new(r, "plan_hash", json_string(hash));
+    json_object_set_new(r, "state", json_string(state_name(sim->state)));
+    json_object_set_new(r, "partial", json_boolean(sim->state == VIRQSIM_RUNNING));
+    json_object_set_new(r, "broken", sim->broken[0] ? json_string(sim->broken) : json_null());
+    json_object_set_new(r, "time_ps", number(sim->events.now.ps));
+    json_object_set_new(r, "events", number(sim->fired));
+    json_object_set_new(r, "records", number(sim->counters.records));
+    json_object_set_new(r, "refused_nowhere", number(sim->counters.nowhere));
+    json_object_set_new(r, "exits", exit_list(&sim->counters));
+    json_object_set_new(r, "userspace_exits", userspace_list(&sim->counters));
+    json_object_set_new(r, "latency", latency_list(&sim->counters));
+    json_object_set_new(r, "accounting", accounting(sim));
+    json_object_set_new(r, "vcpus", vcpu_list(sim));
+    json_object_set_new(r, "stamps", stamp_list(&sim->counters));
+    text = json_dumps(r, JSON_COMPACT);
+    json_decref(r);
+    return text;
+}

@@ -1,0 +1,153 @@
+/*
+ * One simulation: the machine, the readers of its trace, and the memory of
+ * both. The one header that knows everybody.
+ */
+#ifndef VIRQSIM_SIM_SIMULATION_H
+#define VIRQSIM_SIM_SIMULATION_H
+
+#include <stdio.h>
+
+#include "hypervisor/hypervisor.h"
+#include "virqsim.h"
+
+/* Memory that lives as long as the simulation: allocated while it is built, freed together. */
+struct arena {
+    struct arena_block *blocks;
+};
+void *arena_alloc(struct arena *a, size_t count, size_t size); /* zeroed; aborts the build by NULL */
+void arena_free(struct arena *a);
+
+/* --- latency.c: from RAISED to HANDLER, by source --- */
+
+/* The steps of a delivery, in order; each names what ends the stage before it. */
+#define LATENCY_STAGES(STAGE)                                                                    \
+    STAGE(routed) STAGE(pending) STAGE(notified) STAGE(exited) STAGE(injected) STAGE(handler)
+
+enum latency_stage {
+#define STAGE(name) LATENCY_##name,
+    LATENCY_STAGES(STAGE)
+#undef STAGE
+    LATENCY_STAGE_COUNT
+};
+
+/* Buckets 1/32 of a power of two wide. */
+enum { HISTOGRAM_BUCKETS = 64 * 32 };
+
+struct latency {
+    uint64_t count, sum, min, max;
+    uint64_t stage_sum[LATENCY_STAGE_COUNT], stage_max[LATENCY_STAGE_COUNT];
+    uint32_t bucket[HISTOGRAM_BUCKETS];
+};
+
+uint64_t histogram_bound(unsigned bucket); /* the largest value that falls into it */
+uint64_t latency_quantile(const struct latency *l, double q);
+void latency_add(struct latency *l, uint64_t ps);
+
+/* --- counters.c: exits, accounting, latencies, time in each state --- */
+
+/* One interrupt that is on its way: when it reached each step. */
+struct flight {
+    trace_flow flow; /* 0: none */
+    uint8_t source;  /* enum trace_source */
+    uint64_t raised;
+    uint64_t at[LATENCY_STAGE_COUNT]; /* earlier than raised: not reached */
+};
+
+struct account {
+    uint64_t raised, delivered, coalesced, refused;
+};
+
+struct raised {
+    trace_flow flow;
+    uint8_t source;
+    uint64_t ps;
+};
+
+struct stamp_series {
+    uint64_t count, sum, min, max, last;
+    bool started;
+};
+
+enum { STAMP_IDS = 16 };
+
+/* How many interrupts of one vector can be on their way to one vCPU: in PIR, in IRR, injected. */
+enum { FLIGHTS = 3 };
+
+struct vcpu_counters {
+    struct raised raised[2]; /* by this vCPU and not routed yet: an ICR write, a timer */
+    uint8_t exiting_vector;  /* of the interrupt it was last notified of by a kick */
+    uint64_t exits[EXIT_REASON_COUNT][TRACE_CAUSE_HOST + 1];
+    uint64_t userspace[KVM_EXIT_COUNT];
+    uint64_t state_ps[VCPU_STATE_COUNT];
+    uint64_t state_since;
+    uint8_t state;
+    struct stamp_series stamps[STAMP_IDS];
+    struct account account[VECTORS];
+    struct flight flight[VECTORS][FLIGHTS];
+};
+
+struct counters {
+    struct trace_sink sink;
+    struct vcpu_counters *vcpu;
+    uint32_t vcpu_count;
+    struct raised device; /* the last one that a device raised */
+    uint64_t nowhere; /* refused for want of a destination */
+    uint64_t records;
+    struct latency latency[TRACE_SOURCE_COUNT];
+};
+
+bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus);
+
+/* --- trace_file.c --- */
+
+struct trace_file {
+    struct trace_sink sink;
+    FILE *file;
+    struct trace_record *buffer;
+    size_t used; /* records */
+    bool failed;
+};
+
+/* --- plan.c --- */
+
+struct plan {
+    const char *name, *technology, *profile, *profile_kind;
+    uint64_t seed;
+    enum virt_vendor vendor;
+    sim_time until; /* SIM_TIME_NEVER: when the programs end */
+    uint64_t hash;
+    uint64_t operations; /* of all main programs, loops multiplied out, for progress */
+};
+
+/* A reader of the trace who looks at the machine whenever something happened. */
+struct watch {
+    struct trace_sink sink;
+    void (*changed)(void *context, uint64_t now_ps);
+    void *context;
+};
+
+struct virqsim {
+    struct arena arena;
+    struct event_queue events;
+    struct trace trace;
+    struct hypervisor machine;
+    struct plan plan;
+    struct counters counters;
+    struct trace_file file;
+    uint64_t fired;
+    enum virqsim_state state;
+    char broken[256];
+    struct watch watch;
+};
+
+bool plan_read(struct virqsim *sim, const char *text, size_t length, struct virqsim_error *error);
+
+/* --- machine.c --- */
+/* The counts in sim->machine are set; allocates what follows from them. False: no memory. */
+bool machine_allocate(struct virqsim *sim);
+/* Interrupts of this vector that are held anywhere on their way to this vCPU. */
+uint64_t machine_pending(const struct vcpu *v, unsigned vector);
+/* Checks that nothing was lost; false, and sim->broken, when something was. */
+bool machine_balance(struct virqsim *sim);
+
+#endif

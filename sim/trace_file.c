@@ -1,0 +1,104 @@
+/* The full trace in a file: docs/results.md, "The trace file". */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "describe.h"
+#include "simulation.h"
+
+enum { RECORDS_BUFFERED = 8192 };
+
+static void flush(struct trace_file *t)
+{
+    if (t->used && fwrite(t->buffer, sizeof(struct trace_record), t->used, t->file) != t->used)
+        t->failed = true;
+    t->used = 0;
+}
+
+static void put(struct trace_sink *sink, const struct trace_record *r)
+{
+    struct trace_file *t = EVENT_OWNER(sink, struct trace_file, sink);
+
+    t->buffer[t->used++] = *r;
+    if (t->used == RECORDS_BUFFERED)
+        flush(t);
+}
+
+static json_t *header_json(const struct virqsim *sim)
+{
+    json_t *header = describe_trace();
+    char hash[17];
+
+    snprintf(hash, sizeof hash, "%016" PRIx64, sim->plan.hash);
+    json_object_set_new(header, "plan_hash", json_string(hash));
+    json_object_set_new(header, "name", json_string(sim->plan.name));
+    json_object_set_new(header, "technology", json_string(sim->plan.technology));
+    json_object_set_new(header, "core_hz", json_integer((json_int_t)sim->machine.core.hz));
+    json_object_set_new(header, "tsc_hz", json_integer((json_int_t)sim->machine.tsc.hz));
+    json_object_set_new(header, "vcpus", json_integer(sim->machine.vcpu_count));
+    return header;
+}
+
+/* Magic, length, JSON, and spaces up to a multiple of a record's size. */
+static bool write_header(const struct virqsim *sim, FILE *f)
+{
+    static const char magic[8] = "VIRQTRC1";
+    json_t *header = header_json(sim);
+    char *text = json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS);
+    const size_t length = strlen(text);
+    const size_t start = sizeof magic + sizeof(uint32_t);
+    const size_t padded = (start + length + 31) / 32 * 32 - start;
+    const uint32_t n = (uint32_t)padded;
+    bool ok = fwrite(magic, sizeof magic, 1, f) == 1 && fwrite(&n, sizeof n, 1, f) == 1;
+
+    ok = ok && fwrite(text, 1, length, f) == length;
+    for (size_t i = length; ok && i < padded; i++)
+        ok = fputc(' ', f) != EOF;
+    free(text);
+    json_decref(header);
+    return ok;
+}
+
+static bool fail(struct virqsim_error *error, const char *path)
+{
+    snprintf(error->message, sizeof error->message, "trace: %s: %s", path, strerror(errno));
+    return false;
+}
+
+bool virqsim_trace_open(struct virqsim *sim, const char *path, struct virqsim_error *error)
+{
+    struct trace_file *t = &sim->file;
+
+    t->buffer = malloc(RECORDS_BUFFERED * sizeof *t->buffer);
+    t->file = fopen(path, "wb");
+    if (!t->buffer || !t->file || !write_header(sim, t->file)) {
+        fail(error, path);
+        virqsim_trace_close(sim, &(struct virqsim_error){{0}});
+        return false;
+    }
+    t->used = 0;
+    t->failed = false;
+    t->sink.put = put;
+    t->sink.next = sim->trace.sinks;
+    sim->trace.sinks = &t->sink;
+    return true;
+}
+
+bool virqsim_trace_close(struct virqsim *sim, struct virqsim_error *error)
+{
+    struct trace_file *t = &sim->file;
+    bool ok = true;
+
+    if (t->file) {
+        flush(t);
+        ok = !t->failed;
+        ok = fclose(t->file) == 0 && ok;
+    }
+    if (sim->trace.sinks == &t->sink)
+        sim->trace.sinks = t->sink.next;
+    free(t->buffer);
+    *t = (struct trace_file){0};
+    return ok || fail(error, "the file could not be written");
+}
