@@ -50,7 +50,9 @@ struct VirtMachine {
 
     event_queue events{};
     TraceKeeper kept;
-    struct trace trace{&events, &kept, 0};
+    struct trace trace {
+        &events, &kept, 0
+    };
     QuietPort port;
     lapic apic{};
     posted_descriptor descriptor{}, other{};

@@ -5,7 +5,7 @@
 
 const struct exit_reason_info exit_reasons[EXIT_REASON_COUNT] = {
     [EXIT_NONE] = {"none", VIRT_VMX, 0, "the guest did not leave"},
-#define EXIT(id, vendor, number, name, meaning)                                                  \
+#define EXIT(id, vendor, number, name, meaning)                                                \
     [EXIT_##id] = {name, VIRT_##vendor, number, meaning},
 #include "virt/exit_reasons.def"
 #undef EXIT

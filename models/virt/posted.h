@@ -20,9 +20,9 @@ struct posted_descriptor {
 };
 
 enum posted_answer {
-    POSTED_NOTIFY,     /* ON was 0 and SN is 0: ON is now 1, send NV to NDST */
-    POSTED_QUIET,      /* the PIR bit is new, but ON or SN was set: send nothing */
-    POSTED_COALESCED,  /* the PIR bit was set already, and so was ON or SN */
+    POSTED_NOTIFY,    /* ON was 0 and SN is 0: ON is now 1, send NV to NDST */
+    POSTED_QUIET,     /* the PIR bit is new, but ON or SN was set: send nothing */
+    POSTED_COALESCED, /* the PIR bit was set already, and so was ON or SN */
 };
 
 /* Sets the PIR bit, then ON when a notification is due (the order of SDM 3C "IPI

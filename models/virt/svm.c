@@ -71,8 +71,8 @@ static struct virt_verdict leave(struct virt_cpu *v, enum exit_reason why, uint6
     };
 }
 
-static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i, enum exit_reason why,
-                                    uint64_t info)
+static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i,
+                                    enum exit_reason why, uint64_t info)
 {
     return svm_intercepts(&v->vmcb, i) ? leave(v, why, info) : stay(VIRT_NATIVE, 0);
 }
@@ -83,7 +83,8 @@ static struct virt_verdict svm_apic_read(struct virt_cpu *v, uint16_t offset, si
     return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
 }
 
-static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now)
+static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+                                          sim_time now)
 {
     (void)value;
     (void)now;
@@ -106,7 +107,8 @@ static struct virt_verdict svm_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time 
     return msr_access(v, msr, v->x2apic_read_exits);
 }
 
-static struct virt_verdict svm_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now)
+static struct virt_verdict svm_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value,
+                                     sim_time now)
 {
     (void)value;
     (void)now;
@@ -144,7 +146,8 @@ static struct virt_verdict svm_iret(struct virt_cpu *v)
     return verdict;
 }
 
-static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruction i, uint64_t detail)
+static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruction i,
+                                           uint64_t detail)
 {
     switch (i) {
     case VIRT_CPUID:
@@ -249,7 +252,8 @@ static struct virt_boundary svm_enter(struct virt_cpu *v)
 
 static void svm_inject(struct virt_cpu *v, uint8_t vector, bool nmi)
 {
-    v->vmcb.event_inj = nmi ? EVENT_VALID | EVENT_NMI | NMI_VECTOR : EVENT_VALID | EVENT_INTR | vector;
+    v->vmcb.event_inj =
+        nmi ? EVENT_VALID | EVENT_NMI | NMI_VECTOR : EVENT_VALID | EVENT_INTR | vector;
     if (nmi)
         svm_intercept(&v->vmcb, SVM_IRET, true);
 }

@@ -11,35 +11,35 @@
 #include <stdint.h>
 
 /* INTERCEPT(name, vector of the VMCB intercept words, bit): APM 2 appendix B, table B-1. */
-#define SVM_INTERCEPTS(INTERCEPT)                                                                \
-    INTERCEPT(CR8_WRITE, 0, 24)                                                                  \
-    INTERCEPT(INTR, 3, 0)                                                                        \
-    INTERCEPT(NMI, 3, 1)                                                                         \
-    INTERCEPT(VINTR, 3, 4)                                                                       \
-    INTERCEPT(CPUID, 3, 18)                                                                      \
-    INTERCEPT(IRET, 3, 20)                                                                       \
-    INTERCEPT(PAUSE, 3, 23)                                                                      \
-    INTERCEPT(HLT, 3, 24)                                                                        \
-    INTERCEPT(IOIO, 3, 27)                                                                       \
-    INTERCEPT(MSR, 3, 28)                                                                        \
-    INTERCEPT(VMMCALL, 4, 1)                                                                     \
+#define SVM_INTERCEPTS(INTERCEPT)                                                              \
+    INTERCEPT(CR8_WRITE, 0, 24)                                                                \
+    INTERCEPT(INTR, 3, 0)                                                                      \
+    INTERCEPT(NMI, 3, 1)                                                                       \
+    INTERCEPT(VINTR, 3, 4)                                                                     \
+    INTERCEPT(CPUID, 3, 18)                                                                    \
+    INTERCEPT(IRET, 3, 20)                                                                     \
+    INTERCEPT(PAUSE, 3, 23)                                                                    \
+    INTERCEPT(HLT, 3, 24)                                                                      \
+    INTERCEPT(IOIO, 3, 27)                                                                     \
+    INTERCEPT(MSR, 3, 28)                                                                      \
+    INTERCEPT(VMMCALL, 4, 1)                                                                   \
     INTERCEPT(WBINVD, 4, 9)
 
 enum svm_intercept {
 #define INTERCEPT(name, word, bit) SVM_##name,
     SVM_INTERCEPTS(INTERCEPT)
 #undef INTERCEPT
-    SVM_INTERCEPT_COUNT
+        SVM_INTERCEPT_COUNT
 };
 
 struct vmcb {
-    uint32_t intercepts[5];   /* offsets 000h to 010h */
-    uint8_t v_tpr;            /* offset 060h bits 7:0 */
-    bool v_irq;               /* bit 8: a virtual interrupt is pending */
-    bool v_ign_tpr;           /* bit 20 */
-    bool v_intr_masking;      /* bit 24: the guest's IF masks virtual interrupts only */
-    uint32_t exit_int_info;   /* offset 088h */
-    uint32_t event_inj;       /* offset 0A8h */
+    uint32_t intercepts[5]; /* offsets 000h to 010h */
+    uint8_t v_tpr;          /* offset 060h bits 7:0 */
+    bool v_irq;             /* bit 8: a virtual interrupt is pending */
+    bool v_ign_tpr;         /* bit 20 */
+    bool v_intr_masking;    /* bit 24: the guest's IF masks virtual interrupts only */
+    uint32_t exit_int_info; /* offset 088h */
+    uint32_t event_inj;     /* offset 0A8h */
 };
 
 bool svm_intercepts(const struct vmcb *b, enum svm_intercept i);

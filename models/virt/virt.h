@@ -41,9 +41,9 @@ extern const struct exit_reason_info exit_reasons[EXIT_REASON_COUNT];
 enum exit_reason exit_reason_by_name(const char *name);
 
 enum virt_path {
-    VIRT_NATIVE,     /* nothing intervened: the instruction does what it does without a hypervisor */
-    VIRT_DONE,       /* the hardware virtualized it: complete, the guest goes on */
-    VIRT_EXIT,       /* the guest leaves before the instruction (fault-like) */
+    VIRT_NATIVE, /* nothing intervened: the instruction does what it does without a hypervisor */
+    VIRT_DONE,   /* the hardware virtualized it: complete, the guest goes on */
+    VIRT_EXIT,   /* the guest leaves before the instruction (fault-like) */
     VIRT_EXIT_AFTER, /* the instruction is complete, then the guest leaves (trap-like) */
 };
 
@@ -53,7 +53,7 @@ struct virt_verdict {
     uint64_t qualification; /* the part that matters here: offset, vector, MSR, port, address */
     uint64_t value;         /* what a read returned, for VIRT_DONE */
     struct posted_descriptor *notify; /* IPI virtualization: this CPU sends NV to NDST */
-    int retired;            /* the vector whose EOI was virtualized, or NO_VECTOR */
+    int retired;                      /* the vector whose EOI was virtualized, or NO_VECTOR */
 };
 
 /* Instructions whose exiting is one control bit or none. */
@@ -63,10 +63,10 @@ enum virt_instruction {
     VIRT_PAUSE,
     VIRT_HLT,
     VIRT_WBINVD,
-    VIRT_PORT_IO,     /* detail: the port */
-    VIRT_MMIO,        /* detail: the address; a page marked as MMIO */
-    VIRT_UNMAPPED,    /* detail: the address; a page that the hypervisor has not mapped */
-    VIRT_IRET,        /* the end of an NMI handler: NMIs are open again */
+    VIRT_PORT_IO,  /* detail: the port */
+    VIRT_MMIO,     /* detail: the address; a page marked as MMIO */
+    VIRT_UNMAPPED, /* detail: the address; a page that the hypervisor has not mapped */
+    VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
 };
 
 struct virt_cpu {
@@ -75,9 +75,10 @@ struct virt_cpu {
         struct vmcs vmcs;
         struct vmcb vmcb;
     };
-    struct lapic *apic;                     /* its register file is the virtual-APIC page */
-    struct posted_descriptor *descriptor;   /* this vCPU's, where it has one */
-    struct posted_descriptor *const *pid_table; /* IPI virtualization; NULL entries are invalid */
+    struct lapic *apic;                   /* its register file is the virtual-APIC page */
+    struct posted_descriptor *descriptor; /* this vCPU's, where it has one */
+    /* IPI virtualization: descriptors by APIC ID; NULL entries are invalid. */
+    struct posted_descriptor *const *pid_table;
 
     /* MSR bitmaps, the parts that matter; a set bit exits. x2APIC: bit n is MSR 800H + n. */
     uint64_t x2apic_read_exits, x2apic_write_exits;
@@ -92,8 +93,8 @@ struct virt_cpu {
        and wrmsr(). Hardware that completes the write announces the destination with ROUTED (a:
        vector, b: this flow; where: the destination's index) and lets the vector carry it. */
     trace_flow message_flow;
-    bool delivery_faults;    /* the next delivery meets an unmapped page (IDT or stack) */
-    bool recognized;         /* VMX: the last evaluation found a virtual interrupt to deliver */
+    bool delivery_faults; /* the next delivery meets an unmapped page (IDT or stack) */
+    bool recognized;      /* VMX: the last evaluation found a virtual interrupt to deliver */
 };
 
 /* What happened at an instruction boundary, or at the end of a VM entry. */
@@ -109,12 +110,15 @@ struct virt_ops {
 
     /* The guest touches its APIC: by MMIO (offset in the APIC page) or by MSR. */
     struct virt_verdict (*apic_read)(struct virt_cpu *v, uint16_t offset, sim_time now);
-    struct virt_verdict (*apic_write)(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now);
+    struct virt_verdict (*apic_write)(struct virt_cpu *v, uint16_t offset, uint32_t value,
+                                      sim_time now);
     struct virt_verdict (*rdmsr)(struct virt_cpu *v, uint32_t msr, sim_time now);
-    struct virt_verdict (*wrmsr)(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);
+    struct virt_verdict (*wrmsr)(struct virt_cpu *v, uint32_t msr, uint64_t value,
+                                 sim_time now);
     struct virt_verdict (*read_cr8)(struct virt_cpu *v);
     struct virt_verdict (*write_cr8)(struct virt_cpu *v, uint8_t cr8);
-    struct virt_verdict (*instruction)(struct virt_cpu *v, enum virt_instruction i, uint64_t detail);
+    struct virt_verdict (*instruction)(struct virt_cpu *v, enum virt_instruction i,
+                                       uint64_t detail);
 
     /* A physical interrupt reached the CPU while the guest runs: VIRT_EXIT, or VIRT_DONE when it
        was the notification vector and posted-interrupt processing took it. */
@@ -122,9 +126,9 @@ struct virt_ops {
     /* The host's timer for this guest is the hardware's own (VMX-preemption timer). */
     struct virt_verdict (*preemption_timer)(struct virt_cpu *v);
 
-    /* An instruction boundary in the guest: window exits, then virtual-interrupt delivery, in
-       the priority of SDM 3A "Priority Among Concurrent Events". Delivery clears IF, ends HLT and moves the
-       vector from IRR to ISR. Cheap when nothing is pending: the run loop asks often. */
+    /* An instruction boundary in the guest: window exits, then virtual-interrupt delivery, in the
+       priority of SDM 3A "Priority Among Concurrent Events". Delivery clears IF, ends HLT and
+       moves the vector from IRR to ISR. Cheap when nothing is pending: the run loop asks often. */
     struct virt_boundary (*boundary)(struct virt_cpu *v);
 
     /* VM entry: event injection first, then what boundary() does, TPR threshold included. */
@@ -133,12 +137,13 @@ struct virt_ops {
     /* The hypervisor's side. */
     void (*inject)(struct virt_cpu *v, uint8_t vector, bool nmi); /* at the next entry */
     void (*cancel_injection)(struct virt_cpu *v);
-    void (*open_window)(struct virt_cpu *v, bool open);           /* interrupt-window exiting or V_IRQ */
-    void (*open_nmi_window)(struct virt_cpu *v, bool open);       /* NMI-window exiting or the IRET intercept */
+    /* Interrupt-window exiting or V_IRQ; NMI-window exiting or the IRET intercept. */
+    void (*open_window)(struct virt_cpu *v, bool open);
+    void (*open_nmi_window)(struct virt_cpu *v, bool open);
     void (*set_tpr_threshold)(struct virt_cpu *v, uint8_t tpr_class);
-    bool (*posts)(const struct virt_cpu *v);      /* posted interrupts are processed */
-    bool (*delivers)(const struct virt_cpu *v);   /* virtual-interrupt delivery is on */
-    void (*sync)(struct virt_cpu *v);             /* IRR, ISR changed by the hypervisor: RVI, SVI follow */
+    bool (*posts)(const struct virt_cpu *v);    /* posted interrupts are processed */
+    bool (*delivers)(const struct virt_cpu *v); /* virtual-interrupt delivery is on */
+    void (*sync)(struct virt_cpu *v);           /* IRR or ISR changed: RVI and SVI follow */
     /* An exit interrupted the delivery of this vector (IDT vectoring, EXITINTINFO); NO_VECTOR: none. */
     int (*interrupted_delivery)(const struct virt_cpu *v, bool *nmi);
 };

@@ -7,14 +7,14 @@
 #define ENCODED_WIDTH(e) ((e) >> 13 & 3)
 #define ENCODED_GROUP(e) ((e) >> 10 & 3)
 
-#define FIELD(encoding, name, width, group, what)                                                \
-    static_assert(ENCODED_WIDTH(encoding) == (int)VMCS_##width, #name);                          \
+#define FIELD(encoding, name, width, group, what)                                              \
+    static_assert(ENCODED_WIDTH(encoding) == (int)VMCS_##width, #name);                        \
     static_assert(ENCODED_GROUP(encoding) == (int)VMCS_##group, #name);
 #include "virt/vmcs_fields.def"
 #undef FIELD
 
 const struct vmcs_field_info vmcs_fields[VMCS_FIELD_COUNT] = {
-#define FIELD(encoding, name, width, group, what)                                                \
+#define FIELD(encoding, name, width, group, what)                                              \
     {#name, encoding, VMCS_##width, VMCS_##group, what},
 #include "virt/vmcs_fields.def"
 #undef FIELD

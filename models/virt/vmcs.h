@@ -38,36 +38,37 @@ static inline uint64_t vmcs_get(const struct vmcs *v, enum vmcs_field f)
 void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
 
 /* CONTROL(field, bit, name, title): titles as in SDM 3C "VM-Execution Control Fields". */
-#define VMX_CONTROLS(CONTROL)                                                                    \
-    CONTROL(PIN_CONTROLS, 0, EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting")           \
-    CONTROL(PIN_CONTROLS, 3, NMI_EXITING, "NMI exiting")                                         \
-    CONTROL(PIN_CONTROLS, 5, VIRTUAL_NMIS, "virtual NMIs")                                       \
-    CONTROL(PIN_CONTROLS, 6, ACTIVATE_PREEMPTION_TIMER, "activate VMX-preemption timer")         \
-    CONTROL(PIN_CONTROLS, 7, PROCESS_POSTED_INTERRUPTS, "process posted interrupts")             \
-    CONTROL(PRIMARY_CONTROLS, 2, INTERRUPT_WINDOW_EXITING, "interrupt-window exiting")           \
-    CONTROL(PRIMARY_CONTROLS, 7, HLT_EXITING, "HLT exiting")                                     \
-    CONTROL(PRIMARY_CONTROLS, 17, ACTIVATE_TERTIARY, "activate tertiary controls")               \
-    CONTROL(PRIMARY_CONTROLS, 19, CR8_LOAD_EXITING, "CR8-load exiting")                          \
-    CONTROL(PRIMARY_CONTROLS, 20, CR8_STORE_EXITING, "CR8-store exiting")                        \
-    CONTROL(PRIMARY_CONTROLS, 21, USE_TPR_SHADOW, "use TPR shadow")                              \
-    CONTROL(PRIMARY_CONTROLS, 22, NMI_WINDOW_EXITING, "NMI-window exiting")                      \
-    CONTROL(PRIMARY_CONTROLS, 24, UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting")         \
-    CONTROL(PRIMARY_CONTROLS, 28, USE_MSR_BITMAPS, "use MSR bitmaps")                            \
-    CONTROL(PRIMARY_CONTROLS, 30, PAUSE_EXITING, "PAUSE exiting")                                \
-    CONTROL(PRIMARY_CONTROLS, 31, ACTIVATE_SECONDARY, "activate secondary controls")             \
-    CONTROL(SECONDARY_CONTROLS, 0, VIRTUALIZE_APIC_ACCESSES, "virtualize APIC accesses")         \
-    CONTROL(SECONDARY_CONTROLS, 4, VIRTUALIZE_X2APIC_MODE, "virtualize x2APIC mode")             \
-    CONTROL(SECONDARY_CONTROLS, 6, WBINVD_EXITING, "WBINVD exiting")                             \
-    CONTROL(SECONDARY_CONTROLS, 8, APIC_REGISTER_VIRTUALIZATION, "APIC-register virtualization") \
-    CONTROL(SECONDARY_CONTROLS, 9, VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery")     \
-    CONTROL(TERTIARY_CONTROLS, 4, IPI_VIRTUALIZATION, "IPI virtualization")                      \
+#define VMX_CONTROLS(CONTROL)                                                                  \
+    CONTROL(PIN_CONTROLS, 0, EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting")         \
+    CONTROL(PIN_CONTROLS, 3, NMI_EXITING, "NMI exiting")                                       \
+    CONTROL(PIN_CONTROLS, 5, VIRTUAL_NMIS, "virtual NMIs")                                     \
+    CONTROL(PIN_CONTROLS, 6, ACTIVATE_PREEMPTION_TIMER, "activate VMX-preemption timer")       \
+    CONTROL(PIN_CONTROLS, 7, PROCESS_POSTED_INTERRUPTS, "process posted interrupts")           \
+    CONTROL(PRIMARY_CONTROLS, 2, INTERRUPT_WINDOW_EXITING, "interrupt-window exiting")         \
+    CONTROL(PRIMARY_CONTROLS, 7, HLT_EXITING, "HLT exiting")                                   \
+    CONTROL(PRIMARY_CONTROLS, 17, ACTIVATE_TERTIARY, "activate tertiary controls")             \
+    CONTROL(PRIMARY_CONTROLS, 19, CR8_LOAD_EXITING, "CR8-load exiting")                        \
+    CONTROL(PRIMARY_CONTROLS, 20, CR8_STORE_EXITING, "CR8-store exiting")                      \
+    CONTROL(PRIMARY_CONTROLS, 21, USE_TPR_SHADOW, "use TPR shadow")                            \
+    CONTROL(PRIMARY_CONTROLS, 22, NMI_WINDOW_EXITING, "NMI-window exiting")                    \
+    CONTROL(PRIMARY_CONTROLS, 24, UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting")       \
+    CONTROL(PRIMARY_CONTROLS, 28, USE_MSR_BITMAPS, "use MSR bitmaps")                          \
+    CONTROL(PRIMARY_CONTROLS, 30, PAUSE_EXITING, "PAUSE exiting")                              \
+    CONTROL(PRIMARY_CONTROLS, 31, ACTIVATE_SECONDARY, "activate secondary controls")           \
+    CONTROL(SECONDARY_CONTROLS, 0, VIRTUALIZE_APIC_ACCESSES, "virtualize APIC accesses")       \
+    CONTROL(SECONDARY_CONTROLS, 4, VIRTUALIZE_X2APIC_MODE, "virtualize x2APIC mode")           \
+    CONTROL(SECONDARY_CONTROLS, 6, WBINVD_EXITING, "WBINVD exiting")                           \
+    CONTROL(SECONDARY_CONTROLS, 8, APIC_REGISTER_VIRTUALIZATION,                               \
+            "APIC-register virtualization")                                                    \
+    CONTROL(SECONDARY_CONTROLS, 9, VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery")   \
+    CONTROL(TERTIARY_CONTROLS, 4, IPI_VIRTUALIZATION, "IPI virtualization")                    \
     CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit")
 
 enum vmx_control {
 #define CONTROL(field, bit, name, title) VMX_##name,
     VMX_CONTROLS(CONTROL)
 #undef CONTROL
-    VMX_CONTROL_COUNT
+        VMX_CONTROL_COUNT
 };
 
 /* Is the control in effect: its bit, and the bit that activates its word, if there is one. */

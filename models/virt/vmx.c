@@ -39,7 +39,8 @@ struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t 
     return leave(v, VIRT_EXIT, why, qualification);
 }
 
-struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why, uint64_t qualification)
+struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why,
+                                   uint64_t qualification)
 {
     return leave(v, VIRT_EXIT_AFTER, why, qualification);
 }
@@ -50,12 +51,14 @@ static bool has(const struct virt_cpu *v, enum vmx_control c)
 }
 
 /* SDM 3C "Instructions That Cause VM Exits": here those that one control decides. */
-static struct virt_verdict exit_if(struct virt_cpu *v, bool exits, enum exit_reason why, uint64_t detail)
+static struct virt_verdict exit_if(struct virt_cpu *v, bool exits, enum exit_reason why,
+                                   uint64_t detail)
 {
     return exits ? vmx_exit(v, why, detail) : vmx_stay(VIRT_NATIVE, 0);
 }
 
-static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruction i, uint64_t detail)
+static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruction i,
+                                           uint64_t detail)
 {
     switch (i) {
     case VIRT_CPUID:
@@ -70,7 +73,8 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_WBINVD:
         return exit_if(v, has(v, VMX_WBINVD_EXITING), EXIT_VMX_WBINVD, 0);
     case VIRT_PORT_IO:
-        return exit_if(v, has(v, VMX_UNCONDITIONAL_IO_EXITING), EXIT_VMX_IO_INSTRUCTION, detail);
+        return exit_if(v, has(v, VMX_UNCONDITIONAL_IO_EXITING), EXIT_VMX_IO_INSTRUCTION,
+                       detail);
     case VIRT_MMIO:
         return vmx_exit(v, EXIT_VMX_EPT_MISCONFIG, detail);
     case VIRT_UNMAPPED:
@@ -248,11 +252,8 @@ static bool vmx_delivers(const struct virt_cpu *v)
 
 static void vmx_sync(struct virt_cpu *v)
 {
-    const int request = vec_highest(&v->apic->regs.IRR);
-    const int service = vec_highest(&v->apic->regs.ISR);
-
-    vmx_set_rvi(&v->vmcs, request == NO_VECTOR ? 0 : (uint8_t)request);
-    vmx_set_svi(&v->vmcs, service == NO_VECTOR ? 0 : (uint8_t)service);
+    vmx_set_rvi(&v->vmcs, vmx_vector_or_0(vec_highest(&v->apic->regs.IRR)));
+    vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&v->apic->regs.ISR)));
 }
 
 static int vmx_interrupted_delivery(const struct virt_cpu *v, bool *nmi)

@@ -13,10 +13,17 @@
 
 enum { VECTOR_CLASS = 0xf0 }; /* bits 7:4 of a vector or a TPR: its priority class */
 
+/* "highest index of bit set, else 0", of what vec_highest() found. */
+static inline uint8_t vmx_vector_or_0(int vector)
+{
+    return vector == NO_VECTOR ? 0 : (uint8_t)vector;
+}
+
 /* --- vmx.c: verdicts. The two that exit also fill the VM-exit information fields. --- */
 struct virt_verdict vmx_stay(enum virt_path path, uint64_t value);
 struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
-struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
+struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why,
+                                   uint64_t qualification);
 
 /* --- vmx_interrupts.c --- */
 
@@ -30,7 +37,8 @@ void vmx_ppr_virtualization(struct virt_cpu *v);
 struct virt_verdict vmx_tpr_virtualization(struct virt_cpu *v);
 struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v);
 struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector);
-struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector, uint32_t apic_id);
+struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector,
+                                           uint32_t apic_id);
 void vmx_posted_interrupt_processing(struct virt_cpu *v);
 
 void vmx_evaluate(struct virt_cpu *v);
@@ -39,7 +47,8 @@ uint8_t vmx_deliver(struct virt_cpu *v);
 
 /* --- vmx_apic.c: the accesses, as in struct virt_ops --- */
 struct virt_verdict vmx_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now);
-struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now);
+struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+                                   sim_time now);
 struct virt_verdict vmx_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now);
 struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);
 struct virt_verdict vmx_read_cr8(struct virt_cpu *v);

@@ -13,7 +13,6 @@
 enum {
     MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC_FIRST = 0x800,
-    MSR_X2APIC_LAST = 0x8ff,
     MSR_IN_BITMAP = 64, /* virt_cpu's part of the MSR bitmap */
 };
 
@@ -23,9 +22,9 @@ enum {
 
 /* SDM 3C "Virtualizing Writes to the APIC-Access Page", with APIC-register virtualization. */
 static const uint64_t register_writes =
-    AT(ID) | AT(TPR) | AT(EOI) | AT(LDR) | AT(DFR) | AT(SVR) | AT(ESR) | AT(ICR_LO) | AT(ICR_HI) |
-    AT(LVT_TIMER) | AT(LVT_THERMAL) | AT(LVT_PERF) | AT(LVT_LINT0) | AT(LVT_LINT1) | AT(LVT_ERROR) |
-    AT(TIMER_INITIAL) | AT(TIMER_DIVIDE);
+    AT(ID) | AT(TPR) | AT(EOI) | AT(LDR) | AT(DFR) | AT(SVR) | AT(ESR) | AT(ICR_LO) |
+    AT(ICR_HI) | AT(LVT_TIMER) | AT(LVT_THERMAL) | AT(LVT_PERF) | AT(LVT_LINT0) |
+    AT(LVT_LINT1) | AT(LVT_ERROR) | AT(TIMER_INITIAL) | AT(TIMER_DIVIDE);
 
 /* ... "Virtualizing Reads from the APIC-Access Page": PPR and the timer's current count are
    not among them. */
@@ -72,11 +71,11 @@ static uint64_t virtualized_writes(const struct virt_cpu *v)
 /* What the virtual-APIC page holds, without the effects that reading a real APIC has. */
 static uint32_t page_read(const struct lapic_regs *page, uint16_t offset)
 {
-#define REG(name, at, ...)                                                                       \
-    if (offset == (at))                                                                          \
+#define REG(name, at, ...)                                                                     \
+    if (offset == (at))                                                                        \
         return page->name;
-#define VEC(name, at, ...)                                                                       \
-    if (offset >= (at) && offset < (at) + 0x80)                                                  \
+#define VEC(name, at, ...)                                                                     \
+    if (offset >= (at) && offset < (at) + 0x80)                                                \
         return vec_word32(&page->name, (unsigned)(offset - (at)) >> 4);
 #include "irq/lapic_regs.def"
 #undef REG
@@ -87,9 +86,9 @@ static uint32_t page_read(const struct lapic_regs *page, uint16_t offset)
 static void page_write(struct lapic_regs *page, uint16_t offset, uint32_t value)
 {
     switch (offset) {
-#define REG(name, at, ...)                                                                       \
-    case at:                                                                                     \
-        page->name = value;                                                                      \
+#define REG(name, at, ...)                                                                     \
+    case at:                                                                                   \
+        page->name = value;                                                                    \
         break;
 #define VEC(...)
 #include "irq/lapic_regs.def"
@@ -124,13 +123,12 @@ static struct virt_verdict write_eoi(struct virt_cpu *v)
  * SDM 3C "APIC-Write Emulation", what an ICR must be: reserved bits and the
  * delivery status (12) clear, edge-triggered (15), fixed (10:8); a self-IPI has
  * that shorthand (19:18) and a legal vector, any other IPI no shorthand and a
- * physical destination (11).
+ * physical destination (11). On the reserved bits WRMSR faults.
  */
 #define ICR_SELF_IPI_BITS UINT32_C(0xffffb700)
 #define ICR_SELF_IPI      UINT32_C(0x00040000)
 #define ICR_IPI_BITS      UINT32_C(0xffffbf00)
 #define ICR_LEGAL_VECTOR  UINT32_C(0x000000f0)
-/* ... and those that WRMSR to 830H faults on. */
 #define ICR_RESERVED      UINT32_C(0xfff32000)
 
 static bool is_self_ipi(uint32_t icr)
@@ -175,7 +173,8 @@ static struct virt_verdict emulate_write(struct virt_cpu *v, uint16_t offset, ui
     return vmx_exit_after(v, EXIT_VMX_APIC_WRITE, offset);
 }
 
-struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value, sim_time now)
+struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+                                   sim_time now)
 {
     (void)now;
     if (!has(v, VMX_VIRTUALIZE_APIC_ACCESSES))
@@ -185,17 +184,12 @@ struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t
     return emulate_write(v, offset, value);
 }
 
-static bool is_x2apic(uint32_t msr)
-{
-    return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
-}
-
 /* Of all MSRs only the APIC's and the deadline's write are ever passed through. */
 static bool msr_exits(const struct virt_cpu *v, uint64_t x2apic_bitmap, uint32_t msr)
 {
-    if (!has(v, VMX_USE_MSR_BITMAPS) || !is_x2apic(msr) || msr - MSR_X2APIC_FIRST >= MSR_IN_BITMAP)
-        return true;
-    return x2apic_bitmap >> (msr - MSR_X2APIC_FIRST) & 1;
+    const uint32_t n = msr - MSR_X2APIC_FIRST;
+
+    return !has(v, VMX_USE_MSR_BITMAPS) || n >= MSR_IN_BITMAP || x2apic_bitmap >> n & 1;
 }
 
 /* The model's page does not hold what the APIC derives; a hypervisor would keep it there. */

@@ -32,14 +32,6 @@ void vmx_set_svi(struct vmcs *c, uint8_t vector)
     vmcs_set(c, VMCS_GUEST_INTR_STATUS, (uint64_t)vector << 8 | vmx_rvi(c));
 }
 
-/* "highest index of bit set in ..., else 0" */
-static uint8_t highest_or_0(const struct vec256 *set)
-{
-    const int vector = vec_highest(set);
-
-    return vector == NO_VECTOR ? 0 : (uint8_t)vector;
-}
-
 static void raise_rvi(struct vmcs *c, uint8_t vector)
 {
     if (vector > vmx_rvi(c))
@@ -97,8 +89,10 @@ static int retire(struct lapic *apic, uint8_t vector)
     if (!vec_has(&apic->regs.ISR, vector))
         return NO_VECTOR;
     vec_clear(&apic->regs.ISR, vector);
-    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_EOI, apic->config.index, vector, 0);
-    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_RETIRED, apic->config.index, vector, 0);
+    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_EOI, apic->config.index,
+              vector, 0);
+    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_RETIRED, apic->config.index,
+              vector, 0);
     apic->service_flow[vector] = 0;
     return vector;
 }
@@ -111,7 +105,7 @@ struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v)
     const int retired = retire(apic, vector);
     struct virt_verdict verdict;
 
-    vmx_set_svi(&v->vmcs, highest_or_0(&apic->regs.ISR));
+    vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&apic->regs.ISR)));
     vmx_ppr_virtualization(v);
     if (eoi_exits(&v->vmcs, vector)) {
         verdict = vmx_exit_after(v, EXIT_VMX_EOI_INDUCED, vector);
@@ -126,7 +120,8 @@ struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v)
 /* The hardware sends the IPI itself: one destination, found. */
 static trace_flow route(struct virt_cpu *v, uint8_t vector, unsigned destination)
 {
-    trace_put(v->apic->config.trace, v->message_flow, TRACE_ROUTED, destination, vector, v->message_flow);
+    trace_put(v->apic->config.trace, v->message_flow, TRACE_ROUTED, destination, vector,
+              TRACE_PARENT(v->apic->config.index, v->message_flow));
     return v->message_flow;
 }
 
@@ -137,7 +132,8 @@ struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vect
     const trace_flow flow = route(v, vector, apic->config.index);
 
     if (!vec_has(&apic->regs.IRR, vector))
-        trace_put(apic->config.trace, flow, TRACE_PENDING, apic->config.index, vector, TRACE_HELD_IRR);
+        trace_put(apic->config.trace, flow, TRACE_PENDING, apic->config.index, vector,
+                  TRACE_HELD_IRR);
     lapic_set_pending(apic, vector, flow);
     raise_rvi(&v->vmcs, vector);
     vmx_evaluate(v);
@@ -162,10 +158,7 @@ struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector, u
    concern here. */
 void vmx_posted_interrupt_processing(struct virt_cpu *v)
 {
-    const int highest = posted_sync(v->descriptor, v->apic);
-
-    if (highest != NO_VECTOR)
-        raise_rvi(&v->vmcs, (uint8_t)highest);
+    raise_rvi(&v->vmcs, vmx_vector_or_0(posted_sync(v->descriptor, v->apic)));
     vmx_evaluate(v);
 }
 
@@ -179,7 +172,7 @@ uint8_t vmx_deliver(struct virt_cpu *v)
     vmx_set_svi(&v->vmcs, vector);
     apic->regs.PPR = vector & VECTOR_CLASS;
     vec_clear(&apic->regs.IRR, vector);
-    vmx_set_rvi(&v->vmcs, highest_or_0(&apic->regs.IRR));
+    vmx_set_rvi(&v->vmcs, vmx_vector_or_0(vec_highest(&apic->regs.IRR)));
     apic->service_flow[vector] = apic->pending_flow[vector];
     apic->pending_flow[vector] = 0;
     v->recognized = false;

@@ -23,7 +23,7 @@ TEST_F(Posted, WhileNotificationsAreSuppressedAPostLeavesOnAlone)
     EXPECT_TRUE(vec_has(&descriptor.pir, 0x31));
 }
 
-/* Sdm 30.1.6: the notification depends on ON and SN alone, not on what PIR held. */
+/* SDM 30.1.6: the notification depends on ON and SN alone, not on what PIR held. */
 TEST_F(Posted, AVectorHeldSinceNotificationsWereSuppressedStillNotifies)
 {
     descriptor.sn = true;
@@ -47,6 +47,7 @@ TEST_F(Posted, APostIsTracedWhereTheOwnerIs)
     EXPECT_EQ((uint64_t)TRACE_HELD_PIR, kept.records[0].b);
     EXPECT_EQ(TRACE_COALESCED, kept.records[1].event);
     EXPECT_EQ(second, kept.records[1].flow);
+    EXPECT_EQ(first, other.flow[0x31]) << "the flow that was first keeps the bit";
 }
 
 TEST_F(Posted, SyncMovesEveryVectorWithItsFlowAndClearsOn)

@@ -64,9 +64,12 @@ TEST_F(Svm, InstructionsExitByTheirIntercept)
         enum svm_intercept intercept;
         exit_reason reason;
     } rows[] = {
-        {VIRT_CPUID, SVM_CPUID, EXIT_SVM_CPUID},   {VIRT_HYPERCALL, SVM_VMMCALL, EXIT_SVM_VMMCALL},
-        {VIRT_PAUSE, SVM_PAUSE, EXIT_SVM_PAUSE},   {VIRT_HLT, SVM_HLT, EXIT_SVM_HLT},
-        {VIRT_WBINVD, SVM_WBINVD, EXIT_SVM_WBINVD}, {VIRT_PORT_IO, SVM_IOIO, EXIT_SVM_IO},
+        {VIRT_CPUID, SVM_CPUID, EXIT_SVM_CPUID},
+        {VIRT_HYPERCALL, SVM_VMMCALL, EXIT_SVM_VMMCALL},
+        {VIRT_PAUSE, SVM_PAUSE, EXIT_SVM_PAUSE},
+        {VIRT_HLT, SVM_HLT, EXIT_SVM_HLT},
+        {VIRT_WBINVD, SVM_WBINVD, EXIT_SVM_WBINVD},
+        {VIRT_PORT_IO, SVM_IOIO, EXIT_SVM_IO},
     };
 
     for (const auto &row : rows) {
@@ -226,7 +229,8 @@ TEST_F(Svm, AFaultOnTheWayLeavesExitintinfo)
     EXPECT_EQ(0x51, virt_svm.interrupted_delivery(&cpu, &nmi));
     EXPECT_FALSE(nmi);
     virt_svm.instruction(&cpu, VIRT_CPUID, 0);
-    EXPECT_EQ(NO_VECTOR, virt_svm.interrupted_delivery(&cpu, &nmi)) << "the next exit clears it";
+    EXPECT_EQ(NO_VECTOR, virt_svm.interrupted_delivery(&cpu, &nmi))
+        << "the next exit clears it";
 }
 
 TEST_F(Svm, AFaultOnTheWayOfAnNmiIsAnNmis)

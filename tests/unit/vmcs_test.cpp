@@ -105,10 +105,17 @@ TEST(ExitReasons, AnSvmExitCodeIsThePlaceOfItsIntercept)
         enum svm_intercept intercept;
         exit_reason reason;
     } rows[] = {
-        {SVM_CR8_WRITE, EXIT_SVM_WRITE_CR8}, {SVM_INTR, EXIT_SVM_INTR},   {SVM_VINTR, EXIT_SVM_VINTR},
-        {SVM_CPUID, EXIT_SVM_CPUID},         {SVM_IRET, EXIT_SVM_IRET},   {SVM_PAUSE, EXIT_SVM_PAUSE},
-        {SVM_HLT, EXIT_SVM_HLT},             {SVM_IOIO, EXIT_SVM_IO},     {SVM_MSR, EXIT_SVM_MSR},
-        {SVM_VMMCALL, EXIT_SVM_VMMCALL},     {SVM_WBINVD, EXIT_SVM_WBINVD},
+        {SVM_CR8_WRITE, EXIT_SVM_WRITE_CR8},
+        {SVM_INTR, EXIT_SVM_INTR},
+        {SVM_VINTR, EXIT_SVM_VINTR},
+        {SVM_CPUID, EXIT_SVM_CPUID},
+        {SVM_IRET, EXIT_SVM_IRET},
+        {SVM_PAUSE, EXIT_SVM_PAUSE},
+        {SVM_HLT, EXIT_SVM_HLT},
+        {SVM_IOIO, EXIT_SVM_IO},
+        {SVM_MSR, EXIT_SVM_MSR},
+        {SVM_VMMCALL, EXIT_SVM_VMMCALL},
+        {SVM_WBINVD, EXIT_SVM_WBINVD},
     };
 
     for (const auto &row : rows) {

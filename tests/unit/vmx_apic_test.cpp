@@ -56,7 +56,8 @@ TEST(VmxApicPage, Sdm30_4_2_EveryReadIsVirtualizedOrExitsBeforeIt)
 {
     for (int mode = PAGE; mode < MODES; mode++)
         for (unsigned offset = 0; offset < 0x1000; offset += 4) {
-            SCOPED_TRACE(testing::Message() << "controls " << mode << ", offset " << std::hex << offset);
+            SCOPED_TRACE(testing::Message()
+                         << "controls " << mode << ", offset " << std::hex << offset);
             Page page((Mode)mode);
             const virt_verdict v = page.read(offset);
             if (readable((Mode)mode, offset)) {
@@ -72,7 +73,8 @@ TEST(VmxApicPage, Sdm30_4_3_EveryWriteIsVirtualizedOrExitsBeforeIt)
 {
     for (int mode = PAGE; mode < MODES; mode++)
         for (unsigned offset = 0; offset < 0x1000; offset += 4) {
-            SCOPED_TRACE(testing::Message() << "controls " << mode << ", offset " << std::hex << offset);
+            SCOPED_TRACE(testing::Message()
+                         << "controls " << mode << ", offset " << std::hex << offset);
             Page page((Mode)mode);
             const virt_verdict v = page.write(offset, 0);
             EXPECT_EQ(!writable[mode].count(offset), v.reason == EXIT_VMX_APIC_ACCESS);
@@ -111,19 +113,25 @@ static const Write writes[] = {
     {"TPR, delivery", DELIVERY, 0x080, 0x20, VIRT_DONE, EXIT_NONE},
     {"EOI, shadow", SHADOW, 0x0b0, 0, VIRT_EXIT, EXIT_VMX_APIC_ACCESS},
     {"EOI, delivery", DELIVERY, 0x0b0, 0, VIRT_DONE, EXIT_NONE},
-    {"EOI, registers without delivery", REGISTERS, 0x0b0, 0, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
+    {"EOI, registers without delivery", REGISTERS, 0x0b0, 0, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
     {"ICR high", BOTH, 0x310, 0x01000000, VIRT_DONE, EXIT_NONE},
-    {"ICR high, without registers", DELIVERY, 0x310, 0x01000000, VIRT_EXIT, EXIT_VMX_APIC_ACCESS},
+    {"ICR high, without registers", DELIVERY, 0x310, 0x01000000, VIRT_EXIT,
+     EXIT_VMX_APIC_ACCESS},
     {"ICR low, to another", BOTH, 0x300, 0x31, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
-    {"ICR low, registers without delivery", REGISTERS, 0x300, 0x00040031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
+    {"ICR low, registers without delivery", REGISTERS, 0x300, 0x00040031, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
     {"self-IPI", BOTH, 0x300, 0x00040031, VIRT_DONE, EXIT_NONE},
     {"self-IPI, level assert is ignored", BOTH, 0x300, 0x00044031, VIRT_DONE, EXIT_NONE},
     {"self-IPI, logical is ignored", BOTH, 0x300, 0x00040831, VIRT_DONE, EXIT_NONE},
     {"self-IPI, illegal vector", BOTH, 0x300, 0x0004000f, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
-    {"self-IPI, level-triggered", BOTH, 0x300, 0x00048031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
+    {"self-IPI, level-triggered", BOTH, 0x300, 0x00048031, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
     {"self-IPI, NMI", BOTH, 0x300, 0x00040431, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
-    {"self-IPI, reserved bit 13", BOTH, 0x300, 0x00042031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
-    {"self-IPI, delivery status", BOTH, 0x300, 0x00041031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
+    {"self-IPI, reserved bit 13", BOTH, 0x300, 0x00042031, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
+    {"self-IPI, delivery status", BOTH, 0x300, 0x00041031, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
     {"all but self", IPI, 0x300, 0x000c0031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
     {"IPI, to another", IPI, 0x300, 0x31, VIRT_DONE, EXIT_NONE},
     {"IPI, level assert is ignored", IPI, 0x300, 0x4031, VIRT_DONE, EXIT_NONE},
@@ -149,6 +157,16 @@ TEST(VmxApicPage, Sdm30_4_3_2_WhatAWriteDoesDependsOnTheRegisterAndTheValue)
             EXPECT_EQ(w.offset, v.qualification);
         }
     }
+}
+
+TEST(VmxApicPage, Sdm30_4_3_2_AnIpisDestinationIsTheTopByteOfIcrHigh)
+{
+    Page page(IPI);
+
+    page.write(0x310, 0x01000000);
+    EXPECT_EQ(&page.other, page.write(0x300, 0x31).notify);
+    page.write(0x310, 0x04000000);
+    expect_exit(page.write(0x300, 0x31), VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE);
 }
 
 TEST(VmxApicPage, AWriteThatExitsAfterItLeavesItsValueOnThePage)
@@ -232,7 +250,8 @@ TEST_F(X2apic, Sdm30_5_WithRegisterVirtualizationEveryReadComesFromThePage)
 
 TEST_F(X2apic, Sdm30_5_OnlyFourRegistersAreEverVirtualizedForWrites)
 {
-    controls({VMX_APIC_REGISTER_VIRTUALIZATION, VMX_VIRTUAL_INTERRUPT_DELIVERY, VMX_IPI_VIRTUALIZATION});
+    controls({VMX_APIC_REGISTER_VIRTUALIZATION, VMX_VIRTUAL_INTERRUPT_DELIVERY,
+              VMX_IPI_VIRTUALIZATION});
     const std::set<uint32_t> virtualized = {0x808, 0x80b, 0x830, 0x83f};
     for (uint32_t msr = 0x800; msr < 0x840; msr++) {
         SCOPED_TRACE(msr);
@@ -242,7 +261,8 @@ TEST_F(X2apic, Sdm30_5_OnlyFourRegistersAreEverVirtualizedForWrites)
 
 TEST_F(X2apic, TheMsrBitmapComesBeforeEveryVirtualization)
 {
-    controls({VMX_APIC_REGISTER_VIRTUALIZATION, VMX_VIRTUAL_INTERRUPT_DELIVERY, VMX_IPI_VIRTUALIZATION});
+    controls({VMX_APIC_REGISTER_VIRTUALIZATION, VMX_VIRTUAL_INTERRUPT_DELIVERY,
+              VMX_IPI_VIRTUALIZATION});
     cpu.x2apic_read_exits = cpu.x2apic_write_exits = ~UINT64_C(0);
     for (uint32_t msr = 0x800; msr < 0x840; msr++) {
         expect_exit(read(msr), VIRT_EXIT, EXIT_VMX_MSR_READ);

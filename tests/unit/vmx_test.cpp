@@ -11,9 +11,10 @@ struct Vmx : ::testing::Test, VirtMachine {
 
     Vmx() : VirtMachine(&virt_vmx, LAPIC_MODE_X2APIC)
     {
-        controls({VMX_EXTERNAL_INTERRUPT_EXITING, VMX_VIRTUAL_NMIS, VMX_PROCESS_POSTED_INTERRUPTS,
-                  VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, VMX_HLT_EXITING, VMX_UNCONDITIONAL_IO_EXITING,
-                  VMX_USE_MSR_BITMAPS, VMX_USE_TPR_SHADOW, VMX_VIRTUALIZE_X2APIC_MODE,
+        controls({VMX_EXTERNAL_INTERRUPT_EXITING, VMX_VIRTUAL_NMIS,
+                  VMX_PROCESS_POSTED_INTERRUPTS, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT,
+                  VMX_HLT_EXITING, VMX_UNCONDITIONAL_IO_EXITING, VMX_USE_MSR_BITMAPS,
+                  VMX_USE_TPR_SHADOW, VMX_VIRTUALIZE_X2APIC_MODE,
                   VMX_APIC_REGISTER_VIRTUALIZATION, VMX_VIRTUAL_INTERRUPT_DELIVERY,
                   VMX_IPI_VIRTUALIZATION});
         vmcs_set(&cpu.vmcs, VMCS_POSTED_INTR_VECTOR, NV);
@@ -169,7 +170,8 @@ TEST_F(Vmx, AVirtualEoiEndsTheFlowAndTellsNoIoApic)
     const trace_flow served = apic.service_flow[0x51];
     eoi();
     ASSERT_LE(2u, kept.records.size());
-    const trace_record &last = kept.records.back(), &before = kept.records[kept.records.size() - 2];
+    const trace_record &last = kept.records.back(),
+                       &before = kept.records[kept.records.size() - 2];
     EXPECT_EQ(TRACE_RETIRED, last.event);
     EXPECT_EQ(TRACE_EOI, before.event);
     EXPECT_EQ(served, last.flow);
@@ -216,6 +218,11 @@ TEST_F(Vmx, Sdm30_1_6_TheTargetsPirIsSetAndItIsNotifiedOnce)
     EXPECT_EQ(nullptr, ipi(1, 0x32).notify) << "a notification is outstanding";
 }
 
+TEST_F(Vmx, Sdm30_1_6_TheLastPidPointerIndexIsStillInTheTable)
+{
+    EXPECT_EQ(&other, ipi(3, 0x31).notify);
+}
+
 TEST_F(Vmx, Sdm30_1_6_SuppressedNotificationsAreNotSent)
 {
     other.sn = true;
@@ -249,6 +256,25 @@ TEST_F(Vmx, Sdm30_2_1_VmEntryEvaluates)
 {
     request(0x51);
     EXPECT_EQ(0x51, enter().vector);
+}
+
+TEST_F(Vmx, Sdm27_3_2_5_VmEntryComputesVpprFromWhatTheHypervisorLeft)
+{
+    tpr(0);
+    apic.regs.TPR = 0x50;
+    request(0x51);
+    expect_quiet(enter());
+    EXPECT_EQ(0x50u, apic.regs.PPR);
+    apic.regs.TPR = 0;
+    EXPECT_EQ(0x51, enter().vector);
+}
+
+TEST_F(Vmx, WhatWasRecognizedIsForgottenOnceDeliveryIsSwitchedOff)
+{
+    self_ipi(0x51);
+    off(VMX_VIRTUAL_INTERRUPT_DELIVERY);
+    expect_quiet(enter());
+    EXPECT_TRUE(vec_has(&apic.regs.IRR, 0x51));
 }
 
 TEST_F(Vmx, Sdm30_2_1_AVectorOfTheClassInServiceIsNotRecognized)
@@ -318,7 +344,8 @@ TEST_F(Vmx, Sdm30_2_2_DeliveryTakesPriorityOverAnExternalInterrupt)
 {
     self_ipi(0x51);
     EXPECT_EQ(0x51, boundary().vector);
-    expect_exit(virt_vmx.external_interrupt(&cpu, 0xec), VIRT_EXIT, EXIT_VMX_EXTERNAL_INTERRUPT);
+    expect_exit(virt_vmx.external_interrupt(&cpu, 0xec), VIRT_EXIT,
+                EXIT_VMX_EXTERNAL_INTERRUPT);
 }
 
 /* ---- 30.6 posted-interrupt processing ---- */
@@ -348,7 +375,8 @@ TEST_F(Vmx, Sdm30_6_RviKeepsAHigherVectorAndAnEmptyPirChangesNothing)
 TEST_F(Vmx, Sdm30_6_AnyOtherVectorExitsAndIsAcknowledged)
 {
     posted_post(&descriptor, 0x31, flow());
-    expect_exit(virt_vmx.external_interrupt(&cpu, 0xfd), VIRT_EXIT, EXIT_VMX_EXTERNAL_INTERRUPT);
+    expect_exit(virt_vmx.external_interrupt(&cpu, 0xfd), VIRT_EXIT,
+                EXIT_VMX_EXTERNAL_INTERRUPT);
     EXPECT_EQ(0x800000fdu, vmcs_get(&cpu.vmcs, VMCS_EXIT_INTR_INFO));
     EXPECT_TRUE(descriptor.on);
     EXPECT_TRUE(vec_has(&descriptor.pir, 0x31));
@@ -453,6 +481,9 @@ TEST_F(Entry, AnInjectedNmiBlocksNmisUntilIret)
     virt_vmx.open_nmi_window(&cpu, true);
     expect_quiet(boundary());
     expect_stay(virt_vmx.instruction(&cpu, VIRT_IRET, 0), VIRT_NATIVE);
+    cpu.shadow = true;
+    expect_quiet(boundary());
+    cpu.shadow = false;
     expect_exit(boundary().exit, VIRT_EXIT, EXIT_VMX_NMI_WINDOW);
     virt_vmx.open_nmi_window(&cpu, false);
     expect_quiet(boundary());
@@ -472,7 +503,8 @@ TEST_F(Entry, AFaultOnTheWayLeavesIdtVectoringInformation)
     EXPECT_FALSE(nmi);
     EXPECT_FALSE(cpu.delivery_faults);
     virt_vmx.instruction(&cpu, VIRT_CPUID, 0);
-    EXPECT_EQ(NO_VECTOR, virt_vmx.interrupted_delivery(&cpu, &nmi)) << "the next exit clears it";
+    EXPECT_EQ(NO_VECTOR, virt_vmx.interrupted_delivery(&cpu, &nmi))
+        << "the next exit clears it";
 }
 
 TEST_F(Entry, AFaultOnTheWayOfAnNmiIsAnNmis)
@@ -509,6 +541,16 @@ TEST_F(Entry, Sdm27_7_7_AThresholdAboveTheTprExitsRightAfterTheEntry)
     expect_exit(enter().exit, VIRT_EXIT, EXIT_VMX_TPR_BELOW_THRESHOLD);
     cpu.interrupts_enabled = false;
     expect_exit(enter().exit, VIRT_EXIT, EXIT_VMX_TPR_BELOW_THRESHOLD);
+}
+
+TEST_F(Entry, Sdm27_7_7_OnlyApicAccessesWithoutDeliveryHaveAThresholdAtTheEntry)
+{
+    virt_vmx.set_tpr_threshold(&cpu, 5);
+    controls({VMX_VIRTUAL_INTERRUPT_DELIVERY});
+    expect_quiet(enter());
+    off(VMX_VIRTUAL_INTERRUPT_DELIVERY);
+    off(VMX_VIRTUALIZE_APIC_ACCESSES);
+    expect_quiet(enter());
 }
 
 TEST_F(Entry, Sdm27_7_7_TheThresholdFollowsEventInjection)
@@ -658,7 +700,8 @@ struct Laws : Vmx {
     {
         const size_t waiting = size(descriptor.pir) + size(apic.regs.IRR);
 
-        ASSERT_EQ(raised, delivered + kept.count(TRACE_COALESCED) + waiting) << "a vector was lost";
+        ASSERT_EQ(raised, delivered + kept.count(TRACE_COALESCED) + waiting)
+            << "a vector was lost";
         ASSERT_EQ(delivered, kept.count(TRACE_RETIRED) + size(apic.regs.ISR));
         ASSERT_EQ(highest_or_0(apic.regs.IRR), rvi());
         ASSERT_EQ(highest_or_0(apic.regs.ISR), svi());
