@@ -48,10 +48,11 @@ def run(scenario: str, *, technology: str | None = None, features: str = "", pro
         VirqsimError: something of this is wrong, in one line.
     """
     from . import profiles, runner
+    from .features import parse
 
     loaded, costs = Scenario.load(scenario), profiles.load(profile)
     plan = loaded.plan(loaded.values(parameters, costs.clocks))
-    return runner.run(plan.resolve(costs, technology, runner.features(features), seed))
+    return runner.run(plan.resolve(costs, technology, parse(features), seed))
 
 
 def main(scenario: str) -> None:

@@ -233,13 +233,14 @@ def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | Non
              features: str, profile: str, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
     """One run, and the scenario's own report of it."""
     from . import profiles, runner
+    from .features import parse
 
     costs = profiles.load(profile)
     p = scenario.values(settings, costs.clocks)
     plan = scenario.plan(p)
     technology = technology or plan.technology
     runner.check_technology(technology)
-    document = plan.resolve(costs, technology, runner.features(features), seed)
+    document = plan.resolve(costs, technology, parse(features), seed)
     results = runner.run(document, host, out or Path("out", f"{scenario.name}-{technology}"), trace)
     return results, scenario.report(results, p)
 

@@ -22,23 +22,6 @@ HOSTS = ("c", "systemc")
 _PATIENCE_S = 2.0  # a progress bar appears after so much wall time
 
 
-def features(text: str) -> dict[str, bool]:
-    """`+pv-eoi,-posted-interrupts` as the plan has it: name to on or off.
-
-    Raises:
-        VirqsimError: no such feature, or neither + nor - before it.
-    """
-    switched = {}
-    for word in filter(None, text.split(",")):
-        sign, name = word[0], word[1:]
-        if sign not in "+-":
-            raise VirqsimError(f"features: {word!r}: write +{word} or -{word}")
-        if name not in library.names("features"):
-            raise unknown("features", name, library.names("features"))
-        switched[name] = sign == "+"
-    return switched
-
-
 def check_technology(name: str) -> None:
     """Raises VirqsimError unless the core knows the technology."""
     if name not in library.names("technologies"):
@@ -100,7 +83,8 @@ def _progress_bar(title: str) -> Iterator[Any]:
     try:
         yield progress
     finally:
-        bar.stop()
+        if bar.live.is_started:  # stopping one that is not prints an empty line
+            bar.stop()
 
 
 def _run_in_systemc(plan: dict[str, Any], trace: Path | None) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_pin_that_is_no_cpu_is_named_with_those_there_are(plan):
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    (("format",), "virqsim-plan-9"), (("technology",), "magic"), (("machine", "guest_apic"), "gic"),
+    (("technology",), "magic"), (("machine", "guest_apic"), "gic"),
     (("machine", "vcpus", 0, "program"), "nobody"), (("hypervisor", "irqchip"), "none"), (("machine", "core_hz"), 0),
 ])
 def test_a_value_that_does_not_exist_is_named(plan, path, value):
@@ -80,6 +80,11 @@ def test_a_value_that_does_not_exist_is_named(plan, path, value):
     line = refusal(plan)
     assert str(path[-1]) in line
     assert str(value) in line
+
+
+def test_another_format_is_refused_with_the_right_one(plan):
+    plan["format"] = "virqsim-plan-9"
+    assert "virqsim-plan-1" in refusal(plan)
 
 
 def test_an_unknown_feature_is_named(plan):

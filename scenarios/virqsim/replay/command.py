@@ -32,12 +32,13 @@ def replay_command(trace: str, tech: str, features: str, profile: str, out: Path
     its exits are from the recorded ones is how far the others can be trusted.
     """
     from .. import profiles, runner
+    from ..features import parse
     from . import reader
 
     technologies = [name for name in tech.split(",") if name]
     for name in technologies:
         runner.check_technology(name)
-    switched = runner.features(features)
+    switched = parse(features)
     replay = Replay(reader.read(trace), profiles.load(profile))
     here = replay.under(folder=out / "recorded" if out else None)
     what_ifs = [replay.under(name, switched, out / name if out else None) for name in technologies]

@@ -1,0 +1,36 @@
+"""Features, switched on top of a technology: `+pv-eoi,-posted-interrupts`."""
+
+from __future__ import annotations
+
+from . import library
+from .errors import VirqsimError, unknown
+
+
+def parse(text: str) -> dict[str, bool]:
+    """The plan's `features`: name to on or off.
+
+    Switching one off also switches off those that cannot be without it, but
+    for those that are switched on by name: that contradiction is the plan's to
+    refuse.
+
+    Raises:
+        VirqsimError: no such feature, or neither + nor - before it.
+    """
+    switched = {}
+    for word in filter(None, text.split(",")):
+        sign, name = word[0], word[1:]
+        if sign not in "+-":
+            raise VirqsimError(f"features: {word!r}: write +{word} or -{word}")
+        if name not in library.names("features"):
+            raise unknown("features", name, library.names("features"))
+        switched[name] = sign == "+"
+    return _without_dependents(switched)
+
+
+def _without_dependents(switched: dict[str, bool]) -> dict[str, bool]:
+    """`switched`, and off what needs something that is off; rows come after what they need."""
+    whole = dict(switched)
+    for row in library.describe()["features"]:
+        if any(whole.get(needed) is False for needed in row["needs"]):
+            whole.setdefault(row["name"], False)
+    return whole
