@@ -82,34 +82,34 @@ static bool is_at_its_index(const struct apic_fabric *f, uint32_t id)
            lapic_id(f->apic[id]) == id;
 }
 
-/* A cluster is sixteen IDs in a row. */
-static bool cluster_is_at_its_index(const struct apic_fabric *f, uint32_t dest)
+/* A cluster is sixteen IDs in a row; the members that are meant, when they sit in a row too. */
+static struct span cluster_or(const struct apic_fabric *f, uint32_t dest, struct span otherwise)
 {
     const uint32_t first = dest >> 16 << 4;
+    struct span span = otherwise;
 
-    for (uint32_t members = dest & 0xffff; members; members &= members - 1)
-        if (!is_at_its_index(f, first + (uint32_t)__builtin_ctz(members)))
-            return false;
-    return true;
+    for (uint32_t members = dest & 0xffff; members; members &= members - 1) {
+        const uint32_t id = first + (uint32_t)__builtin_ctz(members);
+        if (!is_at_its_index(f, id))
+            return otherwise;
+        span = (struct span){first, id + 1};
+    }
+    return span;
 }
 
 /* Everybody, unless the APICs that are meant sit at the indices that their IDs suggest. */
 static struct span where_to_look(const struct apic_fabric *f, const struct irq_msg *msg)
 {
-    const struct span everywhere = {0, f->count};
+    const struct span everybody = {0, f->count};
     const uint32_t dest = msg->dest;
 
     if (msg->shorthand == IRQ_SELF && msg->source < f->count)
         return (struct span){msg->source, msg->source + 1u};
     if (msg->shorthand != IRQ_NO_SHORTHAND || dest == X2APIC_BROADCAST)
-        return everywhere;
-    if (!msg->logical)
-        return is_at_its_index(f, dest) ? (struct span){dest, dest + 1} : everywhere;
-    if (!cluster_is_at_its_index(f, dest))
-        return everywhere;
-    const uint32_t members = dest & 0xffff, first = dest >> 16 << 4;
-    return members ? (struct span){first, first + 32 - (uint32_t)__builtin_clz(members)}
-                   : everywhere;
+        return everybody;
+    if (msg->logical)
+        return cluster_or(f, dest, everybody);
+    return is_at_its_index(f, dest) ? (struct span){dest, dest + 1} : everybody;
 }
 
 /* ---- who gets it ---- */

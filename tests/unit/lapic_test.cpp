@@ -4,6 +4,7 @@
  * docs/models/lapic.md.
  */
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -546,6 +547,27 @@ TEST_F(Registers, TheTableAgreesWithTheOneTypedFromTheSdm)
             EXPECT_EQ(our.reset, std::stoul(row.reset, nullptr, 16));
         }
     }
+}
+
+/* | 020 | 802 | ID | RW | RO | 00000000 | FF000000 | Local APIC ID | */
+TEST_F(Registers, StandInTheManualAsInTheTable)
+{
+    const std::string here = __FILE__;
+    std::ifstream file(here.substr(0, here.rfind("tests/")) + "docs/models/lapic.md");
+    std::stringstream manual;
+    manual << file.rdbuf();
+    char row[128];
+#define REG(name, offset, xapic, x2apic, reset, writable, status, effect, title)               \
+    snprintf(row, sizeof row, "| %03X | %03X | %s | %s | %s | %08X | %08X | %s |\n", offset,   \
+             lapic_msr(offset), #name, #xapic, #x2apic, reset, writable, title);               \
+    EXPECT_NE(manual.str().find(row), std::string::npos) << row;
+#define VEC(name, offset, title)                                                               \
+    snprintf(row, sizeof row, "| %03X | %03X | %s | RO | RO | 00000000 | 00000000 | %s,",      \
+             offset, lapic_msr(offset), #name, title);                                         \
+    EXPECT_NE(manual.str().find(row), std::string::npos) << row;
+#include "irq/lapic_regs.def"
+#undef REG
+#undef VEC
 }
 
 TEST_F(Registers, ReadTheirResetValues)

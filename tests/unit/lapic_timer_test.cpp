@@ -254,6 +254,7 @@ TEST_F(Timer, ATscDeadlineThatHasPassedFiresAtOnce)
     at(1000);
     for (uint64_t tsc : {1, 1999, 2000}) {
         lapic_set_tsc_deadline(&apic, tsc, now);
+        EXPECT_EQ(apic.timer_deadline, now);
         EXPECT_EQ(port.armed.back(), now);
         EXPECT_TRUE(expired());
         EXPECT_FALSE(expired());
