@@ -52,15 +52,15 @@ Costs = dict[tuple[Case, str], float]
 
 
 class Effort(NamedTuple):
-    """How long to measure. Every kernel gets the same number of events, or checksums would differ."""
+    """How long to measure: events of a kernel, repetitions, rounds of the simulated ping-pong."""
 
     events: int
     repetitions: int
     rounds: int
 
 
-QUICK = Effort(events=150_000, repetitions=3, rounds=1_000)
-FULL = Effort(events=1_500_000, repetitions=7, rounds=10_000)
+QUICK = Effort(events=150_000, repetitions=3, rounds=40_000)
+FULL = Effort(events=1_500_000, repetitions=7, rounds=100_000)
 
 
 def run_once(case: Case, kernel: str, events: int) -> dict[str, Any]:
