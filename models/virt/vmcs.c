@@ -44,39 +44,19 @@ static const struct control controls[VMX_CONTROL_COUNT] = {
 #undef CONTROL
 };
 
-/* The control that activates a word, or VMX_CONTROL_COUNT for words that always count. */
-static enum vmx_control activates(enum vmcs_field word)
-{
-    switch (word) {
-    case VMCS_SECONDARY_CONTROLS:
-        return VMX_ACTIVATE_SECONDARY;
-    case VMCS_TERTIARY_CONTROLS:
-        return VMX_ACTIVATE_TERTIARY;
-    default:
-        return VMX_CONTROL_COUNT;
-    }
-}
-
-bool vmx_has(const struct vmcs *v, enum vmx_control c)
-{
-    const struct control *control = &controls[c];
-    const enum vmx_control by = activates(control->field);
-
-    return v->value[control->field] & control->bit &&
-           (by == VMX_CONTROL_COUNT || v->value[controls[by].field] & controls[by].bit);
-}
-
 void vmx_control(struct vmcs *v, enum vmx_control c, bool on)
 {
     const struct control *control = &controls[c];
-    const enum vmx_control by = activates(control->field);
 
-    if (on)
-        v->value[control->field] |= control->bit;
-    else
+    if (!on) {
         v->value[control->field] &= ~control->bit;
-    if (on && by != VMX_CONTROL_COUNT)
-        v->value[controls[by].field] |= controls[by].bit;
+        return;
+    }
+    v->value[control->field] |= control->bit;
+    if (control->field == VMCS_SECONDARY_CONTROLS)
+        vmx_control(v, VMX_ACTIVATE_SECONDARY, true);
+    if (control->field == VMCS_TERTIARY_CONTROLS)
+        vmx_control(v, VMX_ACTIVATE_TERTIARY, true);
 }
 
 const char *vmx_control_title(enum vmx_control c)

@@ -71,8 +71,37 @@ enum vmx_control {
         VMX_CONTROL_COUNT
 };
 
-/* Is the control in effect: its bit, and the bit that activates its word, if there is one. */
-bool vmx_has(const struct vmcs *v, enum vmx_control c);
+enum vmx_control_bit {
+#define CONTROL(field, bit, name, title) VMX_##name##_BIT = (bit),
+    VMX_CONTROLS(CONTROL)
+#undef CONTROL
+};
+
+/* The secondary and tertiary words count only while a primary control activates them. */
+static inline bool vmx_word_active(const struct vmcs *v, enum vmcs_field word)
+{
+    const uint64_t primary = v->value[VMCS_PRIMARY_CONTROLS];
+
+    if (word == VMCS_SECONDARY_CONTROLS)
+        return primary >> VMX_ACTIVATE_SECONDARY_BIT & 1;
+    if (word == VMCS_TERTIARY_CONTROLS)
+        return primary >> VMX_ACTIVATE_TERTIARY_BIT & 1;
+    return true;
+}
+
+/* Is the control in effect? Inline, since most operations ask it, of a control they name. */
+static inline bool vmx_has(const struct vmcs *v, enum vmx_control c)
+{
+    switch (c) {
+#define CONTROL(field, bit, name, title)                                                       \
+    case VMX_##name:                                                                           \
+        return v->value[VMCS_##field] >> (bit)&1 && vmx_word_active(v, VMCS_##field);
+        VMX_CONTROLS(CONTROL)
+#undef CONTROL
+    default:
+        return false;
+    }
+}
 
 /* Sets or clears the bit; setting one of a secondary or tertiary word also activates the word. */
 void vmx_control(struct vmcs *v, enum vmx_control c, bool on);

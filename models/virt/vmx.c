@@ -109,14 +109,15 @@ static struct virt_verdict vmx_preemption_timer(struct virt_cpu *v)
     return exit_if(v, has(v, VMX_ACTIVATE_PREEMPTION_TIMER), EXIT_VMX_PREEMPTION_TIMER, 0);
 }
 
-static struct virt_boundary quiet(void)
-{
-    return (struct virt_boundary){.exit = vmx_stay(VIRT_NATIVE, 0), .vector = NO_VECTOR};
-}
+/* Nothing happens. A constant, since this is the answer nearly every time. */
+static const struct virt_boundary quiet = {
+    .exit = {.path = VIRT_NATIVE, .retired = NO_VECTOR},
+    .vector = NO_VECTOR,
+};
 
 static struct virt_boundary window_exit(struct virt_cpu *v, enum exit_reason why)
 {
-    struct virt_boundary b = quiet();
+    struct virt_boundary b = quiet;
 
     v->halted = false;
     b.exit = vmx_exit(v, why, 0);
@@ -130,7 +131,7 @@ static struct virt_boundary window_exit(struct virt_cpu *v, enum exit_reason why
  */
 static struct virt_boundary through_idt(struct virt_cpu *v, uint32_t info, bool injected)
 {
-    struct virt_boundary b = quiet();
+    struct virt_boundary b = quiet;
 
     v->halted = false;
     if (v->delivery_faults) {
@@ -159,12 +160,12 @@ static struct virt_boundary vmx_boundary(struct virt_cpu *v)
     if (has(v, VMX_NMI_WINDOW_EXITING) && !v->nmi_blocked && !v->shadow)
         return window_exit(v, EXIT_VMX_NMI_WINDOW);
     if (!v->interrupts_enabled || v->shadow)
-        return quiet();
+        return quiet;
     if (window)
         return window_exit(v, EXIT_VMX_INTERRUPT_WINDOW);
     if (v->recognized)
         return through_idt(v, INFO_VALID | INFO_EXTERNAL | vmx_deliver(v), false);
-    return quiet();
+    return quiet;
 }
 
 /* SDM 3C "VM Exits Induced by the TPR Threshold". */
@@ -193,7 +194,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
     const uint32_t info = (uint32_t)vmcs_get(&v->vmcs, VMCS_ENTRY_INTR_INFO);
 
     if (!(info & INFO_VALID))
-        return quiet();
+        return quiet;
     vmcs_set(&v->vmcs, VMCS_ENTRY_INTR_INFO, 0);
     return through_idt(v, info, true);
 }
