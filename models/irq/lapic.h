@@ -6,8 +6,9 @@
  * register file is also the virtual-APIC page of a vCPU: virtualization
  * hardware (models/virt) works on the same storage, as it does in KVM.
  *
- * Left out so far: focus processor checking, arbitration (APR), and the
- * delivery status of messages, which are accepted at once.
+ * Left out: focus processor checking, arbitration (APR), and the delivery
+ * status of messages, which are accepted at once. docs/models/lapic.md has the
+ * whole list.
  */
 #ifndef VIRQSIM_IRQ_LAPIC_H
 #define VIRQSIM_IRQ_LAPIC_H
