@@ -185,6 +185,11 @@ def test_what_is_no_run_folder_is_refused(refused, tmp_path, command):
     assert refused(command, tmp_path, *arguments).startswith(f"{tmp_path}: is not a run folder: ")
 
 
+def test_a_format_that_does_not_exist_is_refused(virqsim, refused):
+    virqsim("run", "ipi_ping_pong", "--set", "rounds=3", "--out", "here", "--trace")
+    assert "'wig'" in refused("export", "here", "--to", "wig")
+
+
 @pytest.mark.parametrize("command", [[], ["list"], ["run"], ["compare"], ["probe"], ["export"], ["plot"], ["describe"]])
 def test_help_teaches_with_examples(virqsim, command):
     said = virqsim(*command, "--help")
