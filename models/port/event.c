@@ -83,23 +83,33 @@ static inline void replay_all(struct event_queue *q, uint32_t slot, event_key ke
     }
 }
 
-/* The same for any slot: it stops below a winner who was another and still is. */
+/* Does a slot that gave up the key `before` for `key` leave this winner where it is? */
+static inline bool winner_stands(event_key winner, event_key before, event_key key)
+{
+    return winner != before && winner < key;
+}
+
+/* Plays the matches from keys[i] up, as far as winners change. Not inline: it is the rarer part. */
+static __attribute__((noinline)) void climb(event_key *keys, uint32_t i, event_key before)
+{
+    do {
+        const event_key key = key_least(keys[i], least_rival(keys, i));
+
+        i = winner_of(i);
+        keys[i] = key;
+    } while (i != WINNER && !winner_stands(keys[winner_of(i)], before, keys[i]));
+}
+
+/* The same for any slot: it ends below a winner who was another and still is. */
 static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
 {
     event_key *const keys = q->keys;
-    uint32_t i = q->leaves + slot;
-    const event_key before = keys[i];
+    const uint32_t i = q->leaves + slot;
+    const event_key before = keys[i], winner = keys[winner_of(i)];
 
     keys[i] = key;
-    while (i != WINNER) {
-        const event_key winner = keys[winner_of(i)];
-
-        if (winner != before && winner < key)
-            return;
-        key = key_least(key, least_rival(keys, i));
-        i = winner_of(i);
-        keys[i] = key;
-    }
+    if (!winner_stands(winner, before, key))
+        climb(keys, i, before);
 }
 
 /* The least key of all slots but one. */
