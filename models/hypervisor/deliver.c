@@ -255,7 +255,8 @@ void deliver_inject(struct vcpu *v)
         inject_extint(v, extint_pending(v));
     else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
         inject_from_apic(v);
-    v->hw.ops->open_window(&v->hw, interrupt_waits(v));
+    v->window_open = interrupt_waits(v);
+    v->hw.ops->open_window(&v->hw, v->window_open);
     v->hw.ops->open_nmi_window(&v->hw, v->apic.nmi_pending);
     update_tpr_threshold(v);
 }

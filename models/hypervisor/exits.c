@@ -105,7 +105,7 @@ static bool takes_fastpath(const struct vcpu *v)
 
 static void go_on(struct vcpu *v)
 {
-    vcpu_take(v, takes_fastpath(v) ? VCPU_ON_REENTER : VCPU_ON_RESUME);
+    vcpu_take(v, takes_fastpath(v) && !v->held ? VCPU_ON_REENTER : VCPU_ON_RESUME);
 }
 
 /* --- emulation --- */
@@ -191,6 +191,7 @@ static void host_interrupt(struct vcpu *v)
 
 static void window(struct vcpu *v)
 {
+    v->window_open = false;
     v->hw.ops->open_window(&v->hw, false);
     if (v->window_wanted) {
         v->window_wanted = false;
@@ -207,6 +208,14 @@ static void nmi_window(struct vcpu *v)
     vcpu_take(v, VCPU_ON_RESUME);
 }
 
+/* KVM looks for interrupts before an entry only on request, and there is none: the interrupt was
+   seen before, and its window is asked for. So the entry meets the window instead of injecting. */
+static void enter_unprepared(struct vcpu *v)
+{
+    vcpu_pay(v, COST_KVM_ENTRY);
+    vcpu_take(v, VCPU_ON_REENTER);
+}
+
 static void halt(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -219,7 +228,9 @@ static void halt(struct vcpu *v)
     }
     v->halted_at = hv_now(h);
     v->polled = false;
-    if (vcpu_has_interrupt(v))
+    if (v->window_open && vcpu_has_interrupt(v))
+        enter_unprepared(v);
+    else if (vcpu_has_interrupt(v))
         vcpu_take(v, VCPU_ON_RESUME);
     else
         vcpu_take(v, v->poll_ns ? VCPU_ON_POLL : VCPU_ON_BLOCK);

@@ -244,6 +244,7 @@ static bool perform(struct vcpu *v, const struct guest_insn *i, const struct acc
                   v->message_flow ? v->message_flow : v->guest.frame->flow);
         return false;
     }
+    v->held = false;
     vcpu_pay(v, cost_in_guest(a, &verdict));
     if (verdict.notify)
         notify(v, verdict.notify, (unsigned)a->value & 0xff);
@@ -274,11 +275,12 @@ static void spin_stop(struct vcpu *v)
         v->spin_next->spin_link = v->spin_link;
 }
 
-static void spin_start(struct vcpu *v, uint64_t word, uint64_t least)
+static void spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*then)(struct vcpu *v))
 {
     struct vcpu **head = &v->hypervisor->spinners[word];
 
     v->spinning = true;
+    v->spin_then = then;
     v->spin_word = word;
     v->spin_least = least;
     v->spin_next = *head;
@@ -298,8 +300,18 @@ void guest_word_changed(struct hypervisor *h, uint64_t word)
             continue;
         spin_stop(v);
         vcpu_pay(v, COST_GUEST_WORD);
-        vcpu_continue(v, guest_run);
+        vcpu_continue(v, v->spin_then);
     }
+}
+
+bool guest_held(struct vcpu *v, void (*then)(struct vcpu *v))
+{
+    const bool wait = v->held && v->hypervisor->word[v->held_word] < v->held_least;
+
+    v->held = false;
+    if (wait)
+        spin_start(v, v->held_word, v->held_least, then);
+    return wait;
 }
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
@@ -361,6 +373,11 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
         break;
     case GUEST_host_interrupt:
         host_interrupt_now(v);
+        break;
+    case GUEST_host_until:
+        v->held = true;
+        v->held_word = i->operand[0];
+        v->held_least = i->operand[1];
         break;
     case GUEST_delivery_fault:
         v->hw.delivery_faults = true;
@@ -435,7 +452,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
         if (word_reached(v, i))
             return true;
         v->extra.n = 0;
-        spin_start(v, i->operand[0], i->operand[1]);
+        spin_start(v, i->operand[0], i->operand[1], guest_run);
         return false;
     case GUEST_halt:
     case GUEST_unmask_halt:

@@ -203,6 +203,7 @@ struct vcpu {
     bool reschedule;   /* its time slice is over */
     bool in_userspace; /* where to resume after being parked */
     bool window_wanted; /* userspace waits for the interrupt window */
+    bool window_open;  /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after the entry */
     enum kvm_exit kvm_exit;
 
@@ -210,6 +211,9 @@ struct vcpu {
     bool program_ended; /* the main program */
     bool spinning;      /* waits for a shared word */
     uint64_t spin_word, spin_least;
+    void (*spin_then)(struct vcpu *v); /* what follows the wait */
+    bool held;          /* the host is to keep it at its next exit, until a word is reached */
+    uint64_t held_word, held_least;
     struct vcpu *spin_next, **spin_link; /* those who wait for the same word */
     int delivering;     /* the vector whose handler is about to start, or NO_VECTOR */
     trace_flow delivering_flow;
@@ -336,6 +340,8 @@ void guest_look(struct vcpu *v);          /* something may have become deliverab
 void guest_access_done(struct vcpu *v);   /* the hypervisor completed the access: go on behind it */
 void guest_interrupted(struct vcpu *v);   /* stop the guest's clock; what is left of its work is kept */
 void guest_word_changed(struct hypervisor *h, uint64_t word);
+/* The host keeps the vCPU, as the guest's program asked; `then` follows. False: no reason to wait. */
+bool guest_held(struct vcpu *v, void (*then)(struct vcpu *v));
 
 /* --- exits.c --- */
 void exit_handle(struct vcpu *v);         /* after HANDLE's cost */

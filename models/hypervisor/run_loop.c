@@ -133,6 +133,8 @@ static void resume(struct vcpu *v)
 /* KVM: vcpu_enter_guest() up to the point where it switches interrupts off. */
 static void inject(struct vcpu *v)
 {
+    if (guest_held(v, inject))
+        return;
     timer_check(v);
     v->request = false;
     deliver_inject(v);
