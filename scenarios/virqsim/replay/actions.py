@@ -57,6 +57,13 @@ class Actions:
 
     def of(self, episode: Episode) -> Operation | None:
         """The operation, None when there is none to do (a charge, or half of a pair), or CARRIED."""
+        operation = self._of(episode)
+        sent = episode.named("kvm_apic_ipi")
+        if operation and operation[0] == "ipi" and sent:  # a virtualized ICR2 is not in the trace otherwise
+            return ("ipi", operation[1], sent[-1].fields["dst"])
+        return operation
+
+    def _of(self, episode: Episode) -> Operation | None:
         reason, read_before, self._last_read = episode.reason, self._last_read, None
         if not reason or reason in CHARGES:
             return None
@@ -134,6 +141,8 @@ class Actions:
         offset, write = gpa & 0xff0, fields.get("access", "write") == "write"
         if gpa >> 12 == APIC_PAGE:
             return self._register(episode, offset, "write" if write else "read", int(fields["value"]), None)
+        if episode.reason == "EPT_VIOLATION":
+            return ("touch", gpa)  # KVM marks the page as MMIO at its first access only
         routes = episode.to_userspace()
         handler = "userspace" if "KVM_EXIT_MMIO" in routes else "eventfd" if event == "kvm_fast_mmio" else "kernel"
         self._regions.setdefault(("mmio", gpa), Region()).saw(handler)

@@ -133,6 +133,7 @@ class _Extractor:
             _settle_states(steps, self.recorded)
             _deliveries(steps, self.recorded)
             _timer_arms(steps)
+            _forget_masked(steps)
             _noise(steps)
         self._say()
         return Demand(self.recorded, self.steps, self.regions, self.timers, self.carried, self.notes)
@@ -418,6 +419,12 @@ def _timer_arms(steps: list[Step]) -> None:
                 arm.expiry, arrival.arm, arm = arrival, arm, None
         if step.operation and step.operation[0] in ("tsc_deadline", "timer_count"):
             arm = step if step.operation[1] else None
+
+
+def _forget_masked(steps: list[Step]) -> None:
+    """An 8259A's edges that no INTA followed: its pin, or the APIC's LINT0, was masked."""
+    for step in steps:
+        step.arrivals = [a for a in step.arrivals if a.source != "extint" or a.delivered]
 
 
 def _noise(steps: list[Step]) -> None:

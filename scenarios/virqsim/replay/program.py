@@ -169,7 +169,7 @@ class _Writer:
                     self._program.compute(self._cycles(self._deadline_ns(arrival)))
                 elif not from_other(arrival):
                     self._program.signal(self._device(arrival, 0))
-            self._sync.wait(self._program, "sent", met)
+            self._sync.wait(self._program, met)
             self._program.compute(self._pace.settle * self._pace.scale)
             self._waiting += met
 
@@ -232,12 +232,13 @@ class _Writer:
         met = step.met("host")
         self._sync.announce(self._program, met)
         self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
-        self._sync.wait(self._program, "sending", met)
+        self._sync.hold(self._program, met)
         for arrival in met:
             if arrival.source != "self" and not from_other(arrival):
                 self._program.signal(self._device(arrival, self._pace.host_delay_ns))
         self._add(operation)
         self._sync.after_send(self._program, step)
+        self._sync.wait(self._program, met)
         self._waiting += met
         if step.eoi:
             self._end(step.eoi, step)

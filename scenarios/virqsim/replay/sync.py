@@ -3,18 +3,16 @@
 Where vCPU A's IPI met vCPU B in the middle of B's life, B says how far it has
 come, A does not send before that, and B does not go on before A has sent:
 
-    place   B: "I am there"           A waits for it before it sends
-    sent    A: "it is sent"           B waits for it in the guest, so it is kicked or posted to there
-    sending A: "I am about to send"   B waits for it right before an exit, so it is in the host then
+    place  B: "I am there"   A waits for it before it sends
+    sent   A: "it is sent"   B waits for it: in the guest, where the IPI met it there, else
+                             the host keeps B at its exit until then
 
-All three are shared words that only grow. Everything that a vCPU announces, it
-announces before it waits, and in the recording's order: so no two can wait for
-each other.
+Both are shared words that only grow. Everything that a vCPU announces, it
+announces before it waits, and all in the recording's order: so no two can wait
+for each other.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 from ..guest import Program
 from ..plan import Machine
@@ -27,23 +25,22 @@ class Sync:
     def __init__(self, machine: Machine, demand: Demand) -> None:
         self._machine = machine
         self._place: dict[Arrival, int] = {}
-        self._before: dict[tuple[str, Arrival], int] = {}
+        self._had: dict[Arrival, int] = {}
         for steps in demand.steps.values():
             self._learn(demand, steps)
 
     def _learn(self, demand: Demand, steps: list[Step]) -> None:
         """Numbers a target's places, and the IPIs it has had at each."""
-        places = 0
-        had: Counter[str] = Counter()
+        places = had = 0
         for step in steps:
             outside = [a for a in step.arrivals if a.state != "guest"]
             for met in (*demand.groups(step), outside):
                 mine = [a for a in met if from_other(a)]
                 places += bool(mine)
-                had.update(a.state for a in mine)
+                had += len(mine)
                 for arrival in mine:
                     self._place[arrival] = places
-                    self._before[arrival.state, arrival] = had[arrival.state]
+                    self._had[arrival] = had
 
     def word(self, kind: str, vcpu: int) -> int:
         """The number of one of a vCPU's words."""
@@ -55,27 +52,30 @@ class Sync:
         if mine:
             program.word_add(self.word("place", mine[0].target))
 
-    def wait(self, program: Program, kind: str, met: list[Arrival]) -> None:
-        """The target waits until those of another vCPU's are `sent`, or those in the host are being sent."""
+    def wait(self, program: Program, met: list[Arrival]) -> None:
+        """The target waits in the guest until these are sent."""
         mine = [a for a in met if from_other(a)]
         if mine:
-            program.spin_until(self.word(kind, mine[0].target), self._before[mine[-1].state, mine[-1]])
+            program.spin_until(self.word("sent", mine[0].target), self._had[mine[-1]])
+
+    def hold(self, program: Program, met: list[Arrival]) -> None:
+        """The host keeps the target at its next exit until these are sent."""
+        mine = [a for a in met if from_other(a)]
+        if mine:
+            program.host_until(self.word("sent", mine[0].target), self._had[mine[-1]])
 
     def before_send(self, program: Program, step: Step, halt_settle: int) -> None:
-        """The sender waits until its targets are where they were, then says that it sends."""
+        """The sender waits until its targets are where they were."""
         sends = [a for a in step.sends if from_other(a)]
         for arrival in sends:
             program.spin_until(self.word("place", arrival.target), self._place[arrival])
         if any(a.state == "blocked" for a in sends):
             program.compute(halt_settle)
-        for arrival in sends:
-            if arrival.state == "host":
-                program.word_add(self.word("sending", arrival.target))
 
     def after_send(self, program: Program, step: Step) -> None:
-        """What met its target in the guest is on its way."""
+        """It is sent."""
         for arrival in step.sends:
-            if from_other(arrival) and arrival.state == "guest":
+            if from_other(arrival):
                 program.word_add(self.word("sent", arrival.target))
 
 
