@@ -26,7 +26,7 @@ const char *const guest_apic_names[3] = {
 static const char *const causes[] = {"operation", "delivery", "acknowledge", "handler", "host"};
 static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi", "timer", "msi", "level", "extint", "nmi"};
 static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
-static const char *const refused[] = {"no destination", "disabled", "illegal vector", "masked",
+static const char *const refused[] = {"no destination", "disabled", "illegal vector", "masked", "re-armed",
                                       "not an interrupt"};
 static const char *const notify[] = {"not needed", "kick", "posted", "wake", "signal", "later"};
 static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};

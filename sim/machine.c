@@ -55,6 +55,15 @@ static uint64_t in_outboxes(const struct hypervisor *h, unsigned vcpu, unsigned 
     return n;
 }
 
+/* A delivery that met an unmapped page, and that the exit handler has not noticed yet. */
+static bool cut_short(const struct vcpu *v, int vector)
+{
+    bool nmi;
+
+    return (v->state == VCPU_EXITING || v->state == VCPU_HANDLE) && v->injecting == NO_VECTOR &&
+           v->reinject != vector && v->hw.ops->interrupted_delivery(&v->hw, &nmi) == vector;
+}
+
 /* Read off the machine's registers, not off the trace: the two must agree. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector)
 {
@@ -67,8 +76,9 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     n += v->injecting == number;
     n += v->reinject == number;
     n += v->delivering == number;
+    n += cut_short(v, number);
     n += vector == 2 && v->apic.nmi_pending;
-    n += v->timer_due && (v->apic.regs.LVT_TIMER & 0xff) == vector;
+    n += v->timer_due && v->timer_vector == vector;
     return n;
 }
 
@@ -76,6 +86,13 @@ bool machine_balance(struct virqsim *sim)
 {
     const struct hypervisor *h = &sim->machine;
 
+    if (h->crashed) {
+        snprintf(sim->broken, sizeof sim->broken,
+                 "vcpu %u: its handlers nest more than %d deep: they unmask interrupts after the EOI "
+                 "faster than they return",
+                 h->crashed->index, GUEST_FRAMES_MAX - 2);
+        return false;
+    }
     for (uint32_t i = 0; i < h->vcpu_count; i++) {
         for (unsigned vector = 0; vector < VECTORS; vector++) {
             const struct account *a = &sim->counters.vcpu[i].account[vector];

@@ -36,7 +36,8 @@ static enum virqsim_state state_now(struct virqsim *sim)
         return VIRQSIM_BROKEN;
     if (sim->machine.running == 0 || !time_before(sim->events.now, sim->plan.until))
         return VIRQSIM_ENDED;
-    if (event_queue_next(&sim->events).ps == SIM_TIME_NEVER.ps)
+    if (sim->plan.until.ps == SIM_TIME_NEVER.ps &&
+        event_queue_next(&sim->events).ps == SIM_TIME_NEVER.ps)
         return VIRQSIM_IDLE;
     return VIRQSIM_RUNNING;
 }

@@ -94,11 +94,13 @@ void guest_next(struct guest *g)
         g->done++;
 }
 
-void guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled)
+bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled)
 {
     struct guest_handler *h = &g->handler[vector];
     const uint32_t n = h->delivered < h->count ? h->delivered : h->count - 1;
 
+    if (g->depth + 1 == GUEST_FRAMES_MAX)
+        return false;
     h->delivered++;
     g->frame = &g->frames[++g->depth];
     *g->frame = (struct guest_frame){
@@ -107,6 +109,7 @@ void guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool
         .flow = flow,
         .interrupts_enabled = interrupts_enabled,
     };
+    return true;
 }
 
 bool guest_leave_handler(struct guest *g)

@@ -87,8 +87,9 @@ const struct guest_insn *guest_fetch(struct guest *g);
 /* The present operation is complete. */
 void guest_next(struct guest *g);
 
-/* A vector's handler begins. */
-void guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled);
+/* A vector's handler begins. False: handlers are nested too deep, as only a guest does that
+   unmasks interrupts after its EOI faster than it returns; its stack would overflow. */
+bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled);
 /* It returns; true: interrupts were enabled in the code that it interrupted. */
 bool guest_leave_handler(struct guest *g);
 

@@ -63,10 +63,6 @@ void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow 
 static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
     sender_pays(sender, COST_KVM_POST);
-    if (msg->level)
-        vec_set(&v->apic.regs.TMR, msg->vector);
-    else
-        vec_clear(&v->apic.regs.TMR, msg->vector);
     switch (posted_post(&v->descriptor, msg->vector, msg->flow)) {
     case POSTED_COALESCED:
         return;
@@ -127,9 +123,14 @@ static void collect(void *context, unsigned index, const struct irq_msg *msg)
     sender->outbox[sender->outbox_count++] = (struct destination){(uint16_t)index, msg->flow};
 }
 
+/* SDM 3A "Interrupt Command Register (ICR)": an NMI is vector 2, whatever the vector field says. */
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg)
 {
-    apic_fabric_route(&sender->hypervisor->fabric, msg, collect, sender);
+    struct irq_msg m = *msg;
+
+    if (m.delivery == IRQ_NMI)
+        m.vector = 2;
+    apic_fabric_route(&sender->hypervisor->fabric, &m, collect, sender);
 }
 
 void deliver_next(struct vcpu *sender)
@@ -239,6 +240,9 @@ static void update_tpr_threshold(struct vcpu *v)
     const int vector = apic_injects(v) ? vec_highest(&v->apic.regs.IRR) : NO_VECTOR;
     const unsigned class = vector == NO_VECTOR ? 0 : (unsigned)vector >> 4;
 
+    if (!feature_in(v->hypervisor->features, FEATURE_TPR_SHADOW) ||
+        v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE)
+        return; /* every access exits anyway */
     v->hw.ops->set_tpr_threshold(&v->hw, (uint8_t)(v->apic.regs.TPR >> 4 >= class ? class : 0));
 }
 

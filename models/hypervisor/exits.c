@@ -156,9 +156,10 @@ static void pv_ipi(struct vcpu *v, const struct guest_insn *i)
     m.flow = trace_new_flow(h->trace);
     trace_put(h->trace, m.flow, TRACE_RAISED, v->index, m.vector, TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
     for (uint32_t n = 0; n < i->operand[2]; n++) {
+        if (n)
+            m.flow = trace_new_flow(h->trace);
         m.dest = (uint32_t)i->operand[1] + n;
         deliver_route(v, &m);
-        m.flow = trace_new_flow(h->trace);
     }
 }
 
@@ -398,7 +399,7 @@ static void notice_interrupted_delivery(struct vcpu *v)
         return;
     v->reinject = vector;
     v->reinject_nmi = nmi;
-    v->reinject_flow = v->injecting_flow;
+    v->reinject_flow = v->injecting == vector ? v->injecting_flow : v->apic.service_flow[vector];
     v->injecting = NO_VECTOR;
 }
 

@@ -280,6 +280,7 @@ static void spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*the
     struct vcpu **head = &v->hypervisor->spinners[word];
 
     v->spinning = true;
+    v->spin_longer = 0;
     v->spin_then = then;
     v->spin_word = word;
     v->spin_least = least;
@@ -300,18 +301,24 @@ void guest_word_changed(struct hypervisor *h, uint64_t word)
             continue;
         spin_stop(v);
         vcpu_pay(v, COST_GUEST_WORD);
+        v->extra.n += v->spin_longer;
         vcpu_continue(v, v->spin_then);
     }
 }
 
 bool guest_held(struct vcpu *v, void (*then)(struct vcpu *v))
 {
-    const bool wait = v->held && v->hypervisor->word[v->held_word] < v->held_least;
-
+    if (!v->held)
+        return false;
     v->held = false;
-    if (wait)
+    if (v->hypervisor->word[v->held_word] < v->held_least) {
         spin_start(v, v->held_word, v->held_least, then);
-    return wait;
+        v->spin_longer = v->held_longer;
+    } else {
+        v->extra.n += v->held_longer;
+        vcpu_continue(v, then);
+    }
+    return true;
 }
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
@@ -335,8 +342,8 @@ static void host_interrupt_now(struct vcpu *v)
     host_send(v->thread.pcpu, HOST_DEVICE, hv_now(v->hypervisor), 0);
 }
 
-/* A handler ends. An interrupt that has no EOI (NMI, ExtINT) retires here. */
-static void iret(struct vcpu *v)
+/* The handler returns. An interrupt that has no EOI (NMI, ExtINT) retires here. */
+static void leave_handler(struct vcpu *v)
 {
     const struct guest_frame *f = v->guest.frame;
 
@@ -344,6 +351,23 @@ static void iret(struct vcpu *v)
         trace_put(v->hypervisor->trace, f->flow, TRACE_RETIRED, v->index, f->vector, 0);
     v->hw.interrupts_enabled = guest_leave_handler(&v->guest);
     vcpu_pay(v, COST_GUEST_IRET);
+}
+
+/* IRET. Only an NMI's ends a state of the hardware. False: the guest left. */
+static bool iret(struct vcpu *v)
+{
+    const trace_flow flow = v->guest.frame->flow;
+    const bool of_nmi = v->guest.frame->vector == 2;
+    struct virt_verdict verdict = {.path = VIRT_NATIVE};
+
+    if (of_nmi)
+        verdict = v->hw.ops->instruction(&v->hw, VIRT_IRET, 0);
+    leave_handler(v);
+    if (!virt_exits(&verdict))
+        return true;
+    v->access = none();
+    vcpu_exit(v, &verdict, TRACE_CAUSE_ACKNOWLEDGE, flow);
+    return false;
 }
 
 /* False: it is not such an operation. */
@@ -378,6 +402,7 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
         v->held = true;
         v->held_word = i->operand[0];
         v->held_least = i->operand[1];
+        v->held_longer = i->operand[2];
         break;
     case GUEST_delivery_fault:
         v->hw.delivery_faults = true;
@@ -446,8 +471,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
         return true;
     switch (i->op) {
     case GUEST_iret:
-        iret(v);
-        return true;
+        return iret(v);
     case GUEST_spin_until:
         if (word_reached(v, i))
             return true;
@@ -502,7 +526,11 @@ static void begin_delivery(struct vcpu *v, const struct virt_boundary *b, bool i
     } else {
         v->injecting = NO_VECTOR;
     }
-    guest_enter_handler(&v->guest, (unsigned)b->vector, flow, interrupts_enabled);
+    if (!guest_enter_handler(&v->guest, (unsigned)b->vector, flow, interrupts_enabled)) {
+        v->hypervisor->crashed = v;
+        event_queue_stop(v->hypervisor->events);
+        return;
+    }
     v->guest.frame->acknowledged = !b->nmi && retires_by_eoi(v, b->vector, flow);
     v->delivering = b->vector;
     vcpu_pay(v, b->injected ? COST_GUEST_DELIVER : COST_HW_VIRTUAL_DELIVER);
@@ -537,6 +565,7 @@ static bool boundary(struct vcpu *v)
     const struct virt_boundary b = v->hw.ops->boundary(&v->hw);
 
     if (virt_exits(&b.exit)) {
+        v->access = none();
         vcpu_exit(v, &b.exit, TRACE_CAUSE_DELIVERY, pending_flow(v));
         return false;
     }
@@ -560,6 +589,7 @@ void guest_arrive(struct vcpu *v)
     const struct virt_boundary b = v->hw.ops->enter(&v->hw);
     const uint64_t injected = v->injecting == NO_VECTOR ? TRACE_NO_VECTOR : (uint64_t)v->injecting;
 
+    v->access = none();
     trace_put(v->hypervisor->trace, v->injecting == NO_VECTOR ? 0 : v->injecting_flow,
               TRACE_VM_ENTRY, v->index, injected, 0);
     if (b.vector != NO_VECTOR) {

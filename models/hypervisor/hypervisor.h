@@ -211,9 +211,10 @@ struct vcpu {
     bool program_ended; /* the main program */
     bool spinning;      /* waits for a shared word */
     uint64_t spin_word, spin_least;
+    uint64_t spin_longer;
     void (*spin_then)(struct vcpu *v); /* what follows the wait */
     bool held;          /* the host is to keep it at its next exit, until a word is reached */
-    uint64_t held_word, held_least;
+    uint64_t held_word, held_least, held_longer;
     struct vcpu *spin_next, **spin_link; /* those who wait for the same word */
     int delivering;     /* the vector whose handler is about to start, or NO_VECTOR */
     trace_flow delivering_flow;
@@ -233,7 +234,9 @@ struct vcpu {
     /* Timer. */
     struct event timer;
     bool timer_due;        /* expired, not yet looked at */
+    bool timer_expiring;   /* a period ended: what follows is not the guest's arming */
     bool timer_soft;       /* it had expired when it was armed: no hardware timer was started */
+    uint8_t timer_vector;  /* and what it was to be */
     trace_flow timer_flow;
 
     /* Halt polling. */
@@ -285,6 +288,7 @@ struct hypervisor {
     uint64_t *word;        /* shared memory of the guest */
     struct vcpu **spinners; /* by word */
     uint32_t word_count;
+    const struct vcpu *crashed; /* its handlers nested without end; the run is over */
     uint32_t running;      /* main programs that have not ended */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */

@@ -14,29 +14,43 @@ bool timer_in_hardware(const struct vcpu *v)
            v->state != VCPU_BLOCKED;
 }
 
+/* An expiry that came to nothing: no interrupt is made of it. */
+static void refuse(struct vcpu *v, enum trace_refused why)
+{
+    v->timer_due = false;
+    trace_put(v->hypervisor->trace, v->timer_flow, TRACE_REFUSED, v->index, v->timer_vector, why);
+}
+
 static void raise(struct vcpu *v)
 {
     struct trace *t = v->hypervisor->trace;
-    const uint64_t vector = v->apic.regs.LVT_TIMER & 0xff;
 
     v->timer_due = true;
+    v->timer_vector = (uint8_t)v->apic.regs.LVT_TIMER;
     v->timer_flow = trace_new_flow(t);
     trace_put(t, v->timer_flow, TRACE_RAISED, v->index, v->apic.regs.LVT_TIMER,
               TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
-    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, vector,
+    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, v->timer_vector,
               TRACE_PARENT(v->index, v->timer_flow));
 }
 
-/* Userspace's APIC has its timers in QEMU's main loop, which then raises the interrupt. */
-static void userspace_expired(struct vcpu *v)
+/* The expiry goes into the APIC, unless the guest masked or moved its vector meanwhile. */
+static void accept(struct vcpu *v, struct vcpu *sender)
 {
+    struct hypervisor *h = v->hypervisor;
     struct irq_msg msg;
+    bool made;
 
     v->timer_due = false;
-    if (!lapic_timer_expired(&v->apic, hv_now(v->hypervisor), &msg))
+    v->timer_expiring = true;
+    made = lapic_timer_expired(&v->apic, hv_now(h), &msg);
+    v->timer_expiring = false;
+    if (!made || msg.vector != v->timer_vector) {
+        refuse(v, TRACE_REFUSED_MASKED);
         return;
+    }
     msg.flow = v->timer_flow;
-    hypervisor_accept(v->hypervisor, v, &msg, NULL);
+    hypervisor_accept(h, v, &msg, sender);
 }
 
 static void fired(struct event *e)
@@ -46,7 +60,7 @@ static void fired(struct event *e)
 
     raise(v);
     if (h->policy.irqchip == IRQCHIP_USERSPACE) {
-        userspace_expired(v);
+        accept(v, NULL); /* QEMU's main loop has the timer, and raises the interrupt */
     } else if (!timer_in_hardware(v)) {
         host_send(v->thread.pcpu, HOST_TIMER, hv_now(h), v->timer_flow);
     } else if (v->state == VCPU_GUEST) {
@@ -63,36 +77,36 @@ void timer_init(struct vcpu *v)
     event_init(v->hypervisor->events, &v->timer, EVENT_PHASE_CONTROLLER, fired);
 }
 
+/* The guest armed or stopped its timer; a period that starts anew is not its doing. */
+static void guest_armed(struct vcpu *v, sim_time deadline)
+{
+    const bool stopped = deadline.ps == SIM_TIME_NEVER.ps;
+
+    trace_put(v->hypervisor->trace, 0, TRACE_TIMER_ARMED, v->index, stopped ? 0 : deadline.ps, 0);
+    if (v->timer_due)
+        refuse(v, TRACE_REFUSED_REARMED);
+    if (!stopped)
+        vcpu_pay(v, COST_KVM_TIMER_ARM);
+}
+
 void timer_set(struct vcpu *v, sim_time deadline)
 {
     const struct hypervisor *h = v->hypervisor;
     const sim_time now = hv_now(h);
 
-    trace_put(h->trace, 0, TRACE_TIMER_ARMED, v->index,
-              deadline.ps == SIM_TIME_NEVER.ps ? 0 : deadline.ps, 0);
-    if (deadline.ps == SIM_TIME_NEVER.ps) {
-        event_disarm(h->events, &v->timer);
-        return;
-    }
+    if (!v->timer_expiring)
+        guest_armed(v, deadline);
     v->timer_soft = !time_before(now, deadline);
-    event_arm(h->events, &v->timer, time_later_of(now, deadline));
-    vcpu_pay(v, COST_KVM_TIMER_ARM);
+    if (deadline.ps == SIM_TIME_NEVER.ps)
+        event_disarm(h->events, &v->timer);
+    else
+        event_arm(h->events, &v->timer, time_later_of(now, deadline));
 }
 
 void timer_check(struct vcpu *v)
 {
-    struct hypervisor *h = v->hypervisor;
-    struct irq_msg msg;
-
     if (!v->timer_due)
         return;
-    v->timer_due = false;
     vcpu_pay(v, COST_KVM_TIMER_EXPIRED);
-    if (lapic_timer_expired(&v->apic, hv_now(h), &msg)) {
-        msg.flow = v->timer_flow;
-        hypervisor_accept(h, v, &msg, v);
-    } else {
-        trace_put(h->trace, v->timer_flow, TRACE_REFUSED, v->index, v->apic.regs.LVT_TIMER & 0xff,
-                  TRACE_REFUSED_MASKED);
-    }
+    accept(v, v);
 }

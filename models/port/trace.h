@@ -24,7 +24,8 @@ enum trace_refused {
     TRACE_REFUSED_DISABLED,
     TRACE_REFUSED_ILLEGAL_VECTOR,
     TRACE_REFUSED_MASKED,
-    TRACE_REFUSED_MODE, /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
+    TRACE_REFUSED_REARMED, /* the timer was armed again before its expiry was looked at */
+    TRACE_REFUSED_MODE,    /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
 };
 enum trace_notify {
     TRACE_NOTIFY_NOT_NEEDED, /* the target looks by itself before its next entry */

@@ -46,9 +46,10 @@ waveform::waveform(virqsim *sim, const std::string &path,
 void waveform::choose(const std::vector<std::string> &patterns)
 {
     std::vector<bool> used(patterns.size());
+    char name[64];
     unsigned bits = 0;
 
-    for (unsigned n = 0; const char *name = virqsim_probe_name(sim_, n, &bits); n++) {
+    for (unsigned n = 0; virqsim_probe(sim_, n, name, sizeof name, &bits); n++) {
         bool wanted = patterns.empty();
         for (size_t i = 0; i < patterns.size(); i++)
             if (fnmatch(patterns[i].c_str(), name, 0) == 0)
@@ -58,10 +59,10 @@ void waveform::choose(const std::vector<std::string> &patterns)
     }
     const auto unused = std::find(used.begin(), used.end(), false);
     if (unused != used.end()) {
-        const char *example = virqsim_probe_name(sim_, 0, &bits);
+        virqsim_probe(sim_, 0, name, sizeof name, &bits);
         throw std::runtime_error(
             "--watch: " + patterns[static_cast<size_t>(unused - used.begin())] +
-            " is not the name of a probe (such as " + (example ? example : "none") + ")");
+            " names no probe; they have names such as " + name);
     }
 }
 
@@ -124,7 +125,7 @@ void waveform::changed(uint64_t now_ps)
 
 void waveform::close(uint64_t now_ps)
 {
-    virqsim_watch(sim_, nullptr, nullptr);
+    changed(now_ps);
     if (now_ps > time_)
         file_ << '#' << now_ps << '\n';
     file_.close();

@@ -15,6 +15,7 @@
 
 #include "virqsim.h"
 
+/* Lives as long as the machine runs. */
 class waveform
 {
   public:
@@ -25,7 +26,8 @@ class waveform
     waveform(const waveform &) = delete;
     waveform &operator=(const waveform &) = delete;
 
-    /* Ends the file; throws std::runtime_error when not all of it could be written. */
+    /* Ends the file, once the machine rests; throws std::runtime_error when not all of it could
+       be written. */
     void close(uint64_t now_ps);
 
   private:

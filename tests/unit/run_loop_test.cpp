@@ -1,0 +1,210 @@
+/* The vCPU thread's table (steps.def), and what machines do that run by it. */
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "plans.h"
+
+extern "C" {
+#include "hypervisor/hypervisor.h"
+}
+
+namespace {
+
+using plans::Machine;
+using plans::Plan;
+
+constexpr uint64_t NS = 1000;
+
+/* A sender and a target that spins; the handler tells the sender by a shared word. */
+Plan sender_and_target(const std::string &technology, unsigned repetitions)
+{
+    Plan p;
+    std::string sender;
+    for (unsigned i = 1; i <= repetitions; i++)
+        sender += "[\"ipi\",48,1],[\"spin_until\",0," + std::to_string(i) + "],";
+    p.technology = technology;
+    p.programs = {{"sender", sender + "[\"compute\",1]"},
+                  {"target", "[\"spin_until\",0," + std::to_string(repetitions) + "]"},
+                  {"handler", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "sender", {}}, {1, "target", {{48, "handler"}}}};
+    return p;
+}
+
+TEST(Steps, EachRowIsTheOnlyOneForItsPair)
+{
+    std::set<std::pair<unsigned, unsigned>> seen;
+    for (unsigned i = 0; i < vcpu_step_count; i++) {
+        const vcpu_step &s = vcpu_steps[i];
+        EXPECT_TRUE(seen.insert({s.from, s.on}).second)
+            << vcpu_state_name((vcpu_state)s.from) << " on " << vcpu_signal_name((vcpu_signal)s.on);
+        EXPECT_EQ(&s, vcpu_find_step((vcpu_state)s.from, (vcpu_signal)s.on));
+    }
+}
+
+TEST(Steps, APairWithoutARowHasNone)
+{
+    EXPECT_EQ(nullptr, vcpu_find_step(VCPU_BLOCKED, VCPU_ON_EXIT));
+    EXPECT_EQ(nullptr, vcpu_find_step(VCPU_GUEST, VCPU_ON_SCHEDULED));
+}
+
+TEST(Steps, EveryStateCanBeLeftAndReached)
+{
+    std::set<unsigned> from, to;
+    for (unsigned i = 0; i < vcpu_step_count; i++) {
+        from.insert(vcpu_steps[i].from);
+        to.insert(vcpu_steps[i].to);
+    }
+    EXPECT_EQ((size_t)VCPU_STATE_COUNT, from.size());
+    EXPECT_EQ((size_t)VCPU_STATE_COUNT, to.size());
+}
+
+TEST(RunLoop, WithoutHelpAnIpiCostsTheSenderOneExitAndTheTargetTwo)
+{
+    Machine m(sender_and_target("none", 10));
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(10u, m.exits(0, "MSR_WRITE", "operation"));
+    EXPECT_EQ(10u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
+    EXPECT_EQ(10u, m.exits(1, "MSR_WRITE", "acknowledge"));
+    EXPECT_EQ(30u, m.exits(0) + m.exits(1));
+}
+
+TEST(RunLoop, IpiVirtualizationLeavesNoExitAtAll)
+{
+    Machine m(sender_and_target("ipiv", 10));
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(0u, m.exits(0) + m.exits(1));
+    EXPECT_EQ(10u, m.latency("ipi", "count"));
+}
+
+/* hw.ipi_virtualized, hw.ipi, hw.posted and hw.virtual_deliver, at 100 ns each. */
+TEST(RunLoop, AVirtualizedIpiTakesTheTimeOfItsFourParts)
+{
+    Machine m(sender_and_target("ipiv", 10));
+    m.run();
+    EXPECT_EQ(400 * NS, m.latency("ipi", "min_ps"));
+    EXPECT_EQ(400 * NS, m.latency("ipi", "max_ps"));
+}
+
+TEST(RunLoop, ATargetWithInterruptsOffIsKickedThenToldByTheWindow)
+{
+    Plan p = sender_and_target("none", 1);
+    p.programs["sender"] = "[\"spin_until\",1,1],[\"ipi\",48,1],[\"word_add\",2,1],[\"spin_until\",0,1]";
+    p.programs["target"] = "[\"mask\"],[\"word_add\",1,1],[\"spin_until\",2,1],[\"unmask\"],[\"spin_until\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
+    EXPECT_EQ(1u, m.exits(1, "INTERRUPT_WINDOW", "delivery"));
+}
+
+TEST(RunLoop, AHaltedTargetIsWokenWithoutAnExitOfItsOwn)
+{
+    Plan p = sender_and_target("none", 1);
+    p.programs["sender"] = "[\"compute\",1000000],[\"ipi\",48,1],[\"spin_until\",0,1]";
+    p.programs["target"] = "[\"halt_until\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(1, "HLT", "operation"));
+    EXPECT_EQ(0u, m.exits(1, "", "delivery"));
+    EXPECT_EQ(1u, m.latency("ipi", "count"));
+}
+
+TEST(RunLoop, PollingShortensTheWakeUp)
+{
+    Plan p = sender_and_target("none", 1);
+    p.programs["sender"] = "[\"repeat\",4],[\"compute\",30000],[\"ipi\",48,1],[\"end\"],[\"spin_until\",0,4]";
+    p.programs["target"] = "[\"halt_until\",0,4]";
+    Machine sleeps(p);
+    p.halt_poll_ns = 200000;
+    Machine polls(p);
+    EXPECT_EQ(VIRQSIM_ENDED, sleeps.run());
+    EXPECT_EQ(VIRQSIM_ENDED, polls.run());
+    EXPECT_LT(polls.latency("ipi", "min_ps"), sleeps.latency("ipi", "min_ps"));
+}
+
+TEST(RunLoop, APreemptedTargetFindsThePostedVectorAtItsNextEntry)
+{
+    Plan p = sender_and_target("ipiv", 1);
+    p.load = {1};
+    p.time_slice_ns = 100000;
+    p.programs["sender"] = "[\"compute\",150000],[\"ipi\",48,1],[\"spin_until\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(0u, m.exits(0));
+    EXPECT_EQ(0u, m.exits(1, "", "delivery"));
+    EXPECT_EQ(1u, m.latency("ipi", "count"));
+    EXPECT_GT(m.latency("ipi", "min_ps"), 10000 * NS) << "it waits for the other thread's slice to end";
+}
+
+TEST(RunLoop, UserspaceInjectsAfterASignal)
+{
+    Plan p = sender_and_target("none", 1);
+    p.guest_apic = "xapic";
+    p.irqchip = "userspace";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(2u, m.exits(0, "EPT_VIOLATION", "operation"));
+    EXPECT_EQ(1u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
+    EXPECT_EQ(1u, m.latency("ipi", "count"));
+}
+
+TEST(RunLoop, AnInterruptedDeliveryIsDoneAgainOnce)
+{
+    Plan p = sender_and_target("none", 1);
+    p.programs["target"] = "[\"delivery_fault\"],[\"spin_until\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(1, "EPT_VIOLATION", "delivery"));
+    EXPECT_EQ(1u, m.latency("ipi", "count"));
+}
+
+TEST(RunLoop, ADeadlockIsToldFromAnEnd)
+{
+    Plan p = sender_and_target("none", 1);
+    p.programs["target"] = "[\"mask\"],[\"halt\"],[\"compute\",1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_IDLE, m.run());
+}
+
+TEST(RunLoop, ANmiReachesAGuestWithInterruptsOffAndASecondOneToo)
+{
+    Plan p = sender_and_target("none", 1);
+    p.devices = R"({"name":"n","kind":"nmi","vcpu":1,"delay_ns":0,"at_ns":[20000,90000]})";
+    p.programs["sender"] = "[\"compute\",200000]";
+    p.programs["target"] = "[\"mask\"],[\"spin_until\",0,2]";
+    p.vcpus[1].handlers = {{2, "nmi"}};
+    p.programs["nmi"] = "[\"word_add\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(2u, m.latency("nmi", "count"));
+}
+
+/* Timers: on the hardware's timer while the guest runs, on the host's otherwise. */
+TEST(RunLoop, ATimerOfARunningGuestIsThePreemptionTimerOrAHostInterrupt)
+{
+    Plan p;
+    p.programs = {{"main", "[\"timer_mode\",50,2],[\"tsc_deadline\",20000],[\"spin_until\",0,1]"},
+                  {"tick", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "main", {{50, "tick"}}}};
+    Machine hardware(p);
+    p.features["preemption-timer"] = false;
+    Machine host(p);
+    EXPECT_EQ(VIRQSIM_ENDED, hardware.run());
+    EXPECT_EQ(VIRQSIM_ENDED, host.run());
+    EXPECT_EQ(1u, hardware.exits(0, "PREEMPTION_TIMER", "delivery"));
+    EXPECT_EQ(1u, host.exits(0, "EXTERNAL_INTERRUPT", "delivery"));
+}
+
+TEST(RunLoop, PvEoiReplacesTheEoiExit)
+{
+    Plan p = sender_and_target("none", 5);
+    p.features["pv-eoi"] = true;
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(5u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
+    EXPECT_EQ(0u, m.exits(1, "MSR_WRITE", "acknowledge"));
+}
+
+} // namespace
