@@ -292,9 +292,10 @@ class Program:
         """An interrupt of the host's own arrives at this vCPU's CPU now."""
         return self._add("host_interrupt")
 
-    def host_until(self, word: int, at_least: int) -> Program:
-        """The host keeps this vCPU, where the next operation leaves the guest, until the word is at least so much."""
-        return self._add("host_until", word=word, at_least=at_least)
+    def host_until(self, word: int, at_least: int, cycles: int = 0) -> Program:
+        """Where the next operation leaves the guest, the host keeps this vCPU until the word is at least so much,
+        and so many cycles longer."""
+        return self._add("host_until", word=word, at_least=at_least, cycles=cycles)
 
     def delivery_fault(self) -> Program:
         """The next interrupt delivered here meets an unmapped page."""
