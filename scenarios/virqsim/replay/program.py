@@ -232,7 +232,7 @@ class _Writer:
         met = step.met("host")
         self._sync.announce(self._program, met)
         self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
-        self._sync.hold(self._program, met)
+        self._sync.hold(self._program, met, self._pace.settle)
         for arrival in met:
             if arrival.source != "self" and not from_other(arrival):
                 self._program.signal(self._device(arrival, self._pace.host_delay_ns))

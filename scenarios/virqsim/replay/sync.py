@@ -58,11 +58,15 @@ class Sync:
         if mine:
             program.spin_until(self.word("sent", mine[0].target), self._had[mine[-1]])
 
-    def hold(self, program: Program, met: list[Arrival]) -> None:
-        """The host keeps the target at its next exit until these are sent."""
+    def hold(self, program: Program, met: list[Arrival], longer: int) -> None:
+        """The host keeps the target at its next exit until these are sent.
+
+        A sender that is held itself says so before it sends: then a little `longer`.
+        """
         mine = [a for a in met if from_other(a)]
         if mine:
-            program.host_until(self.word("sent", mine[0].target), self._had[mine[-1]])
+            program.host_until(self.word("sent", mine[0].target), self._had[mine[-1]],
+                               longer if any(_held(a.sender) for a in mine) else 0)
 
     def before_send(self, program: Program, step: Step, halt_settle: int) -> None:
         """The sender waits until its targets are where they were."""
@@ -71,12 +75,23 @@ class Sync:
             program.spin_until(self.word("place", arrival.target), self._place[arrival])
         if any(a.state == "blocked" for a in sends):
             program.compute(halt_settle)
+        if _held(step):
+            self._say_sent(program, step)
 
     def after_send(self, program: Program, step: Step) -> None:
         """It is sent."""
+        if not _held(step):
+            self._say_sent(program, step)
+
+    def _say_sent(self, program: Program, step: Step) -> None:
         for arrival in step.sends:
             if from_other(arrival):
                 program.word_add(self.word("sent", arrival.target))
+
+
+def _held(step: Step | None) -> bool:
+    """The host keeps the vCPU at this step for an IPI that met it there."""
+    return step is not None and any(from_other(a) for a in step.met("host"))
 
 
 def from_other(arrival: Arrival) -> bool:
