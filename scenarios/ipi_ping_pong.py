@@ -31,21 +31,22 @@ def add_pair(machine, pair, p):
     first, second = 2 * pair, 2 * pair + 1
     player, partner = Program(f"player{pair}"), Program(f"partner{pair}")
     player.stamp(1)
-    for n in range(1, p.rounds + 1):
+    with player.repeat(p.rounds):
         player.ipi(icr(PING), second)
-        wait(player, p.wait, pongs, n)
+        wait(player, p.wait, pongs)
         player.stamp(1)
-        wait(partner, p.wait, pings, n)
+    with partner.repeat(p.rounds):
+        wait(partner, p.wait, pings)
         partner.ipi(icr(PONG), first)
     machine.vcpu(player, {PONG: Program(f"on_pong{pair}").eoi().word_add(pongs)})
     machine.vcpu(partner, {PING: Program(f"on_ping{pair}").eoi().word_add(pings)})
 
 
-def wait(program, how, word, at_least):
+def wait(program, how, word):
     if how == "halt":
-        program.halt_until(word, at_least)
+        program.halt_take(word)
     else:
-        program.spin_until(word, at_least)
+        program.spin_take(word)
 
 
 if __name__ == "__main__":

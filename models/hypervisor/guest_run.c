@@ -158,6 +158,7 @@ static struct access access_of(const struct vcpu *v, const struct guest_insn *i,
     case GUEST_halt:
     case GUEST_unmask_halt:
     case GUEST_halt_until:
+    case GUEST_halt_take:
         return instruction(VIRT_HLT, 0, 0, 0, false);
     default:
         return none();
@@ -251,10 +252,15 @@ static bool perform(struct vcpu *v, const struct guest_insn *i, const struct acc
     return true;
 }
 
+static bool halts_for_word(const struct guest_insn *i)
+{
+    return i->op == GUEST_halt_until || i->op == GUEST_halt_take;
+}
+
 void guest_access_done(struct vcpu *v)
 {
     const struct guest_insn *i = guest_fetch(&v->guest);
-    const bool again = i->op == GUEST_halt_until; /* back to the look at the word */
+    const bool again = halts_for_word(i); /* back to the look at the word */
 
     v->guest.frame->part++;
     if (again)
@@ -398,6 +404,9 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
     case GUEST_host_interrupt:
         host_interrupt_now(v);
         break;
+    case GUEST_timer_expires:
+        timer_expires(v, (cycles){i->operand[0]});
+        break;
     case GUEST_host_until:
         v->held = true;
         v->held_word = i->operand[0];
@@ -429,10 +438,14 @@ static void end_of_program(struct vcpu *v)
 /* Waiting for a word: true when it is there and the operation is complete. */
 static bool word_reached(struct vcpu *v, const struct guest_insn *i)
 {
+    uint64_t *word = &v->hypervisor->word[i->operand[0]];
+
     vcpu_pay(v, COST_GUEST_OP);
-    if (v->hypervisor->word[i->operand[0]] < i->operand[1])
+    if (*word < i->operand[1])
         return false;
-    if (i->op == GUEST_halt_until)
+    if (i->op == GUEST_spin_take || i->op == GUEST_halt_take)
+        *word -= i->operand[1];
+    if (halts_for_word(i))
         v->hw.interrupts_enabled = true;
     guest_next(&v->guest);
     return true;
@@ -441,7 +454,7 @@ static bool word_reached(struct vcpu *v, const struct guest_insn *i)
 /* HLT, with what stands before it. */
 static bool execute_halt(struct vcpu *v, const struct guest_insn *i)
 {
-    if (i->op == GUEST_halt_until && word_reached(v, i))
+    if (halts_for_word(i) && word_reached(v, i))
         return true;
     if (i->op != GUEST_halt) {
         v->hw.interrupts_enabled = true;
@@ -473,6 +486,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     case GUEST_iret:
         return iret(v);
     case GUEST_spin_until:
+    case GUEST_spin_take:
         if (word_reached(v, i))
             return true;
         v->extra.n = 0;
@@ -481,6 +495,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     case GUEST_halt:
     case GUEST_unmask_halt:
     case GUEST_halt_until:
+    case GUEST_halt_take:
         return execute_halt(v, i);
     case GUEST_eoi:
         if (guest_in_handler(&v->guest) && pv_eoi(v))

@@ -172,6 +172,14 @@ class Program:
         """The idle loop: CLI; look at the word; STI and HLT, until it is at least so much."""
         return self._add("halt_until", word=word, at_least=at_least)
 
+    def spin_take(self, word: int, amount: int = 1) -> Program:
+        """As spin_until, then subtracts the amount: a semaphore, for use within repeat."""
+        return self._add("spin_take", word=word, amount=amount)
+
+    def halt_take(self, word: int, amount: int = 1) -> Program:
+        """As halt_until, then subtracts the amount."""
+        return self._add("halt_take", word=word, amount=amount)
+
     # The interrupt flag, and waiting
 
     def mask(self) -> Program:
@@ -296,6 +304,10 @@ class Program:
         """Where the next operation leaves the guest, the host keeps this vCPU until the word is at least so much,
         and so many cycles longer."""
         return self._add("host_until", word=word, at_least=at_least, cycles=cycles)
+
+    def timer_expires(self, cycles: int = 0) -> Program:
+        """The APIC timer of this vCPU, where it is armed, expires so many core cycles from now."""
+        return self._add("timer_expires", cycles=cycles)
 
     def delivery_fault(self) -> Program:
         """The next interrupt delivered here meets an unmapped page."""
