@@ -82,12 +82,9 @@ class Machine:
         """Adds a host thread that always wants the physical CPU `pin`."""
         self._load.append({"pin": pin})
 
-    def region(self, space: str, first: int, last: int, handler: str, device: int | None = None) -> None:
+    def region(self, space: str, first: int, last: int, handler: str) -> None:
         """Says who answers accesses to first..last of `port` or `mmio`: kernel, userspace, eventfd, external."""
-        region: dict[str, Any] = {"space": space, "first": first, "last": last, "handler": handler}
-        if device is not None:
-            region["device"] = device
-        self._regions.append(region)
+        self._regions.append({"space": space, "first": first, "last": last, "handler": handler})
 
     def device(self, name: str, kind: str, vcpu: int, vector: int, delay_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
         """Adds a source of interrupts outside and returns its number, for Program.signal().
