@@ -38,11 +38,12 @@ class Arrival:
     vector: int
     trigger: str
     mode: str
-    time_ns: int
+    line: int
     state: str = "host"
     step: int = 0
     sender: Step | None = None
-    arm: Step | None = None  # of a timer: the step that armed it, where its expiry can be replayed
+    armed: bool = False  # of a timer: a step armed it,
+    at_once: bool = False  # and it is the step that it met
     delivered: Delivery | None = None
     pin: int = -1
 
@@ -72,7 +73,6 @@ class Step:
     deliveries: list[Delivery] = field(default_factory=list)
     eois: list[Delivery] = field(default_factory=list)
     eoi: Delivery | None = None
-    expiry: Arrival | None = None  # of the timer that this step arms
     noise: bool = False  # an interrupt of the host's own
     carried: bool = False  # nothing that virqsim models: it is counted unchanged
 
@@ -266,7 +266,7 @@ class _Sources:
             source = "device"
         else:
             source = "timer"
-        return Arrival(source, target, vector, fields["trigger"], fields["mode"], event.time_ns or 0)
+        return Arrival(source, target, vector, fields["trigger"], fields["mode"], event.line)
 
     def _pic(self, event: Event) -> Iterator[Arrival]:
         """A rising edge on an unmasked pin of an 8259A; the boot CPU takes it."""
@@ -276,7 +276,7 @@ class _Sources:
         rising = level and not self._levels.get(pin)
         self._levels[pin] = level
         if rising and not fields["masked"]:
-            yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.time_ns or 0, pin=fields["pin"])
+            yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.line, pin=fields["pin"])
 
 
 def _settle_states(steps: list[Step], recorded: Recorded) -> None:
@@ -352,8 +352,7 @@ def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
         at = steps[step.number - 1]
     if at.episode.exit is None:
         state = "blocked"
-    time_ns = (at.episode.exit.time_ns or 0) if at.episode.exit else 0
-    arrival = Arrival("device", step.vcpu, vector, "edge", "Fixed", time_ns, state, at.number)
+    arrival = Arrival("device", step.vcpu, vector, "edge", "Fixed", 0, state, at.number)
     at.arrivals.append(arrival)
     return arrival
 
@@ -411,14 +410,17 @@ def _assume_deliveries(steps: list[Step]) -> None:
 
 
 def _timer_arms(steps: list[Step]) -> None:
-    """Ties each expiry to the arm that caused it: the last one before."""
-    arm: Step | None = None
+    """An expiry needs a timer that is armed: before the window, or by a step; by its own, if that was late."""
+    armed = False
     for step in steps:
-        for arrival in step.arrivals:
-            if arrival.source == "timer" and arm and arrival.state != "host":
-                arm.expiry, arrival.arm, arm = arrival, arm, None
-        if step.operation and step.operation[0] in ("tsc_deadline", "timer_count"):
-            arm = step if step.operation[1] else None
+        arms = step.operation and step.operation[0] in ("tsc_deadline", "timer_count")
+        line = min((e.line for e in step.episode.events if recorded.is_timer_arm(e)), default=0) if arms else 0
+        for arrival in (a for a in step.arrivals if a.source == "timer"):
+            arrival.at_once = bool(line) and arrival.line > line
+            arrival.armed = armed or arrival.at_once
+            armed = False
+        if step.operation and arms:
+            armed = bool(step.operation[1]) and not any(a.at_once for a in step.arrivals)
 
 
 def _forget_masked(steps: list[Step]) -> None:

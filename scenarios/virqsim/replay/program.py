@@ -35,10 +35,10 @@ class Pace:
     work_most: int = 20_000
     settle: int = 20_000  # a kick, an exit, an injection
     halt_settle: int = 60_000  # a HLT, up to where its thread sleeps
+    late: int = 2_000  # until a timer that was armed too late has expired
     host_delay_ns: int = 150  # from a mark to the middle of the exit behind it
     halt_delay_ns: int = 20_000
-    timer_margin_ns: int = 200_000
-    never_ns: int = 10_000_000_000
+    never: int = 0xffff_ffff  # a deadline in TSC cycles, or an initial count, beyond any replay's end: where it expires is written there
 
 
 @dataclass
@@ -159,19 +159,29 @@ class _Writer:
 
     def _meet_in_guest(self, step: Step) -> None:
         """What arrived while the vCPU was in the guest arrives there again."""
+        if self._operation(step) is None and step.reason not in HALT:
+            self._prepare_host(step)
         if step.reason in WINDOW:
             self._open_window()
         for met in self._demand.groups(step):
             self._set_interrupts(step, met)
             self._sync.announce(self._program, met)
             for arrival in met:
-                if arrival.arm and len(met) == 1:
-                    self._program.compute(self._cycles(self._deadline_ns(arrival)))
-                elif not from_other(arrival):
-                    self._program.signal(self._device(arrival, 0))
+                self._raise(arrival, 0)
             self._sync.wait(self._program, met)
             self._program.compute(self._pace.settle * self._pace.scale)
             self._waiting += met
+
+    def _prepare_host(self, step: Step) -> None:
+        """What arrived while the host had the vCPU out arrives behind the next exit."""
+        met = step.met("host")
+        if met:
+            self._set_interrupts(step, met)
+        self._sync.announce(self._program, met)
+        self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
+        self._sync.hold(self._program, met, self._pace.settle)
+        for arrival in met:
+            self._raise(arrival, self._pace.host_delay_ns)
 
     def _set_interrupts(self, step: Step, met: list[Arrival]) -> None:
         """The interrupt flag as the arrivals' deliveries show it, before they arrive."""
@@ -219,25 +229,16 @@ class _Writer:
         if step.reason in HALT:
             return self._halt(step)
         operation = self._operation(step)
-        if operation is None:
-            self._waiting += step.met("host")
-            return None
-        if step.deliveries and not any(a.state == "guest" for a in step.arrivals) and step.reason not in WINDOW:
-            self._leave_acknowledged()
-            self._enable()
-        if step.met("host"):
-            self._set_interrupts(step, step.met("host"))
-        if operation[0] == "cr8":
-            self._class_raised = False
+        if operation is not None:
+            if step.deliveries and not step.met("guest") and step.reason not in WINDOW:
+                self._leave_acknowledged()
+                self._enable()
+            if operation[0] == "cr8":
+                self._class_raised = False
+            self._prepare_host(step)
+            self._add(operation)
+            self._sync.after_send(self._program, step)
         met = step.met("host")
-        self._sync.announce(self._program, met)
-        self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
-        self._sync.hold(self._program, met, self._pace.settle)
-        for arrival in met:
-            if arrival.source != "self" and not from_other(arrival):
-                self._program.signal(self._device(arrival, self._pace.host_delay_ns))
-        self._add(operation)
-        self._sync.after_send(self._program, step)
         self._sync.wait(self._program, met)
         self._waiting += met
         if step.eoi:
@@ -250,10 +251,9 @@ class _Writer:
         operation = step.operation
         if operation is None:
             return STAND_IN if step.carried else None
-        if operation[0] == "tsc_deadline":
-            return ("tsc_deadline", self._tsc(self._arm_ns(step))) if operation[1] else operation
-        if operation[0] == "timer_count":
-            return ("timer_count", self._count(self._arm_ns(step)), 0) if operation[1] else operation
+        if operation[0] in ("tsc_deadline", "timer_count") and operation[1]:
+            at_once = any(arrival.at_once for arrival in step.arrivals)
+            return (operation[0], 1 if at_once else self._pace.never, *operation[2:])
         return operation
 
     def _add(self, operation: tuple[str | int, ...]) -> None:
@@ -267,8 +267,7 @@ class _Writer:
         met = step.met("blocked")
         self._sync.announce(self._program, met)
         for arrival in met:
-            if not arrival.arm and not from_other(arrival):
-                self._program.signal(self._device(arrival, self._pace.halt_delay_ns * self._pace.scale))
+            self._raise(arrival, self._pace.halt_delay_ns * self._pace.scale)
         if not met and not self._pending():
             wake = self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns)
             self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
@@ -324,6 +323,15 @@ class _Writer:
 
     # --- devices and timers ---
 
+    def _raise(self, arrival: Arrival, delay_ns: int) -> None:
+        """What is not sent by a guest arrives by a mark in the program of the one that it meets."""
+        if arrival.at_once:
+            self._program.host_until(self._sync.nothing, 0, self._pace.late)
+        elif arrival.armed:
+            self._program.timer_expires(delay_ns * self._clocks["core_hz"] // 10**9)
+        elif arrival.source not in ("ipi", "self"):
+            self._program.signal(self._device(arrival, delay_ns))
+
     def _device(self, arrival: Arrival, delay_ns: int) -> int:
         kind = "extint" if arrival.source == "extint" or arrival.delivered and arrival.delivered.extint else "msi"
         if arrival.trigger == "level" and kind == "msi":
@@ -331,25 +339,6 @@ class _Writer:
         if arrival.mode == "NMI":
             kind = "nmi"
         return self._devices.number(kind, self._vcpu, arrival.vector, delay_ns)
-
-    def _arm_ns(self, step: Step) -> int:
-        return self._deadline_ns(step.expiry) if step.expiry else self._pace.never_ns
-
-    def _deadline_ns(self, expiry: Arrival) -> int:
-        """Longer than the replay takes from the arm to where it expired: the recording ran on a slow machine."""
-        assert expiry.arm and expiry.arm.episode.exit
-        recorded = max(expiry.time_ns - (expiry.arm.episode.exit.time_ns or 0), 0)
-        return (recorded + self._pace.timer_margin_ns) * self._pace.scale
-
-    def _cycles(self, ns: int) -> int:
-        return ns * self._clocks["core_hz"] // 10**9
-
-    def _tsc(self, ns: int) -> int:
-        return ns * self._clocks["tsc_hz"] // 10**9
-
-    def _count(self, ns: int) -> int:
-        """The initial count for the divisor after reset, 2 (SDM 3A "Divide Configuration Register")."""
-        return max(ns * self._clocks["apic_timer_hz"] // 10**9 // 2, 1)
 
 
 def _blocks(running: Delivery, waiting: Delivery) -> bool:

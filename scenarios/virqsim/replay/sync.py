@@ -34,7 +34,7 @@ class Sync:
         places = had = 0
         for step in steps:
             outside = [a for a in step.arrivals if a.state != "guest"]
-            for met in (*demand.groups(step), outside):
+            for met in (outside, *demand.groups(step)) if step.operation is None else (*demand.groups(step), outside):
                 mine = [a for a in met if from_other(a)]
                 places += bool(mine)
                 had += len(mine)
@@ -45,6 +45,11 @@ class Sync:
     def word(self, kind: str, vcpu: int) -> int:
         """The number of one of a vCPU's words."""
         return self._machine.word(f"{kind} {vcpu}")
+
+    @property
+    def nothing(self) -> int:
+        """The number of a word that nobody waits for."""
+        return self._machine.word("nothing")
 
     def announce(self, program: Program, met: list[Arrival]) -> None:
         """The target has come to where these meet it."""
