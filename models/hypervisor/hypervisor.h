@@ -366,6 +366,7 @@ void deliver_cancel(struct vcpu *v);      /* and back, when the entry is called 
 /* --- timer.c --- */
 void timer_init(struct vcpu *v);
 void timer_set(struct vcpu *v, sim_time deadline);
+void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
 void timer_check(struct vcpu *v);         /* what expired becomes pending in the APIC */
 bool timer_in_hardware(const struct vcpu *v);
 

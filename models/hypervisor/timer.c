@@ -103,6 +103,16 @@ void timer_set(struct vcpu *v, sim_time deadline)
         event_arm(h->events, &v->timer, time_later_of(now, deadline));
 }
 
+void timer_expires(struct vcpu *v, cycles after)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    if (!event_is_armed(h->events, &v->timer))
+        return;
+    v->apic.timer_deadline = hv_after(h, after.n);
+    event_arm(h->events, &v->timer, v->apic.timer_deadline);
+}
+
 void timer_check(struct vcpu *v)
 {
     if (!v->timer_due)
