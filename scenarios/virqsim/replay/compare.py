@@ -93,7 +93,7 @@ class Replay:
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None,
              workload: bool = True) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
-                             self.profile.clocks, self._halt_poll_ns(), workload)
+                             self.profile, self._halt_poll_ns(), workload)
         return runner.run(plan.resolve(self.profile), folder=folder)
 
     def _halt_poll_ns(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..guest import Program
 from ..plan import Hypervisor, Machine, Plan
+from ..profiles import Profile
 from .actions import HALT, WINDOW
 from .demand import Arrival, Delivery, Demand, Step
 from .sync import Sync, from_other
@@ -36,7 +37,7 @@ class Pace:
     settle: int = 20_000  # a kick, an exit, an injection
     halt_settle: int = 60_000  # a HLT, up to where its thread sleeps
     late: int = 2_000  # until a timer that was armed too late has expired
-    host_delay_ns: int = 150  # from a mark to the middle of the exit behind it
+    host_delay: int = 100  # from the end of a VM exit to what arrives then
     halt_delay_ns: int = 20_000
     never: int = 0xffff_ffff  # a deadline in TSC cycles, or an initial count, beyond any replay's end: where it expires is written there
 
@@ -67,13 +68,13 @@ class _Devices:
 
 
 def build(name: str, demand: Demand, technology: str, features: dict[str, bool], pace: Pace,
-          clocks: dict[str, int], halt_poll_ns: int, workload: bool = True) -> Plan:
+          profile: Profile, halt_poll_ns: int, workload: bool = True) -> Plan:
     """The plan; without its `workload` only what sets the machine up, whose exits are not the recording's."""
     machine = Machine(demand.recorded.guest_apic)
     sync, devices = Sync(machine, demand), _Devices(machine)
     for vcpu in range(max(demand.steps) + 1):
         steps = demand.steps.get(vcpu, [])
-        writer = _Writer(vcpu, steps, demand, sync, devices, pace, clocks)
+        writer = _Writer(vcpu, steps, demand, sync, devices, pace, profile)
         writer.set_up()
         if workload:
             for step in steps:
@@ -90,14 +91,15 @@ class _Writer:
     """Writes one vCPU's programs."""
 
     def __init__(self, vcpu: int, steps: list[Step], demand: Demand, sync: Sync, devices: _Devices,
-                 pace: Pace, clocks: dict[str, int]) -> None:
+                 pace: Pace, profile: Profile) -> None:
         self._vcpu = vcpu
         self._steps = steps
         self._demand = demand
         self._sync = sync
         self._devices = devices
         self._pace = pace
-        self._clocks = clocks
+        self._core_hz = profile.clocks["core_hz"]
+        self._host_delay_ns = -(-(profile.cycles["hw.exit"] + pace.host_delay) * 10**9 // self._core_hz)
         self.main = Program(f"vcpu{vcpu}")
         self.handlers: dict[int, list[Program]] = {}
         self._same: dict[tuple[tuple[str | int, ...], ...], Program] = {}
@@ -153,7 +155,7 @@ class _Writer:
 
     def _work(self, step: Step) -> None:
         pace = self._pace
-        cycles = step.episode.guest_ns * self._clocks["core_hz"] // 10**9 // pace.work_share
+        cycles = step.episode.guest_ns * self._core_hz // 10**9 // pace.work_share
         cycles = min(max(cycles, pace.work_least), pace.work_most)
         self._program.compute(cycles >> cycles.bit_length() - 2 << cycles.bit_length() - 2)
 
@@ -181,7 +183,7 @@ class _Writer:
         self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
         self._sync.hold(self._program, met, self._pace.settle)
         for arrival in met:
-            self._raise(arrival, self._pace.host_delay_ns)
+            self._raise(arrival, self._host_delay_ns)
 
     def _set_interrupts(self, step: Step, met: list[Arrival]) -> None:
         """The interrupt flag as the arrivals' deliveries show it, before they arrive."""
@@ -272,6 +274,8 @@ class _Writer:
             wake = self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns)
             self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
             self._program.signal(wake)
+        if len(met) > 1:  # the first woke it, the others came before it was in the guest again
+            self._sync.hold(self._program, met, self._pace.settle)
         self._program.unmask_halt()
         self._frame.interrupts_enabled = True
         self._waiting += met
@@ -328,7 +332,7 @@ class _Writer:
         if arrival.at_once:
             self._program.host_until(self._sync.nothing, 0, self._pace.late)
         elif arrival.armed:
-            self._program.timer_expires(delay_ns * self._clocks["core_hz"] // 10**9)
+            self._program.timer_expires(delay_ns * self._core_hz // 10**9)
         elif arrival.source not in ("ipi", "self"):
             self._program.signal(self._device(arrival, delay_ns))
 
