@@ -258,7 +258,7 @@ class _Sources:
         fields, before = event.fields, self._context.get(event.pid)
         target, vector = fields["apicid"], fields["vector"]
         own = event.vcpu == target
-        if before and before.name == "kvm_apic_ipi":
+        if before and before.name == "kvm_apic_ipi" and before.fields["vector"] == vector:
             source = "self" if own else "ipi"
         elif vector == self._timers.get(target, (None,))[0]:
             source = "timer"
