@@ -12,7 +12,9 @@
  * events with a latency. All of it is one purely sequential simulation.
  *
  *   run_loop.c   the table's interpreter, and the kernel's steps
- *   guest_run.c  the guest: one operation after the other
+ *   guest_run.c  the guest: one operation after the other, and interrupts between
+ *   guest_access.c  what an operation does to its surroundings
+ *   guest_words.c   vCPUs that wait for each other in memory
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
  *   timer.c      the guest's APIC timer on the host's timers
@@ -336,6 +338,19 @@ static inline sim_time hv_after(const struct hypervisor *h, uint64_t n)
 {
     return clock_after(&h->core, h->events->now, (cycles){n});
 }
+
+/* --- guest_access.c --- */
+
+/* Access number `part` of an operation; ACCESS_NONE when it has no more. */
+struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, unsigned part);
+struct access guest_no_access(void);
+/* Puts one access of the present operation to the hardware. False: the guest left. */
+bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct access *a);
+bool guest_halts_for_word(const struct guest_insn *i);
+
+/* --- guest_words.c --- */
+void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*then)(struct vcpu *v));
+void guest_spin_stop(struct vcpu *v);
 
 /* --- guest_run.c --- */
 void guest_arrive(struct vcpu *v);        /* the end of an entry: what was injected, what arrived */

@@ -1,0 +1,265 @@
+/*
+ * What a guest's operations do to its surroundings: each is one access or more,
+ * put to the hardware, whose verdict says what it costs and whether the guest
+ * leaves.
+ */
+#include "hypervisor/hypervisor.h"
+
+enum { MSR_TSC_DEADLINE = 0x6e0 };
+
+static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
+{
+    if (!guest_in_handler(&v->guest))
+        return TRACE_CAUSE_OPERATION;
+    return i->op == GUEST_eoi ? TRACE_CAUSE_ACKNOWLEDGE : TRACE_CAUSE_HANDLER;
+}
+
+/* --- what an operation does to its surroundings --- */
+
+static struct access instruction(enum virt_instruction i, uint64_t address, uint64_t size, uint64_t value, bool write)
+{
+    return (struct access){ACCESS_INSTRUCTION, i, address, value, (uint8_t)size, write};
+}
+
+/* A register of the guest's APIC, the way the guest's mode reaches it. */
+static struct access apic(const struct vcpu *v, bool write, uint16_t offset, uint64_t value)
+{
+    if (v->apic.mode == LAPIC_MODE_X2APIC)
+        return (struct access){.kind = write ? ACCESS_MSR_WRITE : ACCESS_MSR_READ,
+                               .address = lapic_msr(offset), .value = value, .write = write};
+    return (struct access){.kind = write ? ACCESS_APIC_WRITE : ACCESS_APIC_READ,
+                           .address = offset, .value = value, .write = write};
+}
+
+static struct access msr(bool write, uint64_t index, uint64_t value)
+{
+    return (struct access){.kind = write ? ACCESS_MSR_WRITE : ACCESS_MSR_READ,
+                           .address = index, .value = value, .write = write};
+}
+
+struct access guest_no_access(void)
+{
+    return (struct access){.kind = ACCESS_NONE};
+}
+
+/* SDM 3A "Local Interrupts and APIC Timer": LVT timer mode bits 18:17, mask bit 16. */
+static uint64_t lvt_timer(uint64_t vector, uint64_t mode)
+{
+    return vector | (mode == 3 ? UINT64_C(1) << 16 : mode << 17);
+}
+
+/* SDM 3A "Divide Configuration Register": bits 3, 1 and 0; 1011b divides by 1. */
+static uint64_t divide_code(uint64_t divisor)
+{
+    const unsigned log2 = (unsigned)__builtin_ctzll(divisor);
+    const unsigned code = (log2 + 7) % 8;
+
+    return (code & 3) | (code & 4) << 1;
+}
+
+static struct access ipi_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+{
+    const uint64_t low = i->operand[0], dest = i->operand[1];
+    const bool shorthand = low >> 18 & 3;
+
+    if (v->apic.mode == LAPIC_MODE_X2APIC)
+        return part == 0 ? apic(v, true, LAPIC_ICR_LO, low | dest << 32) : guest_no_access();
+    if (part == 0 && !shorthand)
+        return apic(v, true, LAPIC_ICR_HI, dest << 24);
+    return part == (shorthand ? 0 : 1) ? apic(v, true, LAPIC_ICR_LO, low) : guest_no_access();
+}
+
+static struct access self_ipi_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+{
+    if (part > 0)
+        return guest_no_access();
+    if (v->apic.mode == LAPIC_MODE_X2APIC)
+        return apic(v, true, LAPIC_SELF_IPI, i->operand[0]);
+    return apic(v, true, LAPIC_ICR_LO, i->operand[0] | IRQ_SELF << 18);
+}
+
+static struct access timer_count_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+{
+    const uint64_t divisor = i->operand[1];
+
+    if (part == 0 && divisor)
+        return apic(v, true, LAPIC_TIMER_DIVIDE, divide_code(divisor));
+    return part == (divisor ? 1 : 0) ? apic(v, true, LAPIC_TIMER_INITIAL, i->operand[0]) : guest_no_access();
+}
+
+static struct access tsc_deadline_access(const struct vcpu *v, const struct guest_insn *i)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const uint64_t now = clock_count(&h->tsc, hv_now(h)).n;
+
+    return msr(true, MSR_TSC_DEADLINE, i->operand[0] ? now + i->operand[0] : 0);
+}
+
+/* Access number `part` of an operation; ACCESS_NONE when it has no more. */
+struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+{
+    const uint64_t *o = i->operand;
+
+    switch (i->op) {
+    case GUEST_ipi:
+        return ipi_access(v, i, part);
+    case GUEST_self_ipi:
+        return self_ipi_access(v, i, part);
+    case GUEST_timer_count:
+        return timer_count_access(v, i, part);
+    default:
+        break;
+    }
+    if (part > 0)
+        return guest_no_access();
+    switch (i->op) {
+    case GUEST_eoi:
+        return v->apic.mode == LAPIC_MODE_DISABLED ? guest_no_access() : apic(v, true, LAPIC_EOI, 0);
+    case GUEST_tpr:
+        return apic(v, true, LAPIC_TPR, o[0]);
+    case GUEST_apic_read:
+        return apic(v, false, (uint16_t)o[0], 0);
+    case GUEST_apic_write:
+        return apic(v, true, (uint16_t)o[0], o[1]);
+    case GUEST_timer_mode:
+        return apic(v, true, LAPIC_LVT_TIMER, lvt_timer(o[0], o[1]));
+    case GUEST_tsc_deadline:
+        return tsc_deadline_access(v, i);
+    case GUEST_cr8:
+        return (struct access){.kind = ACCESS_CR8_WRITE, .value = o[0], .write = true};
+    case GUEST_rdmsr:
+        return msr(false, o[0], 0);
+    case GUEST_wrmsr:
+        return msr(true, o[0], o[1]);
+    case GUEST_port_in:
+        return instruction(VIRT_PORT_IO, o[0], o[1], 0, false);
+    case GUEST_port_out:
+        return instruction(VIRT_PORT_IO, o[0], o[1], o[2], true);
+    case GUEST_mmio_read:
+        return instruction(VIRT_MMIO, o[0], o[1], 0, false);
+    case GUEST_mmio_write:
+        return instruction(VIRT_MMIO, o[0], o[1], o[2], true);
+    case GUEST_touch:
+        return instruction(VIRT_UNMAPPED, o[0], 8, 0, true);
+    case GUEST_cpuid:
+        return instruction(VIRT_CPUID, 0, 0, 0, false);
+    case GUEST_hypercall:
+    case GUEST_pv_ipi:
+        return instruction(VIRT_HYPERCALL, 0, 0, 0, false);
+    case GUEST_pause:
+        return instruction(VIRT_PAUSE, 0, 0, 0, false);
+    case GUEST_wbinvd:
+        return instruction(VIRT_WBINVD, 0, 0, 0, false);
+    case GUEST_halt:
+    case GUEST_unmask_halt:
+    case GUEST_halt_until:
+    case GUEST_halt_take:
+        return instruction(VIRT_HLT, 0, 0, 0, false);
+    default:
+        return guest_no_access();
+    }
+}
+
+/* Does this access send a message: the ICR's low half, or the self-IPI register. */
+static bool sends(const struct vcpu *v, const struct access *a)
+{
+    if (!a->write || v->apic.mode == LAPIC_MODE_DISABLED)
+        return false;
+    if (a->kind == ACCESS_APIC_WRITE)
+        return a->address == LAPIC_ICR_LO;
+    return a->kind == ACCESS_MSR_WRITE &&
+           (a->address == lapic_msr(LAPIC_ICR_LO) || a->address == lapic_msr(LAPIC_SELF_IPI));
+}
+
+static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *a)
+{
+    struct virt_cpu *hw = &v->hw;
+    const sim_time now = hv_now(v->hypervisor);
+
+    switch (a->kind) {
+    case ACCESS_APIC_READ:
+        return hw->ops->apic_read(hw, (uint16_t)a->address, now);
+    case ACCESS_APIC_WRITE:
+        return hw->ops->apic_write(hw, (uint16_t)a->address, (uint32_t)a->value, now);
+    case ACCESS_MSR_READ:
+        return hw->ops->rdmsr(hw, (uint32_t)a->address, now);
+    case ACCESS_MSR_WRITE:
+        return hw->ops->wrmsr(hw, (uint32_t)a->address, a->value, now);
+    case ACCESS_CR8_WRITE:
+        return hw->ops->write_cr8(hw, (uint8_t)a->value);
+    case ACCESS_INSTRUCTION:
+    case ACCESS_NONE:
+        break;
+    }
+    return hw->ops->instruction(hw, a->instruction, a->address);
+}
+
+/* What the hardware charges for an access that stays in the guest. */
+static enum cost_key cost_in_guest(const struct access *a, const struct virt_verdict *verdict)
+{
+    if (verdict->notify)
+        return COST_HW_IPI_VIRTUALIZED;
+    if (a->kind == ACCESS_CR8_WRITE)
+        return COST_GUEST_CR8;
+    return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
+}
+
+/* IPI virtualization posted to another vCPU: this CPU sends the notification. */
+static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned vector)
+{
+    struct hypervisor *h = v->hypervisor;
+    const bool wakes = d->nv == HOST_NUMBER_WAKEUP;
+
+    trace_put(h->trace, v->message_flow, TRACE_NOTIFIED, d->owner, vector,
+              wakes ? TRACE_NOTIFY_WAKE : TRACE_NOTIFY_POSTED);
+    host_send(&h->pcpu[d->ndst], wakes ? HOST_WAKEUP : HOST_POSTED,
+              hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n),
+              v->message_flow);
+}
+
+/* One access of the present operation. False: the guest left. */
+bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct access *a)
+{
+    struct virt_verdict verdict;
+
+    v->access = *a;
+    if (sends(v, a)) {
+        v->message_flow = trace_new_flow(v->hypervisor->trace);
+        v->hw.message_flow = v->message_flow;
+        trace_put(v->hypervisor->trace, v->message_flow, TRACE_RAISED, v->index, a->value,
+                  TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
+    } else {
+        v->message_flow = 0;
+    }
+    verdict = put_to_hardware(v, a);
+    v->access_done = verdict.path == VIRT_EXIT_AFTER;
+    if (verdict.path != VIRT_EXIT)
+        guest_access_done(v);
+    if (virt_exits(&verdict)) {
+        vcpu_exit(v, &verdict, cause_of(v, i),
+                  v->message_flow ? v->message_flow : v->guest.frame->flow);
+        return false;
+    }
+    v->held = false;
+    vcpu_pay(v, cost_in_guest(a, &verdict));
+    if (verdict.notify)
+        notify(v, verdict.notify, (unsigned)a->value & 0xff);
+    return true;
+}
+
+bool guest_halts_for_word(const struct guest_insn *i)
+{
+    return i->op == GUEST_halt_until || i->op == GUEST_halt_take;
+}
+
+void guest_access_done(struct vcpu *v)
+{
+    const struct guest_insn *i = guest_fetch(&v->guest);
+    const bool again = guest_halts_for_word(i); /* back to the look at the word */
+
+    v->guest.frame->part++;
+    if (again)
+        v->guest.frame->part = 0;
+    else if (guest_access_of(v, i, v->guest.frame->part).kind == ACCESS_NONE)
+        guest_next(&v->guest);
+}

@@ -1,0 +1,61 @@
+/*
+ * Shared words: the guest's memory, as far as vCPUs wait for each other in it.
+ * Who spins on a word hangs in its list, and is told when it changes.
+ */
+#include "hypervisor/hypervisor.h"
+
+void guest_spin_stop(struct vcpu *v)
+{
+    if (!v->spinning)
+        return;
+    v->spinning = false;
+    *v->spin_link = v->spin_next;
+    if (v->spin_next)
+        v->spin_next->spin_link = v->spin_link;
+}
+
+void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*then)(struct vcpu *v))
+{
+    struct vcpu **head = &v->hypervisor->spinners[word];
+
+    v->spinning = true;
+    v->spin_longer = 0;
+    v->spin_then = then;
+    v->spin_word = word;
+    v->spin_least = least;
+    v->spin_next = *head;
+    v->spin_link = head;
+    if (*head)
+        (*head)->spin_link = &v->spin_next;
+    *head = v;
+}
+
+void guest_word_changed(struct hypervisor *h, uint64_t word)
+{
+    struct vcpu *next;
+
+    for (struct vcpu *v = h->spinners[word]; v; v = next) {
+        next = v->spin_next;
+        if (h->word[word] < v->spin_least)
+            continue;
+        guest_spin_stop(v);
+        vcpu_pay(v, COST_GUEST_WORD);
+        v->extra.n += v->spin_longer;
+        vcpu_continue(v, v->spin_then);
+    }
+}
+
+bool guest_held(struct vcpu *v, void (*then)(struct vcpu *v))
+{
+    if (!v->held)
+        return false;
+    v->held = false;
+    if (v->hypervisor->word[v->held_word] < v->held_least) {
+        guest_spin_start(v, v->held_word, v->held_least, then);
+        v->spin_longer = v->held_longer;
+    } else {
+        v->extra.n += v->held_longer;
+        vcpu_continue(v, then);
+    }
+    return true;
+}
