@@ -10,7 +10,7 @@ import click
 
 from .compare import Outcome, Replay, by_reason
 
-# KVM's names of the same exit on the two vendors, AMD's first: rows of a table can be compared.
+# KVM's names of the same exit on the two vendors, AMD's first.
 _TWINS = {
     "interrupt": "EXTERNAL_INTERRUPT", "vintr": "INTERRUPT_WINDOW", "hlt": "HLT", "io": "IO_INSTRUCTION",
     "cpuid": "CPUID", "pause": "PAUSE_INSTRUCTION", "wbinvd": "WBINVD", "vmmcall": "VMCALL",
@@ -95,9 +95,9 @@ def _exits_table(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> Any:
         table.add_column(heading, justify="right")
     recorded, replayed = by_reason(replay.recorded_exits), here.by_reason
     others = [outcome.by_reason for outcome in what_ifs]
-    for reason in _rows(recorded, replayed, others):
-        table.add_row(reason, *_cells(recorded.get(reason, 0), replayed.get(reason, 0)),
-                      *(str(exits.get(reason, 0)) for exits in others))
+    for names in _rows(recorded, replayed, others):
+        was, now, *what_if = (sum(exits.get(name, 0) for name in names) for exits in (recorded, replayed, *others))
+        table.add_row(" / ".join(names), *_cells(was, now), *map(str, what_if))
     totals = [sum(exits.values()) for exits in (recorded, replayed, *others)]
     table.add_section()
     table.add_row("all", *_cells(totals[0], totals[1]), *map(str, totals[2:]))
@@ -105,18 +105,11 @@ def _exits_table(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> Any:
     return table
 
 
-def _rows(recorded: dict[str, int], replayed: dict[str, int], others: list[dict[str, int]]) -> list[str]:
-    """Every reason that happened; the twin of another vendor's stands below it."""
-    here = sorted(recorded.keys() | replayed.keys())
-    rest = sorted(set().union(*others) - set(here))
-    rows = []
-    for reason in here:
-        rows.append(reason)
-        twin = _TWINS.get(reason)
-        if twin in rest:
-            rows.append(twin)
-            rest.remove(twin)
-    return rows + rest
+def _rows(recorded: dict[str, int], replayed: dict[str, int], others: list[dict[str, int]]) -> list[tuple[str, ...]]:
+    """Every reason that happened; the two vendors' names of one stand in one row."""
+    names = sorted(set().union(recorded, replayed, *others))
+    second = {twin for name, twin in _TWINS.items() if name in names and twin in names}
+    return [(name, _TWINS[name]) if _TWINS.get(name) in second else (name,) for name in names if name not in second]
 
 
 def _cells(recorded: int, replayed: int) -> list[str]:

@@ -168,8 +168,9 @@ class _Extractor:
     def _say(self) -> None:
         """What the trace cannot show."""
         if self.recorded.hides_deliveries:
-            self.notes.append("recorded with interrupt delivery in hardware: injections and EOIs are not in the trace; "
-                              "handlers are taken to acknowledge at their end and to run with interrupts enabled around them")
+            self.notes.append("recorded with interrupt delivery in hardware: injections, EOIs, self-IPIs and the "
+                              "interrupt flag are not in the trace; each interrupt is taken to be delivered where it "
+                              "arrived, and its handler to acknowledge and return")
         if self.recorded.irqchip == "userspace":
             self.notes.append("recorded with the interrupt controllers in userspace: who raised an interrupt is not in "
                               "the trace; each is replayed as a device's")

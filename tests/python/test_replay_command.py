@@ -1,0 +1,52 @@
+"""`virqsim replay`: the table, the JSON document, the run folders, and its errors."""
+
+import json
+
+from replay_files import TRACES, recorded
+
+TRACE = TRACES / "svm_default_x2apic_mixed_spin.txt.gz"
+
+
+def test_json_holds_what_was_recorded_replayed_and_what_if(virqsim):
+    said = virqsim("replay", TRACE, "--tech", "none,apicv", "--json")
+    assert said.status == 0, said.err
+    document = json.loads(said.out)
+    assert document["recorded"]["exits"] == recorded("svm_default_x2apic_mixed_spin")
+    assert document["replayed"]["technology"] == "svm"
+    assert document["replayed"]["exits"] == document["recorded"]["exits"]
+    assert set(document["what_if"]) == {"none", "apicv"}
+    without, apicv = (document["what_if"][name] for name in ("none", "apicv"))
+    assert apicv["exits"]["MSR_WRITE"] < without["exits"]["MSR_WRITE"]
+    assert apicv["latency_ns"]["p50"] > 0
+    assert abs(sum(apicv["latency_ns"]["stages"].values()) - apicv["latency_ns"]["mean"]) < 1
+    assert document["notes"][0].startswith("under the recorded technology the replay is off by 0 of ")
+
+
+def test_the_table_shows_the_error_and_what_is_saved(virqsim):
+    said = virqsim("replay", TRACE, "--tech", "ipiv")
+    assert said.status == 0, said.err
+    for word in ("recorded", "replayed (svm)", "error", "ipiv", "saved", "HLT", "IPI latency"):
+        assert word in said.out
+
+
+def test_run_folders_are_kept_for_each_replay(virqsim, tmp_path):
+    said = virqsim("replay", TRACE, "--tech", "apicv", "--out", tmp_path / "kept", "--json")
+    assert said.status == 0, said.err
+    for name in ("recorded", "apicv"):
+        plan = json.loads((tmp_path / "kept" / name / "plan.json").read_text())
+        assert plan["technology"] == {"recorded": "svm"}.get(name, name)
+
+
+def test_features_are_switched_on_top_of_the_what_ifs_only(virqsim):
+    said = virqsim("replay", TRACE, "--tech", "none", "--features=-preemption-timer", "--json")
+    document = json.loads(said.out)
+    assert "PREEMPTION_TIMER" not in document["what_if"]["none"]["exits"]
+    assert document["replayed"]["exits"] == document["recorded"]["exits"]
+
+
+def test_a_wrong_trace_and_a_wrong_technology_are_one_line_and_status_2(virqsim, tmp_path):
+    (tmp_path / "mail.txt").write_text("Dear list,\n")
+    for arguments in (("replay", tmp_path / "mail.txt"), ("replay", TRACE, "--tech", "apiv"), ("replay", "missing.txt")):
+        said = virqsim(*arguments)
+        assert said.status == 2
+        assert said.out == "" and said.err.count("\n") == 1, said.err

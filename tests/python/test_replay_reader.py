@@ -1,0 +1,168 @@
+"""Traces are read in every form that a tool writes, or refused in one line that names the place."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from replay_files import FORMS, ROOT, recordings, trace
+from virqsim import VirqsimError
+from virqsim.replay import reader, reasons
+
+# The story that every file of trace_forms/ tells in its own words.
+STORY = [
+    ("kvm_entry", {}),
+    ("kvm_exit", {"reason": "EXTERNAL_INTERRUPT"}),
+    ("kvm_inj_virq", {"irq": 0x31, "reinjected": False}),
+    ("kvm_entry", {}),
+    ("kvm_exit", {"reason": "MSR_WRITE"}),
+    ("kvm_eoi", {"vector": 49}),
+    ("kvm_msr", {"access": "write", "msr": 0x80b, "value": 0}),
+    ("kvm_entry", {}),
+    ("kvm_exit", {"reason": "IO_INSTRUCTION"}),
+    ("kvm_pio", {"access": "write", "port": 0x80, "size": 1}),
+]
+GOOD = (FORMS / "tracefs_5_flags.txt").read_text()
+
+
+@pytest.mark.parametrize("form", sorted(path.name for path in FORMS.glob("*.txt")))
+def test_every_form_tells_the_same_story(form):
+    events = reader.read(FORMS / form).events
+    assert [event.name for event in events] == [name for name, _ in STORY]
+    for event, (_, fields) in zip(events, STORY, strict=True):
+        assert {key: event.fields[key] for key in fields} == fields
+        assert event.vcpu == 0
+
+
+def test_new_and_old_two_word_exits_give_the_same_host_vector():
+    for form in ("tracefs_5_flags", "plugin_names_two_words", "trace_cmd_report_raw", "folded_behind_the_time"):
+        kick = reader.read(FORMS / f"{form}.txt").events[1]
+        assert kick.fields["intr_info"] & 0xff == 0xfd, form
+
+
+def test_nanoseconds_and_microseconds_are_both_kept():
+    assert reader.read(FORMS / "trace_cmd_report.txt").events[0].time_ns == 500_000_010_001
+    assert reader.read(FORMS / "perf_script.txt").events[0].time_ns == 500_000_010_000
+
+
+@pytest.mark.parametrize("recorded, normal", [
+    ("PENDING_INTERRUPT", "INTERRUPT_WINDOW"), ("EXIT_INTR", "interrupt"), ("EXIT_VINTR", "vintr"),
+    ("EXIT_MSR", "msr"), ("EXIT_IOIO", "io"), ("EXIT_NPF", "npf"), ("EXIT_EXCP_GP", "GP excp"),
+    ("EXIT_AVIC_INCOMPLETE_IPI", "avic_incomplete_ipi"), ("apic_access", "APIC_ACCESS"),
+    ("hlt", "hlt"), ("HLT", "HLT"), ("VMRESUME FAILED_VMENTRY", "VMRESUME"), ("UNKNOWN (99)", "UNKNOWN (99)"),
+])
+def test_a_reason_has_one_name(recorded, normal):
+    assert reasons.normal(recorded) == normal
+
+
+@pytest.mark.parametrize("name", recordings())
+def test_the_lines_of_a_recording_add_up_to_its_own_header(name):
+    read = trace(name)
+    assert read.header.exits
+    assert sum(read.exits().values()) == sum(read.header.exits.values())
+
+
+def test_gzip_is_read_through(tmp_path):
+    (tmp_path / "t.txt.gz").write_bytes(gzip.compress(GOOD.encode()))
+    assert len(reader.read(tmp_path / "t.txt.gz").events) == len(STORY)
+
+
+def refused(tmp_path, content, name="t.txt"):
+    """The line that says why; it begins with the file."""
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(VirqsimError) as error:
+        reader.read(path)
+    text = str(error.value)
+    assert text.startswith(str(path)) and "\n" not in text
+    return text.removeprefix(str(path))
+
+
+def line_of(text, word):
+    return next(number for number, line in enumerate(text.split("\n"), 1) if word in line)
+
+
+def test_a_file_cut_in_the_middle_of_a_line_is_refused(tmp_path):
+    end = GOOD.rindex("kvm_pio") + len("kvm_pio: pio_write at 0x8")
+    said = refused(tmp_path, GOOD[:end])
+    assert said.startswith(f":{line_of(GOOD, 'kvm_pio')}:") and "cut short" in said
+
+
+def test_a_file_cut_in_the_words_of_an_exit_is_refused(tmp_path):
+    end = GOOD.rindex("intr_info")
+    said = refused(tmp_path, GOOD[:end])
+    assert said.startswith(f":{line_of(GOOD, 'IO_INSTRUCTION')}:") and "cut short" in said
+
+
+def test_a_cut_gzip_file_is_refused(tmp_path):
+    assert "cut short" in refused(tmp_path, gzip.compress(GOOD.encode())[:-40], "t.txt.gz")
+
+
+@pytest.mark.parametrize("loss", ["CPU:1 [LOST 23 EVENTS]", "CPU:0 [EVENTS DROPPED]", "CPU:0 [7 EVENTS DROPPED]"])
+def test_lost_events_are_never_replayed_over(tmp_path, loss):
+    lines = GOOD.split("\n")
+    lines.insert(14, loss)
+    said = refused(tmp_path, "\n".join(lines))
+    assert said.startswith(f":15: {loss}") and "larger buffer" in said
+
+
+def test_overwritten_events_are_refused(tmp_path):
+    said = refused(tmp_path, GOOD.replace("10/10", "10/25"))
+    assert said.startswith(":3:") and "15 of 25" in said
+
+
+def test_binary_input_is_refused(tmp_path):
+    said = refused(tmp_path, GOOD.encode() + b"\x00\xff\x00")
+    assert "binary" in said
+
+
+def test_a_trace_dat_names_its_cure(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader.shutil, "which", lambda _: None)
+    assert "trace-cmd report FILE > FILE.txt" in refused(tmp_path, b"\x17\x08\x44tracing7\0" + bytes(40), "trace.dat")
+
+
+def test_a_perf_data_names_its_cure(tmp_path):
+    assert "perf script -i FILE" in refused(tmp_path, b"PERFILE2" + bytes(40), "perf.data")
+
+
+def test_two_vms_in_one_trace_are_refused(tmp_path):
+    other = GOOD.replace("KVM-4100", "KVM-5200").split("\n#              |", 1)[1].split("\n", 1)[1]
+    said = refused(tmp_path, GOOD + other)
+    assert "thread 5200" in said and "thread 4100" in said and "several VMs" in said
+
+
+def test_a_trace_without_exits_is_refused(tmp_path):
+    kept = "\n".join(line for line in GOOD.split("\n") if "kvm_exit" not in line)
+    assert "no kvm_exit events" in refused(tmp_path, kept)
+
+
+def test_a_text_that_is_no_trace_is_refused(tmp_path):
+    assert "no trace events" in refused(tmp_path, "Dear list,\nmy guest hangs.\n")
+
+
+def test_an_empty_and_a_missing_file_are_refused(tmp_path):
+    assert refused(tmp_path, "") == ": is empty"
+    with pytest.raises(VirqsimError, match="No such file"):
+        reader.read(tmp_path / "missing")
+
+
+def test_an_unreadable_payload_names_its_line(tmp_path):
+    said = refused(tmp_path, GOOD.replace("IRQ 0x31", "IRQ ???"))
+    assert said.startswith(f":{line_of(GOOD, 'kvm_inj_virq')}: kvm_inj_virq: cannot read 'IRQ ???'")
+
+
+def test_a_header_that_counts_otherwise_is_refused(tmp_path):
+    head = "# exits by reason in this file: MSR_WRITE=2; IO_INSTRUCTION=1\n"
+    said = refused(tmp_path, head + GOOD)
+    assert said.startswith(":1:") and "MSR_WRITE=2, the lines 1" in said
+
+
+def public_traces():
+    folder = Path(os.environ.get("VIRQSIM_PUBLIC_TRACES", ROOT.parent / "shared" / "data" / "public_traces"))
+    return sorted(folder.glob("*.txt")) if folder.is_dir() else []
+
+
+@pytest.mark.skipif(not public_traces(), reason="no folder of public traces; VIRQSIM_PUBLIC_TRACES names one")
+def test_every_public_trace_is_read():
+    for path in public_traces():
+        assert reader.read_events(path).events, path
