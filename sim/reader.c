@@ -5,25 +5,27 @@
 #include <stdio.h>
 #include <string.h>
 
-struct place place_key(const struct place *parent, const char *key)
+/* The parents first; the length, which is more than `size` when it did not fit. */
+static size_t place_print(const struct place *at, char *text, size_t size)
 {
-    struct place p;
+    size_t used;
+    int more;
 
-    snprintf(p.path, sizeof p.path, "%.100s%s%.50s", parent->path, parent->path[0] ? "." : "", key);
-    return p;
-}
-
-struct place place_item(const struct place *parent, size_t index)
-{
-    struct place p;
-
-    snprintf(p.path, sizeof p.path, "%.120s[%zu]", parent->path, index);
-    return p;
+    if (!at->parent)
+        return 0;
+    used = place_print(at->parent, text, size);
+    if (used >= size)
+        return used;
+    if (at->key)
+        more = snprintf(text + used, size - used, "%s%.50s", used ? "." : "", at->key);
+    else
+        more = snprintf(text + used, size - used, "[%zu]", at->index);
+    return used + (size_t)more;
 }
 
 void reader_fail(struct reader *r, const struct place *at, const char *format, ...)
 {
-    char what[320];
+    char where[160] = "", what[320];
     va_list args;
 
     if (r->failed)
@@ -32,8 +34,8 @@ void reader_fail(struct reader *r, const struct place *at, const char *format, .
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    snprintf(r->error->message, sizeof r->error->message, "plan: %s%s%s", at->path,
-             at->path[0] ? ": " : "", what);
+    place_print(at, where, sizeof where);
+    snprintf(r->error->message, sizeof r->error->message, "plan: %s%s%s", where, where[0] ? ": " : "", what);
 }
 
 static const char *type_name(const json_t *v)

@@ -17,12 +17,23 @@ struct reader {
     bool failed;
 };
 
-/* Where a value stands: "machine.vcpus[3]"; the root's is "". */
+/* Where a value stands, "machine.vcpus[3]": a chain up to the root, put into words only for an
+   error. It borrows its parent and its key, so it is a local of whoever reads the value. */
 struct place {
-    char path[160];
+    const char *key; /* NULL: item `index` of an array */
+    const struct place *parent; /* NULL: the root */
+    size_t index;
 };
-struct place place_key(const struct place *parent, const char *key);
-struct place place_item(const struct place *parent, size_t index);
+
+static inline struct place place_key(const struct place *parent, const char *key)
+{
+    return (struct place){.key = key, .parent = parent};
+}
+
+static inline struct place place_item(const struct place *parent, size_t index)
+{
+    return (struct place){.parent = parent, .index = index};
+}
 
 void reader_fail(struct reader *r, const struct place *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
