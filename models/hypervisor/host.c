@@ -154,22 +154,9 @@ static void slice_over(struct pcpu *p)
         v->reschedule = true;
 }
 
-/* The notification of a vCPU that is not in its guest: its next entry takes PIR, and a thread
-   that polls sees it now. */
-static void posted(struct pcpu *p)
-{
-    struct vcpu *v = vcpu_on(p);
-
-    if (v && v->state == VCPU_POLLING && vcpu_has_interrupt(v))
-        wake_from_interrupt(&v->thread);
-}
-
 static void run_handler(struct pcpu *p, enum host_vector vector)
 {
     switch (vector) {
-    case HOST_POSTED:
-        posted(p);
-        break;
     case HOST_WAKEUP:
         wake_posted(p);
         break;
@@ -180,6 +167,7 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
         slice_over(p);
         break;
     case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
+    case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */
     case HOST_DEVICE:
     case HOST_VECTOR_COUNT:
         break;
