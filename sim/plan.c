@@ -9,7 +9,7 @@
 
 enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_WORDS = 1 << 20, MAX_HZ_LOG2 = 40 };
 
-static const struct place root = {""};
+static const struct place root = {.parent = NULL};
 
 struct build {
     struct reader reader;
@@ -451,10 +451,10 @@ static void check_vendor(struct build *b, const struct technology *t, feature_se
 {
     const struct place at = place_key(&root, "features");
     const feature_set vmx_only =
-        UINT32_C(1) << FEATURE_APIC_ACCESS_PAGE | UINT32_C(1) << FEATURE_VIRTUALIZE_X2APIC |
-        UINT32_C(1) << FEATURE_APIC_REGISTERS | UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY |
-        UINT32_C(1) << FEATURE_POSTED_INTERRUPTS | UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION |
-        UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
+        UINT32_C(1) << FEATURE_APIC_PAGE_SLOT | UINT32_C(1) << FEATURE_APIC_ACCESS_PAGE |
+        UINT32_C(1) << FEATURE_VIRTUALIZE_X2APIC | UINT32_C(1) << FEATURE_APIC_REGISTERS |
+        UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY | UINT32_C(1) << FEATURE_POSTED_INTERRUPTS |
+        UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION | UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
 
     if (t->vendor == VIRT_SVM && (set & vmx_only))
         reader_fail(&b->reader, &at, "%s is not a feature of SVM (%s)",

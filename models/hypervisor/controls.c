@@ -21,11 +21,19 @@ static void x2apic_bitmaps(struct virt_cpu *hw, feature_set f)
         hw->x2apic_write_exits &= ~MSR_BIT(LAPIC_ICR_LO);
 }
 
-/* Level-triggered vectors: the hypervisor must see their EOI to lower the I/O APIC's remote IRR. */
+/*
+ * Level-triggered vectors: the hypervisor must see their EOI to lower the I/O
+ * APIC's remote IRR. KVM: ioapic_scan_entry(). Its own I/O APIC also asks for
+ * the pins of the RTC and the PIT, whatever their trigger mode; no guest here
+ * programs them, so they read vector 0 for APIC ID 0. The EOI of nothing is
+ * of vector 0 to the hardware, and so exits there.
+ */
 static void eoi_exit_bitmap(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
 
+    if (h->policy.irqchip == IRQCHIP_KERNEL && v->index == 0)
+        vmcs_set(&v->hw.vmcs, VMCS_EOI_EXIT_BITMAP0, 1);
     for (uint32_t i = 0; i < h->device_count; i++) {
         const struct device *d = &h->device[i];
         const enum vmcs_field word = (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + d->vector / 64);
@@ -57,6 +65,8 @@ static void vmx_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
     const feature_set f = h->features;
+    const bool apic_in_kernel =
+        h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
     struct vmcs *c = &v->hw.vmcs;
 
     vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, true);
@@ -69,12 +79,12 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_UNCONDITIONAL_IO_EXITING, true);
     vmx_control(c, VMX_USE_MSR_BITMAPS, true);
     vmx_control(c, VMX_WBINVD_EXITING, true);
-    vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC,
-                      h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED);
+    vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     eoi_exit_bitmap(v);
     x2apic_bitmaps(&v->hw, f);
+    v->hw.apic_page_is_mmio = !apic_in_kernel || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }
 
 static void svm_set(struct vcpu *v)

@@ -108,6 +108,8 @@ void choose_features(Draw &d, Plan &p)
         p.features["posted-interrupts"] = false;
     if (p.technology == "none" && d.chance(30))
         p.features["apic-access-page"] = false;
+    if (p.features.count("apic-access-page"))
+        p.features["apic-page-slot"] = d.chance(50);
 }
 
 Plan random_plan(uint64_t seed)

@@ -145,9 +145,41 @@ TEST(RunLoop, UserspaceInjectsAfterASignal)
     p.irqchip = "userspace";
     Machine m(p);
     EXPECT_EQ(VIRQSIM_ENDED, m.run());
-    EXPECT_EQ(2u, m.exits(0, "EPT_VIOLATION", "operation"));
+    EXPECT_EQ(2u, m.exits(0, "EPT_MISCONFIG", "operation")) << "KVM has no slot for an APIC that it does not emulate";
     EXPECT_EQ(1u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
     EXPECT_EQ(1u, m.latency("ipi", "count"));
+}
+
+TEST(RunLoop, TheEoiOfNothingExitsOnlyWhereTheIoapicIsKvms)
+{
+    Plan p;
+    p.technology = "apicv";
+    p.programs = {{"guest", "[\"eoi\"]"}};
+    p.vcpus = {{0, "guest", {}}, {1, "guest", {}}};
+    Machine kernel(p);
+    p.irqchip = "split";
+    Machine split(p);
+    EXPECT_EQ(VIRQSIM_ENDED, kernel.run());
+    EXPECT_EQ(VIRQSIM_ENDED, split.run());
+    EXPECT_EQ(1u, kernel.exits(0, "EOI_INDUCED"));
+    EXPECT_EQ(0u, kernel.exits(1)) << "the pins that nobody programmed name APIC ID 0";
+    EXPECT_EQ(0u, split.exits(0));
+}
+
+TEST(RunLoop, OnlyAViolationIsRepeatedForARead)
+{
+    Plan p;
+    p.guest_apic = "xapic";
+    p.features = {{"apic-access-page", false}};
+    p.programs = {{"guest", "[\"apic_read\",32],[\"apic_write\",880,49]"}};
+    p.vcpus = {{0, "guest", {}}};
+    Machine slot(p);
+    p.features["apic-page-slot"] = false;
+    Machine mmio(p);
+    EXPECT_EQ(VIRQSIM_ENDED, slot.run());
+    EXPECT_EQ(VIRQSIM_ENDED, mmio.run());
+    EXPECT_EQ(3u, slot.exits(0, "EPT_VIOLATION"));
+    EXPECT_EQ(2u, mmio.exits(0, "EPT_MISCONFIG"));
 }
 
 TEST(RunLoop, AnInterruptedDeliveryIsDoneAgainOnce)

@@ -92,6 +92,15 @@ TEST(VmxApicPage, WithoutTheApicAccessPageEveryAccessIsAnEptViolation)
     expect_exit(page.read(0x080), VIRT_EXIT, EXIT_VMX_EPT_VIOLATION);
 }
 
+TEST(VmxApicPage, WithoutASlotItIsMmioLikeAnyDevices)
+{
+    Page page(EPT);
+    page.cpu.apic_page_is_mmio = true;
+
+    expect_exit(page.write(0x300, 0), VIRT_EXIT, EXIT_VMX_EPT_MISCONFIG);
+    expect_exit(page.read(0x080), VIRT_EXIT, EXIT_VMX_EPT_MISCONFIG);
+}
+
 TEST(VmxApicPage, TheTimersCurrentCountIsNeverVirtualized)
 {
     for (int mode = PAGE; mode < MODES; mode++)

@@ -39,7 +39,7 @@ SVM = {
 # has names of its own where this table differs from `EXIT_` and the kernel's.
 _PLUGIN = {
     "PENDING_INTERRUPT": "INTERRUPT_WINDOW", "EXIT_INTR": "interrupt", "EXIT_IOIO": "io",
-    "EXIT_CR0_SEL_WRITE": "cr0_sel_write", "EXIT_NESTED_PAGE_FAULT": "npf", "VMXOFF": "VMOFF", "VMXON": "VMON",
+    "EXIT_CR0_SEL_WRITE": "cr0_sel_write", "EXIT_NESTED_PAGE_FAULT": "npf", "EXIT_VMMCALL": "hypercall", "VMXOFF": "VMOFF", "VMXON": "VMON",
 }
 
 _VMX_NAMES, _SVM_NAMES = frozenset(VMX.values()), frozenset(SVM.values())
