@@ -23,13 +23,15 @@ static void sender_pays(struct vcpu *sender, enum cost_key key)
         vcpu_pay(sender, key);
 }
 
+/* One that polls looks at memory all the time; only a sleeper costs its waker something. */
 static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
 {
     const struct hypervisor *h = v->hypervisor;
 
     if (v->state != VCPU_BLOCKED && v->state != VCPU_POLLING)
         return false;
-    sender_pays(sender, COST_KVM_WAKE);
+    if (v->state == VCPU_BLOCKED)
+        sender_pays(sender, COST_KVM_WAKE);
     notified(v, vector, flow, TRACE_NOTIFY_WAKE);
     thread_wake(&v->thread, hv_after(h, h->costs.of[COST_KVM_WAKE].n + h->costs.of[COST_HW_IPI].n));
     return true;
