@@ -26,7 +26,7 @@ _PORT = ("io", "IO_INSTRUCTION")
 _MSR = ("msr", "MSR_READ", "MSR_WRITE")
 _PAGE = ("npf", "EPT_VIOLATION", "EPT_MISCONFIG", "APIC_ACCESS", "APIC_WRITE", "PF excp", "avic_unaccelerated_access")
 _CR = ("write_cr8", "CR_ACCESS")
-_PLAIN = {"cpuid": "cpuid", "CPUID": "cpuid", "vmmcall": "hypercall", "VMCALL": "hypercall", "pause": "pause",
+_PLAIN = {"cpuid": "cpuid", "CPUID": "cpuid", "hypercall": "hypercall", "VMCALL": "hypercall", "pause": "pause",
           "PAUSE_INSTRUCTION": "pause", "wbinvd": "wbinvd", "WBINVD": "wbinvd", "hlt": "halt", "HLT": "halt"}
 
 

@@ -13,7 +13,7 @@ from .compare import Outcome, Replay, by_reason
 # KVM's names of the same exit on the two vendors, AMD's first.
 _TWINS = {
     "interrupt": "EXTERNAL_INTERRUPT", "vintr": "INTERRUPT_WINDOW", "hlt": "HLT", "io": "IO_INSTRUCTION",
-    "cpuid": "CPUID", "pause": "PAUSE_INSTRUCTION", "wbinvd": "WBINVD", "vmmcall": "VMCALL",
+    "cpuid": "CPUID", "pause": "PAUSE_INSTRUCTION", "wbinvd": "WBINVD", "hypercall": "VMCALL",
 }
 
 

@@ -29,7 +29,7 @@ SVM = {
     0x6b: "write_gdtr", 0x6c: "write_ldtr", 0x6d: "write_rt", 0x6e: "rdtsc", 0x6f: "rdpmc", 0x70: "pushf",
     0x71: "popf", 0x72: "cpuid", 0x73: "rsm", 0x74: "iret", 0x75: "swint", 0x76: "invd", 0x77: "pause",
     0x78: "hlt", 0x79: "invlpg", 0x7a: "invlpga", 0x7b: "io", 0x7c: "msr", 0x7d: "task_switch",
-    0x7e: "ferr_freeze", 0x7f: "shutdown", 0x80: "vmrun", 0x81: "vmmcall", 0x82: "vmload", 0x83: "vmsave",
+    0x7e: "ferr_freeze", 0x7f: "shutdown", 0x80: "vmrun", 0x81: "hypercall", 0x82: "vmload", 0x83: "vmsave",
     0x84: "stgi", 0x85: "clgi", 0x86: "skinit", 0x87: "rdtscp", 0x88: "icebp", 0x89: "wbinvd", 0x8a: "monitor",
     0x8b: "mwait", 0x8d: "xsetbv", 0x400: "npf", 0x401: "avic_incomplete_ipi",
     0x402: "avic_unaccelerated_access", 0x403: "vmgexit",
@@ -39,7 +39,8 @@ SVM = {
 # has names of its own where this table differs from `EXIT_` and the kernel's.
 _PLUGIN = {
     "PENDING_INTERRUPT": "INTERRUPT_WINDOW", "EXIT_INTR": "interrupt", "EXIT_IOIO": "io",
-    "EXIT_CR0_SEL_WRITE": "cr0_sel_write", "EXIT_NESTED_PAGE_FAULT": "npf", "EXIT_VMMCALL": "hypercall", "VMXOFF": "VMOFF", "VMXON": "VMON",
+    "EXIT_CR0_SEL_WRITE": "cr0_sel_write", "EXIT_NESTED_PAGE_FAULT": "npf", "EXIT_VMMCALL": "hypercall",
+    "VMXOFF": "VMOFF", "VMXON": "VMON",
 }
 
 _VMX_NAMES, _SVM_NAMES = frozenset(VMX.values()), frozenset(SVM.values())
