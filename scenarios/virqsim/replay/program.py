@@ -166,7 +166,8 @@ class _Writer:
         if step.reason in WINDOW:
             self._open_window()
         for met in self._demand.groups(step):
-            self._set_interrupts(step, met)
+            if not self._hold_back(step, met) and any(a.delivered for a in met):
+                self._enable()
             self._sync.announce(self._program, met)
             for arrival in met:
                 self._raise(arrival, 0)
@@ -177,27 +178,24 @@ class _Writer:
     def _prepare_host(self, step: Step) -> None:
         """What arrived while the host had the vCPU out arrives behind the next exit."""
         met = step.met("host")
-        if met:
-            self._set_interrupts(step, met)
+        self._hold_back(step, met)
         self._sync.announce(self._program, met)
         self._sync.before_send(self._program, step, self._pace.halt_settle * self._pace.scale)
         self._sync.hold(self._program, met, self._pace.settle)
         for arrival in met:
             self._raise(arrival, self._host_delay_ns)
 
-    def _set_interrupts(self, step: Step, met: list[Arrival]) -> None:
-        """The interrupt flag as the arrivals' deliveries show it, before they arrive."""
-        frame = self._frame
+    def _hold_back(self, step: Step, met: list[Arrival]) -> bool:
+        """Masks what was delivered late, by the interrupt flag or by CR8, before it arrives."""
         late = [a for a in met if self._late(a, step)]
         if late and self._by_priority(late[0]):
             if not self._class_raised:
                 self._program.cr8(15)
                 self._class_raised = True
-        elif late and frame.interrupts_enabled:
+        elif late and self._frame.interrupts_enabled:
             self._program.mask()
-            frame.interrupts_enabled = False
-        elif not late and any(a.delivered for a in met) and not frame.interrupts_enabled:
-            self._enable()
+            self._frame.interrupts_enabled = False
+        return bool(late)
 
     def _late(self, arrival: Arrival, step: Step) -> bool:
         """It was not delivered at the next entry, though no handler of its priority ran: it was masked."""
