@@ -36,8 +36,7 @@ static enum virqsim_state state_now(struct virqsim *sim)
         return VIRQSIM_BROKEN;
     if (sim->machine.running == 0 || !time_before(sim->events.now, sim->plan.until))
         return VIRQSIM_ENDED;
-    if (sim->plan.until.ps == SIM_TIME_NEVER.ps &&
-        event_queue_next(&sim->events).ps == SIM_TIME_NEVER.ps)
+    if (virqsim_next(sim) == VIRQSIM_NEVER)
         return VIRQSIM_IDLE;
     return VIRQSIM_RUNNING;
 }
@@ -46,7 +45,8 @@ enum virqsim_state virqsim_run(struct virqsim *sim, uint64_t until_ps, uint64_t 
 {
     const uint64_t until = until_ps < sim->plan.until.ps ? until_ps : sim->plan.until.ps;
 
-    if (sim->state != VIRQSIM_RUNNING)
+    /* An idle machine is not over: the world outside may have woken it since. */
+    if (sim->state == VIRQSIM_ENDED || sim->state == VIRQSIM_BROKEN)
         return sim->state;
     sim->fired += event_queue_run(&sim->events, (sim_time){until}, budget);
     sim->state = state_now(sim);
@@ -60,7 +60,9 @@ uint64_t virqsim_now(const struct virqsim *sim)
 
 uint64_t virqsim_next(const struct virqsim *sim)
 {
-    return event_queue_next(&sim->events).ps;
+    const uint64_t next = event_queue_next(&sim->events).ps;
+
+    return next < sim->plan.until.ps ? next : sim->plan.until.ps;
 }
 
 double virqsim_progress(const struct virqsim *sim)

@@ -35,14 +35,15 @@ void virqsim_close(struct virqsim *sim);
 enum virqsim_state {
     VIRQSIM_RUNNING, /* there is more to do */
     VIRQSIM_ENDED,   /* every main program ended, or run.until_ns was reached */
-    VIRQSIM_IDLE,    /* nothing can happen any more, though programs have not ended: a deadlock */
+    VIRQSIM_IDLE,    /* nothing can happen by itself, though programs have not ended: a deadlock,
+                        unless the world outside acts */
     VIRQSIM_BROKEN,  /* a law was broken (an interrupt lost): virqsim_results() names it */
 };
 
 /* Runs what is due before `until_ps`, at most `budget` events. */
 enum virqsim_state virqsim_run(struct virqsim *sim, uint64_t until_ps, uint64_t budget);
 uint64_t virqsim_now(const struct virqsim *sim);
-/* When the next event is due; VIRQSIM_NEVER when none is. */
+/* When the next event is due, or the run's end if that comes first; VIRQSIM_NEVER when none is. */
 uint64_t virqsim_next(const struct virqsim *sim);
 
 /* How far the run has come, 0 to 1, for a progress bar: of the main programs' operations. */

@@ -80,12 +80,16 @@ static std::vector<uint64_t> times_of(const std::string &trace, const std::strin
 
 TEST(SystemcHost, AnOutsideDeviceAnswersTheGuestAndInterruptsIt)
 {
-    const std::string json = plan(
-        "apicv", R"({"pin":0,"program":"main","handlers":{"51":"done"}})",
-        R"("main":[["repeat",3],["mmio_read",3489660932,4],["mmio_write",3489660928,4,42],)"
-        R"(["halt_until",0,1],["end"]],"done":[["word_add",0,1],["eoi"]])",
-        R"({"name":"doorbell","kind":"msi","vcpu":0,"vector":51})",
-        R"({"space":"mmio","first":3489660928,"last":3489665023,"handler":"external"})");
+    std::string main;
+    for (const char *wait : {"1", "2", "3"}) /* read, ring, and sleep until it answered */
+        main += std::string(R"(["mmio_read",3489660932,4],["mmio_write",3489660928,4,42],)") +
+                R"(["halt_until",0,)" + wait + "],";
+    main.pop_back();
+    const std::string json =
+        plan("apicv", R"({"pin":0,"program":"main","handlers":{"51":"done"}})",
+             R"("main":[)" + main + R"(],"done":[["word_add",0,1],["eoi"]])",
+             R"({"name":"doorbell","kind":"msi","vcpu":0,"vector":51})",
+             R"({"space":"mmio","first":3489660928,"last":3489665023,"handler":"external"})");
     virqsim_machine machine("machine", json);
     doorbell bell("bell");
     sc_core::sc_signal<bool> line("line");

@@ -56,7 +56,7 @@ inline std::string timer_and_device(const std::string &technology)
 {
     return plan(
         technology, R"({"pin":0,"program":"main","handlers":{"50":"tick","51":"tick"}})",
-        R"("main":[["timer_mode",50,2],["tsc_deadline",40000],["halt_until",0,1],)"
+        R"("main":[["timer_mode",50,2],["tsc_deadline",40000],["halt_until",0,2],)"
         R"(["tsc_deadline",700000],["compute",900000],["halt_until",0,5]],)"
         R"("tick":[["word_add",0,1],["eoi"]])",
         R"({"name":"disk","kind":"msi","vcpu":0,"vector":51,"at_ns":[3000,50000,2000000]})");

@@ -18,7 +18,8 @@ TEST(Waveform, RefusesAPatternThatNamesNoProbeThenDeclaresAllAndItsTimesAscend)
     std::istringstream lines(read_all(file.path));
     unsigned declared = 0, probes = 0, changes = 0, bits = 0;
     uint64_t last = 0;
-    while (virqsim_probe_name(machine.core(), probes, &bits))
+    char name[64];
+    while (virqsim_probe(machine.core(), probes, name, sizeof name, &bits))
         probes++;
     for (std::string line; std::getline(lines, line);) {
         declared += line.rfind("$var wire ", 0) == 0;
