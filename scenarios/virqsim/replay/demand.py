@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from . import actions, episodes, recorded
 from .actions import HALT, KICK, WINDOW, Actions, Region
@@ -131,6 +132,7 @@ class _Extractor:
         self._arrivals()
         for steps in self.steps.values():
             _settle_states(steps, self.recorded)
+            _pass_on(steps)
             _deliveries(steps, self.recorded)
             _timer_arms(steps)
             _forget_masked(steps)
@@ -291,6 +293,16 @@ def _settle_states(steps: list[Step], recorded: Recorded) -> None:
                 arrival.state = "blocked"
             if arrival.state == "host" and arrival.source == "timer" and (kicked or step.reason == "PREEMPTION_TIMER"):
                 arrival.state = "guest"
+
+
+def _pass_on(steps: list[Step]) -> None:
+    """The first exit of two that are one operation is none of its own: what met it meets the second."""
+    for step, following in pairwise(steps):
+        charge = not step.reason or step.reason in actions.CHARGES or step.carried
+        if step.operation is None and not charge and not step.episode.named("kvm_inj_virq"):
+            for arrival in step.arrivals:
+                arrival.step, arrival.state = following.number, "host"
+            following.arrivals[:0], step.arrivals = step.arrivals, []
 
 
 def _deliveries(steps: list[Step], recorded: Recorded) -> None:

@@ -166,14 +166,24 @@ class _Writer:
         if step.reason in WINDOW:
             self._open_window()
         for met in self._demand.groups(step):
-            if not self._hold_back(step, met) and any(a.delivered for a in met):
+            late = self._hold_back(step, met)
+            if not late and any(a.delivered and a.delivered.step == step.number for a in met):
                 self._enable()
             self._sync.announce(self._program, met)
-            for arrival in met:
-                self._raise(arrival, 0)
+            self._raise_together(met)
             self._sync.wait(self._program, met)
             self._program.compute(self._pace.settle * self._pace.scale)
             self._waiting += met
+
+    def _raise_together(self, met: list[Arrival]) -> None:
+        """One of them makes the vCPU leave; the others find it in the host."""
+        if len(met) > 1:
+            self._sync.hold(self._program, met, self._pace.settle)
+        delay_ns = 0
+        for arrival in met:
+            if not from_other(arrival):
+                self._raise(arrival, delay_ns)
+                delay_ns = self._host_delay_ns
 
     def _prepare_host(self, step: Step) -> None:
         """What arrived while the host had the vCPU out arrives behind the next exit."""
