@@ -168,7 +168,6 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
     v->state = VCPU_PARKED;
     v->in_userspace = true;
     v->delivering = v->reinject = v->injecting = NO_VECTOR;
-    vcpu_init_steps(v);
     timer_init(v);
     halt_poll_init(v);
     apic_init(h, v);
@@ -185,6 +184,8 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     h->fabric.count = h->vcpu_count;
     h->fabric.trace = h->trace;
     h->running = h->vcpu_count;
+    for (uint32_t i = 0; i < h->vcpu_count; i++) /* the busiest events side by side in the queue */
+        vcpu_init_steps(&h->vcpu[i]);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);
     for (uint32_t i = 0; i < h->device_count; i++)

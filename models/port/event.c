@@ -204,19 +204,20 @@ bool event_is_armed(const struct event_queue *q, const struct event *e)
     return time_before(event_due(q, e), SIM_TIME_NEVER);
 }
 
+/* Plays `e` up as if to arm it. Who then wins all would fire next: its key may stay, stale at once. */
 bool event_advance(struct event_queue *q, struct event *e, sim_time at)
 {
-    if (q->firing != e->slot) {
+    const event_key key = key_if_armed(q, e, at);
+
+    if (q->firing != e->slot)
         retire_stale_key(q);
-        q->firing = e->slot;
-    }
-    if (!time_before(at, q->until) || q->fired >= q->fired_end ||
-        least_but(q, e->slot) < key_if_armed(q, e, at)) {
-        event_arm(q, e, at);
-        return false;
-    }
-    q->now = at;
     q->serial++;
+    q->firing = NOT_FIRING;
+    replay_all(q, e->slot, key);
+    if (q->keys[WINNER] != key || !time_before(at, q->until) || q->fired >= q->fired_end)
+        return false;
+    q->firing = e->slot;
+    q->now = at;
     q->fired++;
     return true;
 }
