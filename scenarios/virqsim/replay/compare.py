@@ -18,6 +18,7 @@ from .program import Pace
 from .reader import Trace
 
 _CPUID = ("cpuid", "CPUID")
+_SHADOW_FAULT, _NESTED_FAULT = "PF excp", "npf"
 _SCALES = (1, 4, 16)
 _PS_PER_NS = 1000
 
@@ -109,7 +110,16 @@ class Replay:
             if stand_in:
                 exits[vcpu, stand_in] -= n
                 exits[vcpu, reason] += n
+        if technology == self.demand.recorded.technology:
+            self._without_nested_paging(exits)
         return +exits
+
+    def _without_nested_paging(self, exits: Counter[tuple[int, str]]) -> None:
+        """A host that shadows page tables learns of MMIO by page faults, where virqsim's has nested ones."""
+        shadowed = {vcpu for vcpu, reason in self.recorded_exits if reason == _SHADOW_FAULT}
+        nested = {vcpu for vcpu, reason in self.recorded_exits if reason == _NESTED_FAULT}
+        for vcpu in shadowed - nested:
+            exits[vcpu, _SHADOW_FAULT] += exits.pop((vcpu, _NESTED_FAULT), 0)
 
 
 def _exits(results: Results) -> Counter[tuple[int, str]]:

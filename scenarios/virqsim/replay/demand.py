@@ -325,6 +325,9 @@ def _deliveries(steps: list[Step], recorded: Recorded) -> None:
             delivery.extint = delivery.vector in extints
             running = [r for r in running if r.vector != delivery.vector] + [delivery]
             step.deliveries.append(delivery)
+    for arrival in pending:  # the recording ended while the guest had them masked
+        if arrival.source != "extint":
+            arrival.delivered = Delivery(arrival.vector, len(steps), arrival)
 
 
 def _is_repeated(event: Event, step: Step, steps: list[Step], recorded: Recorded) -> bool:

@@ -75,7 +75,7 @@ def build(name: str, demand: Demand, technology: str, features: dict[str, bool],
     for vcpu in range(max(demand.steps) + 1):
         steps = demand.steps.get(vcpu, [])
         writer = _Writer(vcpu, steps, demand, sync, devices, pace, profile)
-        writer.set_up()
+        writer.set_up(workload)
         if workload:
             for step in steps:
                 writer.write(step)
@@ -109,15 +109,15 @@ class _Writer:
 
     # --- the whole vCPU ---
 
-    def set_up(self) -> None:
-        """What the guest had done before the recording began."""
+    def set_up(self, wake: bool) -> None:
+        """What the guest had done before the recording began; if it was halted, what ends that is the workload's."""
         armed = any(step.operation and step.operation[0] in ("tsc_deadline", "timer_count") for step in self._steps)
         if armed and self._vcpu in self._demand.timers:
             self.main.timer_mode(*self._demand.timers[self._vcpu])
         if self._demand.recorded.guest_apic == "xapic" and self._logical():
             self.main.apic_write(0xd0, 1 << 24 + self._vcpu)  # LDR, flat: one bit a vCPU, as Linux does
         if self._steps and self._began_halted(self._steps[0]):
-            self._halt(self._steps[0])
+            self._halt(self._steps[0].met("blocked") if wake else None)
 
     def write(self, step: Step) -> None:
         """One step: what met the vCPU in the guest, what it did, what the entry delivered."""
@@ -218,8 +218,8 @@ class _Writer:
     def _by_priority(self, arrival: Arrival) -> bool:
         """Its delivery waited for CR8, not for the interrupt flag."""
         assert arrival.delivered
-        operation = self._steps[arrival.delivered.step].operation
-        return bool(operation) and operation[0] == "cr8"
+        then = self._steps[arrival.delivered.step:][:1]
+        return bool(then and then[0].operation and then[0].operation[0] == "cr8")
 
     def _open_window(self) -> None:
         """The guest can take interrupts again: by STI, or by the return from the handler that runs."""
@@ -237,7 +237,7 @@ class _Writer:
     def _operate(self, step: Step) -> None:
         """The guest's own operation, or the stand-in for what is not the guest's."""
         if step.reason in HALT:
-            return self._halt(step)
+            return self._halt(step.met("blocked"))
         operation = self._operation(step)
         if operation is not None:
             if step.deliveries and not step.met("guest") and step.reason not in WINDOW:
@@ -269,24 +269,28 @@ class _Writer:
     def _add(self, operation: tuple[str | int, ...]) -> None:
         getattr(self._program, str(operation[0]))(*operation[1:])
 
-    def _halt(self, step: Step) -> None:
-        """HLT, with interrupts off up to it, so that no wake-up is lost."""
+    def _halt(self, met: list[Arrival] | None) -> None:
+        """HLT, with interrupts off up to it, so that no wake-up is lost. None: nothing ends it."""
         self._leave_acknowledged()
         if self._frame.interrupts_enabled:
             self._program.mask()
-        met = step.met("blocked")
+        if met is not None:
+            self._prepare_wake(met)
+        self._program.unmask_halt()
+        self._frame.interrupts_enabled = True
+        self._waiting += met or []
+
+    def _prepare_wake(self, met: list[Arrival]) -> None:
+        """What ends a HLT: the first that arrives; the others come before the vCPU is in the guest again."""
         self._sync.announce(self._program, met)
         for arrival in met:
             self._raise(arrival, self._pace.halt_delay_ns * self._pace.scale)
-        if not met and not self._pending():
-            wake = self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns)
-            self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
-            self._program.signal(wake)
-        if len(met) > 1:  # the first woke it, the others came before it was in the guest again
+        if len(met) > 1:
             self._sync.hold(self._program, met, self._pace.settle)
-        self._program.unmask_halt()
-        self._frame.interrupts_enabled = True
-        self._waiting += met
+        if not met and not self._pending():
+            self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
+            self._program.signal(
+                self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns))
 
     def _pending(self) -> list[Arrival]:
         return [a for a in self._waiting if a.delivered]
