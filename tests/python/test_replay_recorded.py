@@ -4,7 +4,7 @@ import pytest
 from replay_files import recorded, recordings, replayed
 
 # Exits, over all reasons, that a replay may be off by: races that a recording decided one way
-# and a replay decides the other (docs/accuracy.md). What is not here is exact.
+# and a replay decides the other (docs/replay.md). What is not here is exact.
 ALLOWED = {
     "off1_idle": 5,
     "on1_blk": 2,
