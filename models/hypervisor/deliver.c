@@ -154,7 +154,7 @@ void deliver_next(struct vcpu *sender)
 /* --- injection --- */
 
 /* The lowest vector an 8259A would give: its inputs are in order of priority. */
-static int extint_pending(const struct vcpu *v)
+int extint_pending(const struct vcpu *v)
 {
     for (unsigned w = 0; w < 4; w++)
         if (v->extint.word[w])
@@ -198,11 +198,23 @@ static void inject_nmi(struct vcpu *v)
 
 /* Userspace's interrupt controller injects by KVM_INTERRUPT, which KVM 6.1 follows by an
    immediate exit, for as long as it takes the interrupt for one still pending (docs/accuracy.md). */
+static void inject_for_userspace(struct vcpu *v)
+{
+    const int vector = v->user_vector;
+
+    v->user_vector = NO_VECTOR;
+    inject_vector(v, vector, false, v->extint_flow[vector]);
+    v->immediate_exit = true;
+}
+
 static void inject_extint(struct vcpu *v, int vector)
 {
+    if (vector == v->user_vector) {
+        inject_for_userspace(v);
+        return;
+    }
     vec_clear(&v->extint, (unsigned)vector);
     inject_vector(v, vector, false, v->extint_flow[vector]);
-    v->immediate_exit = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
 }
 
 /* KVM: apic_sync_pv_eoi_to_guest(): only for the one interrupt in service, with nothing behind it,
@@ -230,9 +242,15 @@ static bool apic_injects(const struct vcpu *v)
     return !v->hw.ops->delivers(&v->hw) && v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE;
 }
 
+/* KVM: kvm_cpu_has_extint(): its own 8259A's output, or what userspace has given it. */
+static int extint_to_inject(const struct vcpu *v)
+{
+    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE ? v->user_vector : extint_pending(v);
+}
+
 static bool interrupt_waits(const struct vcpu *v)
 {
-    return extint_pending(v) != NO_VECTOR || v->window_wanted ||
+    return extint_to_inject(v) != NO_VECTOR || v->window_wanted ||
            (apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR);
 }
 
@@ -257,8 +275,8 @@ void deliver_inject(struct vcpu *v)
         inject_again(v);
     else if (v->apic.nmi_pending && !v->hw.nmi_blocked)
         inject_nmi(v);
-    else if (open && extint_pending(v) != NO_VECTOR)
-        inject_extint(v, extint_pending(v));
+    else if (open && extint_to_inject(v) != NO_VECTOR)
+        inject_extint(v, extint_to_inject(v));
     else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
         inject_from_apic(v);
     v->window_open = interrupt_waits(v);

@@ -167,7 +167,7 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
 {
     v->state = VCPU_PARKED;
     v->in_userspace = true;
-    v->delivering = v->reinject = v->injecting = NO_VECTOR;
+    v->delivering = v->reinject = v->injecting = v->user_vector = NO_VECTOR;
     timer_init(v);
     halt_poll_init(v);
     apic_init(h, v);

@@ -227,6 +227,7 @@ struct vcpu {
     /* Interrupts on their way in, besides the APIC's. */
     struct vec256 extint;            /* 8259A's: the vectors its acknowledge cycles would give */
     trace_flow *extint_flow;         /* by vector */
+    int user_vector;                 /* KVM_INTERRUPT's, not injected yet, or NO_VECTOR */
     int reinject;                    /* a delivery that an exit interrupted, or NO_VECTOR */
     bool reinject_nmi;
     bool injecting_nmi;
@@ -373,6 +374,7 @@ void hypervisor_accept(struct hypervisor *h, struct vcpu *target, const struct i
                        struct vcpu *sender);
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg);
 void deliver_next(struct vcpu *sender);   /* the action of HANDLE/CONTINUE */
+int extint_pending(const struct vcpu *v); /* the vector that an 8259A would give, or NO_VECTOR */
 bool vcpu_has_interrupt(struct vcpu *v);  /* something would end a HLT */
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 void deliver_inject(struct vcpu *v);      /* pending interrupts into the control structure */

@@ -12,22 +12,32 @@ static bool has_apic(const struct vcpu *v)
     return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
 }
 
-/* KVM_INTERRUPT when the guest can take one, a request for the window when it cannot. */
+/* QEMU: cpu_get_pic_interrupt(): the local APIC's vector, else the 8259A's. */
+static void interrupt_kvm(struct vcpu *v)
+{
+    const bool from_apic = lapic_pending(&v->apic) != NO_VECTOR;
+
+    v->user_vector = from_apic ? lapic_acknowledge(&v->apic) : extint_pending(v);
+    if (from_apic)
+        v->extint_flow[v->user_vector] = v->apic.service_flow[v->user_vector];
+    else
+        vec_clear(&v->extint, (unsigned)v->user_vector);
+    vcpu_pay(v, COST_USER_INTERRUPT);
+}
+
+static bool has_more(const struct vcpu *v)
+{
+    return has_apic(v) && (lapic_pending(&v->apic) != NO_VECTOR || !vec_empty(&v->extint));
+}
+
+/* KVM_INTERRUPT when the guest can take one, a request for the window for what it cannot take yet. */
 static void before_run(struct vcpu *v)
 {
-    const int vector = has_apic(v) ? lapic_pending(&v->apic) : NO_VECTOR;
+    const bool able = v->hw.interrupts_enabled && v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
 
-    v->window_wanted = false;
-    if (vector == NO_VECTOR || !vec_empty(&v->extint) || v->reinject != NO_VECTOR)
-        return;
-    if (!v->hw.interrupts_enabled) {
-        v->window_wanted = true;
-        return;
-    }
-    lapic_acknowledge(&v->apic);
-    vec_set(&v->extint, (unsigned)vector);
-    v->extint_flow[vector] = v->apic.service_flow[vector];
-    vcpu_pay(v, COST_USER_INTERRUPT);
+    if (able && has_more(v))
+        interrupt_kvm(v);
+    v->window_wanted = has_more(v);
 }
 
 static void enter_kvm(struct vcpu *v)

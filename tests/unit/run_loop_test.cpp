@@ -182,6 +182,27 @@ TEST(RunLoop, OnlyAViolationIsRepeatedForARead)
     EXPECT_EQ(2u, mmio.exits(0, "EPT_MISCONFIG"));
 }
 
+/* An 8259A in userspace: signal, KVM_INTERRUPT, and the exit that KVM 6.1 adds to it. */
+TEST(RunLoop, AVectorFromUserspaceCostsAKickAndAnImmediateExit)
+{
+    Plan p;
+    p.irqchip = "userspace";
+    p.devices = R"({"name":"pic","kind":"extint","vcpu":0,"vector":48,"delay_ns":1000,"at_ns":[]},)"
+                R"({"name":"pic","kind":"extint","vcpu":0,"vector":49,"delay_ns":1000,"at_ns":[]})";
+    p.programs = {{"guest", "[\"signal\",0],[\"spin_until\",0,1]"}, {"handler", "[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "guest", {{48, "handler"}, {49, "handler"}}}};
+    Machine one(p);
+    EXPECT_EQ(VIRQSIM_ENDED, one.run());
+    EXPECT_EQ(1u, one.exits(0, "EXTERNAL_INTERRUPT"));
+    EXPECT_EQ(1u, one.exits(0, "PREEMPTION_TIMER"));
+    EXPECT_EQ(2u, one.exits(0));
+
+    p.programs["guest"] = "[\"signal\",0],[\"signal\",1],[\"spin_until\",0,2]";
+    Machine two(p);
+    EXPECT_EQ(VIRQSIM_ENDED, two.run()) << "userspace asks for the window when it has one more";
+    EXPECT_EQ(1u, two.exits(0, "INTERRUPT_WINDOW"));
+}
+
 TEST(RunLoop, AnInterruptedDeliveryIsDoneAgainOnce)
 {
     Plan p = sender_and_target("none", 1);
