@@ -106,6 +106,14 @@ def test_lost_events_are_never_replayed_over(tmp_path, loss):
     assert said.startswith(f":15: {loss}") and "larger buffer" in said
 
 
+@pytest.mark.parametrize("dots", ["...", " ...", "[...]"])
+def test_an_excerpt_with_something_left_out_is_refused(tmp_path, dots):
+    lines = GOOD.split("\n")
+    lines.insert(15, dots)
+    assert refused(tmp_path, "\n".join(lines)).startswith(":16: part of the trace was left out")
+    assert len(reader.read_events(tmp_path / "t.txt").events) == len(STORY)
+
+
 def test_overwritten_events_are_refused(tmp_path):
     said = refused(tmp_path, GOOD.replace("10/10", "10/25"))
     assert said.startswith(":3:") and "15 of 25" in said

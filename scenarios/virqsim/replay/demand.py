@@ -131,6 +131,7 @@ class _Extractor:
     def demand(self) -> Demand:
         self._arrivals()
         for steps in self.steps.values():
+            _settle_sources(steps)
             _settle_states(steps, self.recorded)
             _pass_on(steps)
             _deliveries(steps, self.recorded)
@@ -280,6 +281,15 @@ class _Sources:
         self._levels[pin] = level
         if rising and not fields["masked"]:
             yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.line, pin=fields["pin"])
+
+
+def _settle_sources(steps: list[Step]) -> None:
+    """An IPI whose ICR write is not in the recording comes from nowhere, like a device's interrupt."""
+    for step in steps:
+        if step.operation is None or step.operation[0] not in ("ipi", "self_ipi"):
+            for arrival in step.sends:
+                arrival.source, arrival.sender = "device", None
+            step.sends = []
 
 
 def _settle_states(steps: list[Step], recorded: Recorded) -> None:

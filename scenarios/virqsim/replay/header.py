@@ -26,6 +26,8 @@ class Header:
     exits: dict[tuple[int | None, str], int] = field(default_factory=dict)
     exits_line: int = 0
     parameters: dict[str, str] = field(default_factory=dict)
+    gap_line: int = 0
+    """Where its writer says, by three dots, that lines between events were left out."""
 
     def read(self, number: int, line: str) -> None:
         """Takes in one comment line."""

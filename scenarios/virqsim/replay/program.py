@@ -57,14 +57,14 @@ class _Devices:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._vcpus: dict[tuple[str, int, int, int], int] = {}
+        self._numbers: dict[tuple[str, int, int, int], int] = {}
 
     def number(self, kind: str, vcpu: int, vector: int, delay_ns: int) -> int:
         key = kind, vcpu, vector, delay_ns
-        if key not in self._vcpus:
+        if key not in self._numbers:
             name = f"{kind} {vector:02x}h to vcpu{vcpu} after {delay_ns} ns"
-            self._vcpus[key] = self._machine.device(name, kind, vcpu, vector, delay_ns)
-        return self._vcpus[key]
+            self._numbers[key] = self._machine.device(name, kind, vcpu, vector, delay_ns)
+        return self._numbers[key]
 
 
 def build(name: str, demand: Demand, technology: str, features: dict[str, bool], pace: Pace,

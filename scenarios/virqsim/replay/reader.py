@@ -7,6 +7,7 @@ about a guest that never was.
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +24,7 @@ from .header import Header
 
 _TRACE_DAT = b"\x17\x08\x44tracing"
 _PERF_DATA = b"PERFILE2"
+_GAP = re.compile(r"\s*\[?(?:\.\.\.|…)\]?\s*$")
 
 
 class Event(NamedTuple):
@@ -76,6 +78,8 @@ def read(path: str | Path) -> Trace:
     path = trace.path
     if not any(event.name == "kvm_exit" for event in trace.events):
         raise VirqsimError(f"{path}: has no kvm_exit events; record with: trace-cmd record -e kvm")
+    if trace.header.gap_line:
+        raise VirqsimError(f"{path}:{trace.header.gap_line}: part of the trace was left out here; a replay needs it whole")
     _check_one_vm(trace)
     _find_window(trace)
     _check_counts(trace)
@@ -83,7 +87,7 @@ def read(path: str | Path) -> Trace:
 
 
 def read_events(path: str | Path) -> Trace:
-    """As read(), but an excerpt will do: there need be no exits, and their counts are not checked.
+    """As read(), but an excerpt will do: it may have gaps and no exits, and counts are not checked.
 
     Raises:
         VirqsimError: it cannot be read; the line names file and line.
@@ -150,6 +154,7 @@ def _report(path: Path, data: bytes) -> bytes:
 def _events(path: Path, text: list[str], header: Header) -> Iterator[Event]:
     """The events, folded lines put together. What is no event (prose, a tool's own lines) is passed over."""
     begun: tuple[int, lines.Line] | None = None
+    gap = 0
     for number, line in enumerate(text, 1):
         if line.startswith("#"):
             _check_comment(path, number, line, header)
@@ -161,8 +166,11 @@ def _events(path: Path, text: list[str], header: Header) -> Iterator[Event]:
         elif found := lines.parse(line):
             if begun:
                 yield _event(path, *begun)
-            begun = number, found
-        elif begun and line[:1].isspace() and line.strip():
+                header.gap_line = header.gap_line or gap
+            begun, gap = (number, found), 0
+        elif _GAP.match(line):
+            gap = number
+        elif begun and line[:1].isspace() and line.strip()[:1] not in ("", "#"):
             begun = begun[0], begun[1]._replace(payload=f"{begun[1].payload} {line.strip()}")
     if begun:
         yield _last_event(path, *begun, complete=text[-1] == "")
