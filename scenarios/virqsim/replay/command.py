@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .. import show
+from ..errors import VirqsimError
 from .compare import Outcome, Replay, by_reason
 
 # KVM's names of the same exit on the two vendors, AMD's first.
@@ -23,9 +25,11 @@ _TWINS = {
 @click.option("--features", default="", help="Features on top of each what-if: +pv-eoi,-posted-interrupts.")
 @click.option("--profile", default="skylake-sp", show_default=True, help="Cost profile, a name or a file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep a run folder for each replay in this folder.")
+@click.option("--trace", "keep", is_flag=True, help="With --out: keep the full trace of each replay.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def replay_command(trace: str, tech: str, features: str, profile: str, out: Path | None, as_json: bool) -> None:
-    """Replays the guest of a recorded KVM trace under other interrupt hardware.
+def replay_command(trace: str, tech: str, features: str, profile: str, out: Path | None, keep: bool,
+                   as_json: bool) -> None:
+    """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
     TRACE is the text of tracefs, `trace-cmd report` or `perf script`, gzip'ed
     or not. The first replay is under the hardware it was recorded on: how far
@@ -39,7 +43,9 @@ def replay_command(trace: str, tech: str, features: str, profile: str, out: Path
     for name in technologies:
         runner.check_technology(name)
     switched = parse(features)
-    replay = Replay(reader.read(trace), profiles.load(profile))
+    if keep and not out:
+        raise VirqsimError("replay: --trace keeps traces in run folders; say where with --out")
+    replay = Replay(reader.read(trace), profiles.load(profile), keep)
     here = replay.under(folder=out / "recorded" if out else None)
     what_ifs = [replay.under(name, switched, out / name if out else None) for name in technologies]
     if as_json:
@@ -73,36 +79,37 @@ def notes(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> list[str]:
 
 
 def _print(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> None:
-    from rich.console import Console
-
-    console = Console()
     recorded = replay.demand.recorded
     switched = "".join(f", {'+' if on else '-'}{name}" for name, on in recorded.features.items())
-    console.print(f"{replay.trace.path}: recorded under {recorded.technology}{switched}, guest's APIC: "
-                  f"{recorded.guest_apic}, irqchip: {recorded.irqchip}, {len(replay.demand.steps)} vCPUs")
-    console.print(_exits_table(replay, here, what_ifs))
+    click.echo(f"{replay.trace.path}: {len(replay.demand.steps)} vCPUs, recorded under {recorded.technology}{switched}\n"
+               f"(guest's APIC: {recorded.guest_apic}, irqchip: {recorded.irqchip}; costs: {replay.profile.name}, "
+               f"weakest number: {replay.profile.kind})\n")
+    _exits_table(replay, here, what_ifs)
     if here.latency_ns():
-        console.print(_latency_table([here, *what_ifs]))
+        _latency_table([here, *what_ifs])
     for note in notes(replay, here, what_ifs):
-        console.print(f"- {note}")
+        click.echo(f"- {note}")
 
 
-def _exits_table(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> Any:
-    from rich.table import Table
-
-    table = Table("exits", title="VM exits by reason")
-    for heading in ("recorded", f"replayed ({here.technology})", "error", "%", *(w.technology for w in what_ifs)):
-        table.add_column(heading, justify="right")
+def _exits_table(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> None:
     recorded, replayed = by_reason(replay.recorded_exits), here.by_reason
     others = [outcome.by_reason for outcome in what_ifs]
+    rows: list[list[Any]] = []
     for names in _rows(recorded, replayed, others):
         was, now, *what_if = (sum(exits.get(name, 0) for name in names) for exits in (recorded, replayed, *others))
-        table.add_row(" / ".join(names), *_cells(was, now), *map(str, what_if))
-    totals = [sum(exits.values()) for exits in (recorded, replayed, *others)]
-    table.add_section()
-    table.add_row("all", *_cells(totals[0], totals[1]), *map(str, totals[2:]))
-    table.add_row("saved", "", "", "", "", *(f"{totals[1] - n} ({_percent(totals[1] - n, totals[1])})" for n in totals[2:]))
-    return table
+        rows.append([" / ".join(names), was, now, _error(was, now), *what_if])
+    was, now, *what_if = (sum(exits.values()) for exits in (recorded, replayed, *others))
+    rows.append(["all", was, now, _error(was, now), *what_if])
+    show.table("VM exits by reason: recorded, replayed under the same hardware, and what if",
+               ["exits", "recorded", "replayed", "error", *(w.technology for w in what_ifs)], rows)
+    for outcome, exits in zip(what_ifs, what_if, strict=True):
+        fewer = "saves" if exits <= now else "adds"
+        click.echo(f"{outcome.technology} {fewer} {abs(now - exits)} exits ({_percent(abs(now - exits), now)})")
+    click.echo()
+
+
+def _error(recorded: int, replayed: int) -> str:
+    return f"{replayed - recorded:+d} ({_percent(replayed - recorded, recorded)})" if replayed != recorded else "0"
 
 
 def _rows(recorded: dict[str, int], replayed: dict[str, int], others: list[dict[str, int]]) -> list[tuple[str, ...]]:
@@ -112,26 +119,17 @@ def _rows(recorded: dict[str, int], replayed: dict[str, int], others: list[dict[
     return [(name, _TWINS[name]) if _TWINS.get(name) in second else (name,) for name in names if name not in second]
 
 
-def _cells(recorded: int, replayed: int) -> list[str]:
-    return [str(recorded), str(replayed), f"{replayed - recorded:+d}" if replayed != recorded else "0",
-            _percent(replayed - recorded, recorded)]
-
-
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def _latency_table(outcomes: list[Outcome]) -> Any:
-    from rich.table import Table
-
-    stages = list(dict.fromkeys(stage for o in outcomes for stage in o.latency_ns().get("stages", {})))
-    table = Table("technology", title="IPI latency, ns: from the ICR write to the handler, and the mean of each stage")
-    for heading in ("IPIs", "p50", "p99", "max", "mean", *stages):
-        table.add_column(heading, justify="right")
-    for outcome in outcomes:
-        latency = outcome.latency_ns()
-        if latency:
-            table.add_row(outcome.technology, str(latency["count"]),
-                          *(f"{latency[key]:.0f}" for key in ("p50", "p99", "max", "mean")),
-                          *(f"{latency['stages'].get(stage, 0):.0f}" for stage in stages))
-    return table
+def _latency_table(outcomes: list[Outcome]) -> None:
+    """Stages that take no time under any of them are left out."""
+    latencies = {outcome.technology: outcome.latency_ns() for outcome in outcomes if outcome.latency_ns()}
+    all_stages = dict.fromkeys(stage for latency in latencies.values() for stage in latency["stages"])
+    stages = [s for s in all_stages if any(latency["stages"].get(s) for latency in latencies.values())]
+    rows = [[technology, latency["count"], *(round(latency[key]) for key in ("p50", "p99", "max", "mean")),
+             *(round(latency["stages"].get(stage, 0)) for stage in stages)]
+            for technology, latency in latencies.items()]
+    show.table("IPI latency, ns, ICR write to handler; then the mean by the step it led to",
+               ["under", "IPIs", "p50", "p99", "max", "mean", *stages], rows)

@@ -59,9 +59,10 @@ def by_reason(exits: Counter[tuple[int, str]]) -> dict[str, int]:
 class Replay:
     """A trace, taken apart once and replayed as often as wanted."""
 
-    def __init__(self, trace: Trace, profile: Profile) -> None:
+    def __init__(self, trace: Trace, profile: Profile, keep_traces: bool = False) -> None:
         self.trace = trace
         self.profile = profile
+        self.keep_traces = keep_traces
         self.demand: Demand = demands.extract(trace)
         self.recorded_exits = trace.exits()
 
@@ -95,7 +96,7 @@ class Replay:
              workload: bool = True) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
                              self.profile, self._halt_poll_ns(), workload)
-        return runner.run(plan.resolve(self.profile), folder=folder)
+        return runner.run(plan.resolve(self.profile), folder=folder, trace=self.keep_traces and folder is not None)
 
     def _halt_poll_ns(self) -> int:
         """As recorded, or Linux's default."""
