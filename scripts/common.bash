@@ -6,7 +6,6 @@ root=$PWD
 stamps=$root/.stamps
 log=$root/build/setup.log
 mkdir -p "$stamps" build
-: >>"$log"
 
 # Runs a command with its output in the log; on failure shows the log's end.
 logged() {
