@@ -1,0 +1,230 @@
+/* The plan's machine: CPUs, vCPUs with their programs, regions and devices. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "plan_parts.h"
+
+enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_HZ_LOG2 = 40 };
+
+/* --- vCPUs --- */
+
+static void read_handler(struct build *b, struct vcpu *v, const char *key, const json_t *names,
+                         const struct place *at)
+{
+    char *end;
+    const unsigned long vector = strtoul(key, &end, 10);
+    const size_t count = json_is_array(names) ? json_array_size(names) : 1;
+    const struct guest_program **list = build_take(b, count, sizeof *list);
+
+    if (*end || end == key || vector > 255) {
+        reader_fail(&b->reader, at, "a handler's key is a vector, 0 to 255 in decimal");
+        return;
+    }
+    if (count == 0)
+        reader_fail(&b->reader, at,
+                    "is an empty list; name a program, or leave the vector out");
+    if (!list || count == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        list[i] =
+            plan_find_program(b, json_is_array(names) ? json_array_get(names, i) : names, at);
+    v->guest.handler[vector] = (struct guest_handler){list, (uint32_t)count, 0};
+}
+
+/* EOI and return. */
+static const struct guest_insn acknowledge_insn[] = {{.op = GUEST_eoi}};
+static const struct guest_program acknowledge = {"acknowledge", acknowledge_insn, 1};
+static const struct guest_program *const acknowledge_list[] = {&acknowledge};
+
+static void read_vcpu(struct build *b, const json_t *json, const struct place *at,
+                      struct vcpu *v)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const struct place main_at = place_key(at, "program");
+    const struct place handlers_at = place_key(at, "handlers");
+    const struct guest_program *main;
+    const char *key;
+    json_t *value;
+
+    reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers"));
+    const uint64_t pin = reader_uint(&b->reader, json, at, "pin", 0, UINT32_MAX);
+    if (pin >= h->pcpu_count) {
+        const struct place p = place_key(at, "pin");
+        reader_fail(&b->reader, &p, "%" PRIu64 " is not a physical CPU (0..%u)", pin,
+                    h->pcpu_count - 1);
+        return;
+    }
+    main = plan_find_program(b, json_object_get(json, "program"), &main_at);
+    if (!main)
+        return;
+    for (unsigned n = 0; n < VECTORS; n++)
+        v->guest.handler[n] = (struct guest_handler){acknowledge_list, 1, 0};
+    json_object_foreach(reader_object(&b->reader, json, at, "handlers"), key, value)
+    {
+        const struct place p = place_key(&handlers_at, key);
+
+        read_handler(b, v, key, value, &p);
+    }
+    guest_init(&v->guest, main, b->sim->plan.seed, v->index);
+    b->sim->plan.operations += plan_length_of(main);
+    pcpu_add_thread(&h->pcpu[pin], &v->thread, v);
+}
+
+static void read_vcpus(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    json_t *list = reader_array(&b->reader, machine, at, "vcpus");
+    const struct place p = place_key(at, "vcpus");
+
+    for (uint32_t i = 0; i < h->vcpu_count && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+
+        read_vcpu(b, json_array_get(list, i), &here, &h->vcpu[i]);
+    }
+}
+
+/* --- the rest of the machine --- */
+
+static void read_load(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    json_t *list = reader_array(&b->reader, machine, at, "load");
+    const struct place p = place_key(at, "load");
+    struct thread *threads = build_take(b, json_array_size(list), sizeof *threads);
+
+    for (size_t i = 0; threads && i < json_array_size(list) && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+        const json_t *json = json_array_get(list, i);
+
+        reader_keys(&b->reader, json, &here, KEYS("pin"));
+        const uint64_t pin = reader_uint(&b->reader, json, &here, "pin", 0, h->pcpu_count - 1);
+        pcpu_add_thread(&h->pcpu[pin], &threads[i], NULL);
+    }
+}
+
+static void read_regions(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    json_t *list = reader_array(&b->reader, machine, at, "regions");
+    const struct place p = place_key(at, "regions");
+    struct region *regions = build_take(b, json_array_size(list), sizeof *regions);
+
+    for (size_t i = 0; regions && i < json_array_size(list) && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+        const json_t *json = json_array_get(list, i);
+        struct region *r = &regions[i];
+
+        reader_keys(&b->reader, json, &here, KEYS("space", "first", "last", "handler"));
+        r->port = reader_choice(&b->reader, json, &here, "space", KEYS("mmio", "port"), 2);
+        r->first = reader_uint(&b->reader, json, &here, "first", 0, INT64_MAX);
+        r->last = reader_uint(&b->reader, json, &here, "last", r->first, INT64_MAX);
+        r->handler = (enum region_handler)reader_choice(
+            &b->reader, json, &here, "handler", region_handler_names, REGION_HANDLER_COUNT);
+    }
+    h->region = regions;
+    h->region_count = (uint32_t)json_array_size(list);
+}
+
+static void read_times(struct build *b, const json_t *json, const struct place *at,
+                       struct device *d)
+{
+    const json_t *list = json_object_get(json, "at_ns");
+    const struct place p = place_key(at, "at_ns");
+    const size_t count = json_array_size(list);
+    sim_time *times = build_take(b, count, sizeof *times);
+
+    if (list && !json_is_array(list))
+        reader_fail(&b->reader, &p, "an array of times in ns belongs here");
+    for (size_t i = 0; times && i < count && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+
+        times[i].ps = PS_PER_NS * reader_item(&b->reader, json_array_get(list, i), &here, 0,
+                                              INT64_MAX / 1000);
+        if (i && times[i].ps < times[i - 1].ps)
+            reader_fail(&b->reader, &here, "is earlier than the one before it");
+    }
+    d->at = times;
+    d->at_count = (uint32_t)count;
+}
+
+static void read_devices(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    json_t *list = reader_array(&b->reader, machine, at, "devices");
+    const struct place p = place_key(at, "devices");
+
+    for (uint32_t i = 0; i < h->device_count && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+        const json_t *json = json_array_get(list, i);
+        struct device *d = &h->device[i];
+
+        reader_keys(&b->reader, json, &here,
+                    KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
+        reader_string(&b->reader, json, &here, "name");
+        d->kind = (enum device_kind)reader_choice(&b->reader, json, &here, "kind",
+                                                  device_kind_names, DEVICE_KIND_COUNT);
+        d->vcpu = (uint16_t)reader_uint(&b->reader, json, &here, "vcpu", 0, h->vcpu_count - 1);
+        d->vector = (uint8_t)(d->kind == DEVICE_NMI
+                                  ? 2
+                                  : reader_uint(&b->reader, json, &here, "vector", 16, 255));
+        d->delay_ps = PS_PER_NS * reader_uint_or(&b->reader, json, &here, "delay_ns", 0,
+                                                 INT64_MAX / 1000, 0);
+        read_times(b, json, &here, d);
+    }
+}
+
+/* --- the whole --- */
+
+static void read_clocks(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const uint64_t high = UINT64_C(1) << MAX_HZ_LOG2;
+
+    h->core = clock_of_hz(reader_uint(&b->reader, machine, at, "core_hz", 1000, high));
+    h->tsc = clock_of_hz(reader_uint(&b->reader, machine, at, "tsc_hz", 1000, high));
+    h->apic_bus =
+        clock_of_hz(reader_uint(&b->reader, machine, at, "apic_timer_hz", 1000, high));
+}
+
+static size_t array_size(struct build *b, const json_t *machine, const struct place *at,
+                         const char *key, size_t high)
+{
+    const size_t n = json_array_size(reader_array(&b->reader, machine, at, key));
+    const struct place p = place_key(at, key);
+
+    if (n > high)
+        reader_fail(&b->reader, &p, "%zu are too many (at most %zu)", n, high);
+    return n;
+}
+
+void plan_read_machine(struct build *b)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const json_t *machine = reader_object(&b->reader, b->document, &plan_root, "machine");
+    const struct place at = place_key(&plan_root, "machine");
+    const struct place vcpus_at = place_key(&at, "vcpus");
+
+    reader_keys(&b->reader, machine, &at,
+                KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "guest_apic",
+                     "vcpus", "load", "regions", "devices"));
+    read_clocks(b, machine, &at);
+    h->pcpu_count =
+        (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
+    h->guest_apic = (enum lapic_mode)reader_choice(&b->reader, machine, &at, "guest_apic",
+                                                   guest_apic_names, 3);
+    h->vcpu_count = (uint32_t)array_size(b, machine, &at, "vcpus", MAX_VCPUS);
+    h->device_count = (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX);
+    if (h->vcpu_count == 0)
+        reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");
+    if (b->reader.failed)
+        return;
+    if (!machine_allocate(b->sim)) {
+        reader_fail(&b->reader, &at, "there is no memory for it");
+        return;
+    }
+    plan_read_programs(b);
+    read_vcpus(b, machine, &at);
+    read_load(b, machine, &at);
+    read_regions(b, machine, &at);
+    read_devices(b, machine, &at);
+}

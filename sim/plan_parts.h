@@ -1,0 +1,39 @@
+/* What the parts of the plan's reader share; each file of sim/plan*.c reads one part. */
+#ifndef VIRQSIM_SIM_PLAN_PARTS_H
+#define VIRQSIM_SIM_PLAN_PARTS_H
+
+#include "describe.h"
+#include "reader.h"
+#include "simulation.h"
+
+struct build {
+    struct reader reader;
+    struct virqsim *sim;
+    const json_t *document;
+    struct guest_program *programs; /* sorted by name */
+    size_t program_count;
+    uint64_t words; /* the highest shared word named, plus one */
+};
+
+/* The plan itself. */
+extern const struct place plan_root;
+
+#define KEYS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* Memory of the simulation, zeroed, at least one item; NULL, and the plan refused, when there is none. */
+void *build_take(struct build *b, size_t count, size_t size);
+const char *build_keep(struct build *b, const char *s);
+
+/* plan_programs.c */
+void plan_read_programs(struct build *b);
+const struct guest_program *plan_find_program(struct build *b, const json_t *name,
+                                              const struct place *at);
+/* Operations of a program with its loops multiplied out; saturates. */
+uint64_t plan_length_of(const struct guest_program *p);
+
+/* plan_machine.c */
+void plan_read_machine(struct build *b);
+
+/* plan_technology.c */
+void plan_read_technology(struct build *b);
+#endif

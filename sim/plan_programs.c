@@ -1,0 +1,198 @@
+/* The plan's programs: operations by name, their operands checked, loops linked. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_parts.h"
+
+enum { MAX_WORDS = 1 << 20 };
+
+static enum guest_op op_by_name(const char *name)
+{
+    unsigned i = 0;
+
+    while (i < GUEST_OP_COUNT && strcmp(guest_ops[i].name, name) != 0)
+        i++;
+    return (enum guest_op)i;
+}
+
+/* What an operand may be, by its name in guest_ops.def; the rest are free. */
+static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
+{
+    static const struct {
+        const char *name;
+        uint64_t high;
+    } limits[] = {
+        {"word", MAX_WORDS - 1},
+        {"vector", 255},
+        {"offset", 0xff0},
+        {"icr_low", UINT32_MAX},
+        {"destination", UINT32_MAX},
+        {"port", UINT16_MAX},
+        {"size", 8},
+        {"mode", 3},
+        {"id", STAMP_IDS - 1},
+        {"msr", UINT32_MAX},
+        {"divide", 128},
+        {"count", UINT32_MAX},
+        {"times", UINT64_C(1) << 40},
+        {"cycles", UINT64_C(1) << 50},
+        {"low", UINT64_C(1) << 50},
+        {"high", UINT64_C(1) << 50},
+    };
+
+    if (strcmp(operand, "device") == 0)
+        return h->device_count ? h->device_count - 1 : 0;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        if (strcmp(operand, limits[i].name) == 0)
+            return limits[i].high;
+    return INT64_MAX;
+}
+
+static bool is_power_of_two(uint64_t n)
+{
+    return n && !(n & (n - 1));
+}
+
+/* What one operand's range cannot say. */
+static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
+{
+    const uint64_t *o = i->operand;
+    const struct hypervisor *h = &b->sim->machine;
+
+    if (i->op == GUEST_compute_uniform && o[0] > o[1])
+        reader_fail(&b->reader, at, "low %" PRIu64 " is above high %" PRIu64, o[0], o[1]);
+    if (i->op == GUEST_timer_count && o[1] && !is_power_of_two(o[1]))
+        reader_fail(&b->reader, at, "divide %" PRIu64 " is not a power of two from 1 to 128",
+                    o[1]);
+    if (i->op == GUEST_pv_ipi && (o[2] < 1 || o[2] > 128))
+        reader_fail(&b->reader, at, "one hypercall reaches 1 to 128 destinations, not %" PRIu64,
+                    o[2]);
+    if (i->op == GUEST_signal && h->device_count == 0)
+        reader_fail(&b->reader, at, "the plan has no devices to signal");
+    if (guest_ops[i->op].operand[0][0] == 'w' &&
+        strcmp(guest_ops[i->op].operand[0], "word") == 0 && o[0] >= b->words)
+        b->words = o[0] + 1;
+}
+
+static void read_insn(struct build *b, const json_t *json, const struct place *at,
+                      struct guest_insn *i)
+{
+    const char *name = json_is_array(json) ? json_string_value(json_array_get(json, 0)) : NULL;
+    unsigned operands;
+
+    if (!name) {
+        reader_fail(&b->reader, at, "an operation is [\"name\", operand, ...]");
+        return;
+    }
+    i->op = op_by_name(name);
+    if (i->op == GUEST_OP_COUNT) {
+        i->op = GUEST_pause;
+        reader_fail(&b->reader, at, "there is no operation \"%.40s\"", name);
+        return;
+    }
+    operands = guest_op_operands((enum guest_op)i->op);
+    if (json_array_size(json) != operands + 1) {
+        reader_fail(&b->reader, at, "%s takes %u operands, not %zu", name, operands,
+                    json_array_size(json) - 1);
+        return;
+    }
+    for (unsigned n = 0; n < operands; n++) {
+        const struct place p = place_item(at, n + 1);
+        const uint64_t high = operand_limit(&b->sim->machine, guest_ops[i->op].operand[n]);
+
+        i->operand[n] = reader_item(&b->reader, json_array_get(json, n + 1), &p, 0, high);
+    }
+    check_insn(b, i, at);
+}
+
+static void read_program(struct build *b, const char *name, const json_t *json,
+                         const struct place *at, struct guest_program *program)
+{
+    const size_t count = json_array_size(json);
+    struct guest_insn *insn = build_take(b, count, sizeof *insn);
+    uint32_t offender;
+
+    if (!json_is_array(json) || count > UINT32_MAX / 2) {
+        reader_fail(&b->reader, at, "a program is an array of operations");
+        return;
+    }
+    if (!insn)
+        return;
+    for (size_t i = 0; i < count && !b->reader.failed; i++) {
+        const struct place p = place_item(at, i);
+
+        read_insn(b, json_array_get(json, i), &p, &insn[i]);
+    }
+    *program = (struct guest_program){build_keep(b, name), insn, (uint32_t)count};
+    if (!b->reader.failed && !guest_program_link(insn, (uint32_t)count, &offender)) {
+        const struct place p = place_item(at, offender);
+
+        reader_fail(&b->reader, &p,
+                    "repeat and end must stand in pairs, around something, and at most %d deep",
+                    GUEST_LOOPS_MAX);
+    }
+}
+
+/* Programs are looked up by name once for each use; plans of replays have thousands. */
+static int compare_programs(const void *a, const void *b)
+{
+    return strcmp(((const struct guest_program *)a)->name,
+                  ((const struct guest_program *)b)->name);
+}
+
+void plan_read_programs(struct build *b)
+{
+    json_t *json = reader_object(&b->reader, b->document, &plan_root, "programs");
+    const struct place at = place_key(&plan_root, "programs");
+    const char *name;
+    json_t *body;
+
+    b->programs = build_take(b, json_object_size(json), sizeof *b->programs);
+    if (!b->programs)
+        return;
+    json_object_foreach(json, name, body)
+    {
+        const struct place p = place_key(&at, name);
+
+        read_program(b, name, body, &p, &b->programs[b->program_count++]);
+    }
+    qsort(b->programs, b->program_count, sizeof *b->programs, compare_programs);
+}
+
+const struct guest_program *plan_find_program(struct build *b, const json_t *name,
+                                              const struct place *at)
+{
+    const struct guest_program key = {.name = json_string_value(name)};
+    const struct guest_program *found;
+
+    if (!key.name) {
+        reader_fail(&b->reader, at, "a program's name belongs here");
+        return NULL;
+    }
+    found = b->programs && b->program_count
+                ? bsearch(&key, b->programs, b->program_count, sizeof key, compare_programs)
+                : NULL;
+    if (!found)
+        reader_fail(&b->reader, at, "there is no program \"%.60s\"", key.name);
+    return found;
+}
+
+uint64_t plan_length_of(const struct guest_program *p)
+{
+    uint64_t turns[GUEST_LOOPS_MAX + 1] = {1};
+    unsigned depth = 0;
+    double sum = 0;
+
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (p->insn[i].op == GUEST_repeat) {
+            turns[depth + 1] = turns[depth] * p->insn[i].operand[0];
+            depth++;
+        } else if (p->insn[i].op == GUEST_end) {
+            depth--;
+        } else {
+            sum += (double)turns[depth];
+        }
+    }
+    return sum > 9e18 ? UINT64_MAX / 2 : (uint64_t)sum;
+}

@@ -1,0 +1,75 @@
+/* The plan's technology, and the features switched on top of it. */
+#include <string.h>
+
+#include "plan_parts.h"
+
+static void switch_features(struct build *b, feature_set *set)
+{
+    const json_t *json = json_object_get(b->document, "features");
+    const struct place at = place_key(&plan_root, "features");
+    const char *name;
+    json_t *on;
+
+    if (json && !json_is_object(json))
+        reader_fail(&b->reader, &at, "an object of names and true or false belongs here");
+    json_object_foreach((json_t *)json, name, on)
+    {
+        const enum feature f = feature_by_name(name);
+        const struct place p = place_key(&at, name);
+
+        if (f == FEATURE_COUNT)
+            reader_fail(&b->reader, &p, "there is no such feature");
+        else if (!json_is_boolean(on))
+            reader_fail(&b->reader, &p, "true or false belongs here");
+        else
+            *set = json_is_true(on) ? *set | UINT32_C(1) << f : *set & ~(UINT32_C(1) << f);
+    }
+}
+
+static void check_features(struct build *b, feature_set set)
+{
+    const struct place at = place_key(&plan_root, "features");
+
+    for (unsigned f = 0; f < FEATURE_COUNT; f++) {
+        const feature_set missing = features[f].needs & ~set;
+
+        if (feature_in(set, (enum feature)f) && missing)
+            reader_fail(&b->reader, &at, "%s needs %s", features[f].name,
+                        features[__builtin_ctz(missing)].name);
+    }
+}
+
+/* What one vendor's hardware has, of the features that are hardware at all. */
+static void check_vendor(struct build *b, const struct technology *t, feature_set set)
+{
+    const struct place at = place_key(&plan_root, "features");
+    const feature_set vmx_only =
+        UINT32_C(1) << FEATURE_APIC_PAGE_SLOT | UINT32_C(1) << FEATURE_APIC_ACCESS_PAGE |
+        UINT32_C(1) << FEATURE_VIRTUALIZE_X2APIC | UINT32_C(1) << FEATURE_APIC_REGISTERS |
+        UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY | UINT32_C(1) << FEATURE_POSTED_INTERRUPTS |
+        UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION | UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
+
+    if (t->vendor == VIRT_SVM && (set & vmx_only))
+        reader_fail(&b->reader, &at, "%s is not a feature of SVM (%s)",
+                    features[__builtin_ctz(set & vmx_only)].name, t->name);
+}
+
+void plan_read_technology(struct build *b)
+{
+    const char *name = reader_string(&b->reader, b->document, &plan_root, "technology");
+    const struct technology *t = technology_by_name(name);
+    const struct place at = place_key(&plan_root, "technology");
+    feature_set set;
+
+    if (!t) {
+        reader_fail(&b->reader, &at, "there is no technology \"%.40s\"", name);
+        return;
+    }
+    set = t->features;
+    switch_features(b, &set);
+    check_features(b, set);
+    check_vendor(b, t, set);
+    b->sim->plan.technology = t->name;
+    b->sim->plan.vendor = t->vendor;
+    b->sim->machine.features = set;
+}
