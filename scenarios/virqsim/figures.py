@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -19,6 +20,7 @@ PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F
 HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
 REST = ("#BBBBBB", "oo")
 LINES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+WIDE = 10  # latencies that spread by more than this get a logarithmic axis
 COLUMN = 3.3  # inches, of a two-column page
 TITLES = {"ipi": "IPI", "msi": "MSI", "nmi": "NMI", "extint": "ExtINT", "level": "level-triggered"}
 
@@ -101,7 +103,7 @@ def exits(runs, names, out):
 
     rows = (len(series) + 1) // 2
     figure, axes = plt.subplots(figsize=(COLUMN, 1.9 + 0.13 * rows), layout="constrained")
-    stack(axes.bar, "bottom", names, series, {"width": 0.62})
+    stack(axes.bar, "bottom", names, series, list(series), {"width": 0.62})
     axes.set_ylabel("VM exits")
     axes.margins(y=0.08)
     for x, c in enumerate(counts):
@@ -111,10 +113,11 @@ def exits(runs, names, out):
     return save(figure, out, "exits", ("run", "reason", "count"), table)
 
 
-def stack(draw, offset, names, series, extra):
+def stack(draw, offset, names, series, order, extra):
+    """Stacked bars; a series has the colour of its place in `order`, whichever others are shown."""
     base = [0] * len(names)
-    for n, (name, values) in enumerate(series.items()):
-        draw(range(len(names)), values, label=name, linewidth=0.4, **{offset: base}, **extra, **paint(n, name))
+    for name, values in series.items():
+        draw(range(len(names)), values, label=name, linewidth=0.4, **{offset: base}, **extra, **paint(order.index(name), name))
         base = [b + v for b, v in zip(base, values)]
     axes = plt.gca()
     setter = axes.set_xticks if offset == "bottom" else axes.set_yticks
@@ -135,21 +138,24 @@ def latency(runs, names, source, out):
         2, 1, figsize=(COLUMN, height), layout="constrained", height_ratios=[0.35 + 0.24 * len(found), 1.35]
     )
     plt.sca(above)
-    stack(above.barh, "left", kept, series, {"height": 0.6})
+    stack(above.barh, "left", kept, series, stages, {"height": 0.6})
     above.invert_yaxis()
     above.set_xlabel(f"mean {title} latency, ns, by the step that it led to")
     for n, (name, x) in enumerate(found):
-        bounds = [0, *(b / 1e3 for b, _ in x["histogram"])]
-        reached = [0]
-        for _, count in x["histogram"]:
-            reached.append(reached[-1] + count / x["count"])
-        below.step(bounds, reached, where="post", label=name, color=PALETTE[n % len(PALETTE)],
+        bounds = [bound / 1e3 for bound, _ in x["histogram"]]
+        reached = np.cumsum([count for _, count in x["histogram"]]) / x["count"]
+        below.step([bounds[0], *bounds], [0, *reached], where="post", label=name, color=PALETTE[n % len(PALETTE)],
                    linestyle=LINES[n % len(LINES)], linewidth=1.1)
-    below.set_xlim(left=0)
+    lowest = min(x["histogram"][0][0] for _, x in found)
+    highest = max(x["histogram"][-1][0] for _, x in found)
+    if highest > WIDE * lowest:
+        below.set_xscale("log")
+    else:
+        below.set_xlim(left=0)
     below.set_ylim(0, 1.03)
     below.set_xlabel(f"{title} latency, ns")
     below.set_ylabel("share of interrupts")
-    below.legend(frameon=False, loc="lower right")
+    below.legend(frameon=False, loc="best")
     figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False,
                   handlelength=1.6)
     table = [(name.replace("\n", " "), "mean of step", s, round(m.get(s, 0.0), 3)) for (name, _), m in zip(found, mean) for s in stages]

@@ -4,7 +4,9 @@ The lines are tracefs text, Linux 6.1. A vCPU's thread is `CPU n/KVM` with the
 process number 1000 + n; APIC IDs are vCPU numbers. Guests here have no
 instruction addresses, so every rip is 0. Times have nanoseconds, as with
 `trace-cmd report -t`; steps of an interrupt that KVM has no tracepoint for
-(RAISED, NOTIFIED, HANDLER, ...) leave no line.
+(RAISED, NOTIFIED, HANDLER, ...) leave no line. Nor do kvm_msr, kvm_apic and
+kvm_pio, as the trace has no operands of the guest's: counting works on this
+text, but `virqsim replay` needs those lines and gets a poor guest from it.
 """
 
 from .trace import NO_VECTOR, NOWHERE
