@@ -103,8 +103,8 @@ bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus);
 struct trace_file {
     struct trace_sink sink;
     FILE *file;
-    struct trace_record *buffer;
-    size_t used; /* records */
+    char *block; /* of the file, being filled */
+    size_t used; /* bytes of it */
     bool failed;
 };
 

@@ -8,11 +8,14 @@
 #include "describe.h"
 #include "simulation.h"
 
-enum { RECORDS_BUFFERED = 8192 };
+/* The file is written in blocks of this size at multiples of it, which costs the operating system
+   least; a record, whose size divides the block's and the header's, is never split. */
+enum { BLOCK = 1 << 18 };
+static_assert(BLOCK % sizeof(struct trace_record) == 0, "a record would be split");
 
 static void flush(struct trace_file *t)
 {
-    if (t->used && fwrite(t->buffer, sizeof(struct trace_record), t->used, t->file) != t->used)
+    if (t->used && fwrite(t->block, t->used, 1, t->file) != 1)
         t->failed = true;
     t->used = 0;
 }
@@ -21,9 +24,19 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
 {
     struct trace_file *t = EVENT_OWNER(sink, struct trace_file, sink);
 
-    t->buffer[t->used++] = *r;
-    if (t->used == RECORDS_BUFFERED)
+    memcpy(t->block + t->used, r, sizeof *r);
+    t->used += sizeof *r;
+    if (t->used == BLOCK)
         flush(t);
+}
+
+static void put_bytes(struct trace_file *t, const void *bytes, size_t count)
+{
+    for (const char *b = bytes; count; b++, count--) {
+        t->block[t->used++] = *b;
+        if (t->used == BLOCK)
+            flush(t);
+    }
 }
 
 static json_t *header_json(const struct virqsim *sim)
@@ -42,7 +55,7 @@ static json_t *header_json(const struct virqsim *sim)
 }
 
 /* Magic, length, JSON, and spaces up to a multiple of a record's size. */
-static bool write_header(const struct virqsim *sim, FILE *f)
+static void put_header(struct trace_file *t, const struct virqsim *sim)
 {
     static const char magic[8] = "VIRQTRC1";
     json_t *header = header_json(sim);
@@ -51,14 +64,14 @@ static bool write_header(const struct virqsim *sim, FILE *f)
     const size_t start = sizeof magic + sizeof(uint32_t);
     const size_t padded = (start + length + 31) / 32 * 32 - start;
     const uint32_t n = (uint32_t)padded;
-    bool ok = fwrite(magic, sizeof magic, 1, f) == 1 && fwrite(&n, sizeof n, 1, f) == 1;
 
-    ok = ok && fwrite(text, 1, length, f) == length;
-    for (size_t i = length; ok && i < padded; i++)
-        ok = fputc(' ', f) != EOF;
+    put_bytes(t, magic, sizeof magic);
+    put_bytes(t, &n, sizeof n);
+    put_bytes(t, text, length);
+    for (size_t i = length; i < padded; i++)
+        put_bytes(t, " ", 1);
     free(text);
     json_decref(header);
-    return ok;
 }
 
 static bool fail(struct virqsim_error *error, const char *path)
@@ -71,15 +84,15 @@ bool virqsim_trace_open(struct virqsim *sim, const char *path, struct virqsim_er
 {
     struct trace_file *t = &sim->file;
 
-    t->buffer = malloc(RECORDS_BUFFERED * sizeof *t->buffer);
+    t->block = malloc(BLOCK);
     t->file = fopen(path, "wb");
-    if (!t->buffer || !t->file || !write_header(sim, t->file)) {
+    if (!t->block || !t->file) {
         fail(error, path);
         virqsim_trace_close(sim, &(struct virqsim_error){{0}});
         return false;
     }
-    t->used = 0;
-    t->failed = false;
+    setvbuf(t->file, NULL, _IONBF, 0); /* the block is buffer enough */
+    put_header(t, sim);
     t->sink.put = put;
     t->sink.next = sim->trace.sinks;
     sim->trace.sinks = &t->sink;
@@ -98,7 +111,7 @@ bool virqsim_trace_close(struct virqsim *sim, struct virqsim_error *error)
     }
     if (sim->trace.sinks == &t->sink)
         sim->trace.sinks = t->sink.next;
-    free(t->buffer);
+    free(t->block);
     *t = (struct trace_file){0};
     return ok || fail(error, "the file could not be written");
 }
