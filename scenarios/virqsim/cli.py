@@ -34,7 +34,10 @@ _TABLES = {
 }
 _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
 
-_LATER = {"replay": "virqsim.replay.command:replay_command"}  # commands loaded when they are called
+_LATER = {  # commands loaded when they are called
+    "replay": "virqsim.replay.command:replay_command",
+    "validate": "virqsim.accuracy:validate_command",
+}
 
 
 class _Commands(click.Group):
