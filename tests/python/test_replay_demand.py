@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from replay_files import replay, trace
-from virqsim.replay import demand, recorded
+from virqsim.replay import demand, reader, recorded
 
 
 @pytest.mark.parametrize("name, technology, guest_apic, irqchip", [
@@ -25,6 +25,19 @@ def test_the_recorded_technology_is_told_from_the_trace(name, technology, guest_
 def test_paravirtual_eois_are_a_feature_of_the_recording():
     assert recorded.detect(trace("on1_sleeps")).features == {"pv-eoi": True}
     assert recorded.detect(trace("svm_default_x2apic_ipi_spin")).features == {}
+
+
+@pytest.mark.parametrize(("reason", "switched_off"), [
+    ("EPT_VIOLATION", {"apic-access-page"}), ("EPT_MISCONFIG", {"apic-access-page", "apic-page-slot"}),
+])
+def test_how_an_access_left_tells_what_kvm_did_with_the_apic_page(tmp_path, reason, switched_off):
+    line = " vcpu0-9 [001] d..1. 5.{:06}: {}\n".format
+    path = tmp_path / "t.txt"
+    path.write_text("# tracer: nop\n" + line(1, "kvm_entry: vcpu 0, rip 0x1") + line(
+        2, f"kvm_exit: vcpu 0 reason {reason} rip 0x1 info1 0x182 info2 0x0 intr_info 0x0 error_code 0x0") + line(
+        3, "kvm_apic: apic_write APIC_LVTERR = 0x31") + line(4, "kvm_entry: vcpu 0, rip 0x2"))
+    features = recorded.detect(reader.read(path)).features
+    assert {name for name, on in features.items() if not on} == switched_off
 
 
 def steps(name):

@@ -46,6 +46,8 @@ def detect(trace: Trace) -> Recorded:
         features["preemption-timer"] = False
     if vendor == "vmx" and guest_apic == "xapic" and not accelerated and not _reasons(trace)["APIC_ACCESS"]:
         features["apic-access-page"] = False
+        if not _apic_page_slot(trace):
+            features["apic-page-slot"] = False
     return Recorded(vendor, technology, guest_apic, _irqchip(trace), features)
 
 
@@ -74,6 +76,19 @@ def _accelerated(trace: Trace) -> bool:
             return trace.header.parameters[parameter] in ("Y", "1")
     return any(event.name == "kvm_apicv_accept_irq" for event in trace.events) or any(
         _reasons(trace)[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
+
+
+def _apic_page_slot(trace: Trace) -> bool:
+    """Accesses to the APIC's page were violations, not misconfigurations; flexpriority decides that."""
+    if "flexpriority" in trace.header.parameters:
+        return trace.header.parameters["flexpriority"] in ("Y", "1")
+    left: dict[int | None, str] = {}  # why each vCPU left last
+    for event in trace.events:
+        if event.name == "kvm_exit":
+            left[event.vcpu] = event.fields["reason"]
+        elif event.name == "kvm_apic" and left.get(event.vcpu) == "EPT_MISCONFIG":
+            return False
+    return True
 
 
 def _preemption_timer(trace: Trace) -> bool:
