@@ -155,6 +155,8 @@ char *virqsim_results(struct virqsim *sim)
     char hash[17];
     char *text;
 
+    if (sim->state == VIRQSIM_RUNNING && !machine_balance(sim))
+        sim->state = VIRQSIM_BROKEN;
     snprintf(hash, sizeof hash, "%016" PRIx64, sim->plan.hash);
     json_object_set_new(r, "format", json_string("virqsim-results-1"));
     json_object_set_new(r, "name", json_string(sim->plan.name));
