@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 using sc_core::sc_time;
 using sc_core::SC_ZERO_TIME;
@@ -74,7 +75,12 @@ virqsim_machine::virqsim_machine(sc_core::sc_module_name name, const std::string
 
 void virqsim_machine::start_of_simulation()
 {
-    lockstep_ = memory.size() > 0 || ports.size() > 0;
+    lockstep_ = memory.size() > 0 || ports.size() > 0 || observer_;
+}
+
+void virqsim_machine::observe(std::function<void(uint64_t now_ps)> observer)
+{
+    observer_ = std::move(observer);
 }
 
 void virqsim_machine::run_for(sc_time duration)
@@ -122,9 +128,9 @@ void virqsim_machine::step()
     }
     const uint64_t next = virqsim_next(sim_.get());
     if (next == VIRQSIM_NEVER)
-        next_trigger(disturbed_);
+        next_trigger(disturbance_);
     else
-        next_trigger(of_ps(next - now_ps()), disturbed_);
+        next_trigger(of_ps(next - now_ps()), disturbance_);
 }
 
 /* Over for good; an idle machine is not: the world outside may wake it. */
@@ -138,6 +144,8 @@ void virqsim_machine::run(uint64_t until_ps, uint64_t budget)
     inside_run_ = true;
     state_ = virqsim_run(sim_.get(), until_ps, budget);
     inside_run_ = false;
+    if (observer_)
+        observer_(virqsim_now(sim_.get()));
 }
 
 /* One event at a time: a run with budget left over would move the machine's clock on. */
@@ -161,6 +169,14 @@ void virqsim_machine::catch_up()
         run(now_ps(), NO_LIMIT);
 }
 
+/* Something from outside changed the machine: its next event may be another. */
+void virqsim_machine::disturbed()
+{
+    disturbance_.notify();
+    if (observer_)
+        observer_(virqsim_now(sim_.get()));
+}
+
 void virqsim_machine::lines_changed()
 {
     for (unsigned n = 0; n < lines.size(); n++) {
@@ -169,7 +185,7 @@ void virqsim_machine::lines_changed()
         levels_[n] = lines[n].read();
         catch_up();
         virqsim_drive_line(sim_.get(), n, levels_[n]);
-        disturbed_.notify();
+        disturbed();
     }
 }
 
@@ -201,7 +217,7 @@ void virqsim_machine::messages_arrive()
         on_their_way_.erase(on_their_way_.begin());
         catch_up();
         virqsim_msi(sim_.get(), m.address, m.data);
-        disturbed_.notify();
+        disturbed();
     }
     if (!on_their_way_.empty())
         arrival_.notify(on_their_way_.begin()->first - sc_core::sc_time_stamp());

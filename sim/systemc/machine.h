@@ -6,9 +6,9 @@
  * there; beside other modules it never runs past their next activity, so what
  * they do to it (a rising interrupt line, an MSI) happens at their time.
  *
- * With a device bound to `memory` or `ports` the machine keeps step with
- * SystemC event by event, so the device is called at the very instant of the
- * guest's access and needs no temporal decoupling.
+ * With a device bound to `memory` or `ports`, or an observer, the machine keeps
+ * step with SystemC event by event, so the device is called at the very instant
+ * of the guest's access and needs no temporal decoupling.
  *
  * A test bench that simulates for a given time calls run_for() rather than
  * sc_start(t): SystemC does not tell anybody where sc_start(t) will stop, and
@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -61,6 +62,10 @@ class virqsim_machine : public sc_core::sc_module
     /* Throws std::runtime_error with one line when the plan is wrong. */
     virqsim_machine(sc_core::sc_module_name name, const std::string &plan_json);
 
+    /* Calls `observer` after every event and every disturbance. The machine then keeps step with
+       SystemC. To be asked for before the simulation starts. */
+    void observe(std::function<void(uint64_t now_ps)> observer);
+
     /* Simulates for so long, its last instant left out, as sc_start(t) does. */
     void run_for(sc_core::sc_time duration);
 
@@ -89,6 +94,7 @@ class virqsim_machine : public sc_core::sc_module
     void run_this_instant(uint64_t now_ps);
     void run_ahead(uint64_t until_ps);
     void catch_up();
+    void disturbed();
     bool resting() const;
 
     void receive(tlm::tlm_generic_payload &write, sc_core::sc_time &delay);
@@ -99,11 +105,12 @@ class virqsim_machine : public sc_core::sc_module
 
     std::unique_ptr<virqsim, closer> sim_;
     virqsim_state state_ = VIRQSIM_RUNNING;
+    std::function<void(uint64_t)> observer_;
     bool lockstep_ = false;
     bool inside_run_ = false;
     std::atomic<bool> interrupted_{false};
     std::vector<bool> levels_;
     std::multimap<sc_core::sc_time, message> on_their_way_;
-    sc_core::sc_event arrival_, disturbed_, horizon_;
+    sc_core::sc_event arrival_, disturbance_, horizon_;
 };
 #endif

@@ -140,8 +140,10 @@ int run(const options &o)
     std::unique_ptr<waveform> wave;
     virqsim_error error;
 
-    if (vcd.wanted())
+    if (vcd.wanted()) {
         wave = std::make_unique<waveform>(machine.core(), vcd.temporary(), o.watch);
+        machine.observe([&wave](uint64_t now_ps) { wave->sample(now_ps); });
+    }
     if (trace.wanted() &&
         !virqsim_trace_open(machine.core(), trace.temporary().c_str(), &error))
         throw std::runtime_error(error.message);

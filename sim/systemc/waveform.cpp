@@ -38,9 +38,6 @@ waveform::waveform(virqsim *sim, const std::string &path,
     if (!file_)
         throw std::runtime_error(path + ": cannot be written");
     declare();
-    virqsim_watch(
-        sim_, [](void *self, uint64_t now) { static_cast<waveform *>(self)->changed(now); },
-        this);
 }
 
 void waveform::choose(const std::vector<std::string> &patterns)
@@ -108,7 +105,7 @@ void waveform::put(const probe &p)
     file_ << 'b' << digits.substr(first) << ' ' << p.id << '\n';
 }
 
-void waveform::changed(uint64_t now_ps)
+void waveform::sample(uint64_t now_ps)
 {
     for (probe &p : probes_) {
         const uint64_t value = virqsim_probe_value(sim_, p.number);
@@ -125,7 +122,7 @@ void waveform::changed(uint64_t now_ps)
 
 void waveform::close(uint64_t now_ps)
 {
-    changed(now_ps);
+    sample(now_ps);
     if (now_ps > time_)
         file_ << '#' << now_ps << '\n';
     file_.close();

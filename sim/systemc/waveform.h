@@ -1,9 +1,9 @@
 /*
  * A VCD file (IEEE 1364-2001 "Value change dump files") of the machine's probes.
  *
- * It is written here rather than by sc_trace(): the machine may run ahead of
- * SystemC, so the times are the machine's own; and the file holds no date, so
- * the same plan gives the same bytes.
+ * It is written here rather than by sc_trace(): the probes are the core's, no
+ * signals of SystemC; and the file holds no date, so the same plan gives the
+ * same bytes.
  */
 #ifndef VIRQSIM_SYSTEMC_WAVEFORM_H
 #define VIRQSIM_SYSTEMC_WAVEFORM_H
@@ -15,7 +15,6 @@
 
 #include "virqsim.h"
 
-/* Lives as long as the machine runs. */
 class waveform
 {
   public:
@@ -25,6 +24,9 @@ class waveform
     waveform(virqsim *sim, const std::string &path, const std::vector<std::string> &patterns);
     waveform(const waveform &) = delete;
     waveform &operator=(const waveform &) = delete;
+
+    /* Writes what changed since the last time. */
+    void sample(uint64_t now_ps);
 
     /* Ends the file, once the machine rests; throws std::runtime_error when not all of it could
        be written. */
@@ -41,7 +43,6 @@ class waveform
     void choose(const std::vector<std::string> &patterns);
     void declare();
     void put(const probe &p);
-    void changed(uint64_t now_ps);
 
     virqsim *sim_;
     std::string path_;

@@ -1,10 +1,10 @@
-#include <cstring>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "machine.h"
 #include "plans.h"
+#include "trace_file.h"
 
 /*
  * A device that lives outside: a doorbell register, 3 ns away, that raises an
@@ -53,31 +53,6 @@ struct doorbell : sc_core::sc_module {
     }
 };
 
-/* When, in the machine's own time, the first record of that event was written. */
-static std::vector<uint64_t> times_of(const std::string &trace, const std::string &event)
-{
-    std::vector<std::string> names;
-    const size_t list = trace.find("\"events\"");
-    for (size_t at = list;
-         (at = trace.find("\"name\"", at)) < trace.find("\"exit_reasons\"");) {
-        const size_t first = trace.find('"', trace.find(':', at)) + 1;
-        names.push_back(trace.substr(first, trace.find('"', first) - first));
-        at = first;
-    }
-    uint32_t length;
-    std::memcpy(&length, &trace[8], sizeof length);
-    std::vector<uint64_t> times;
-    for (size_t at = 12 + length; at + 32 <= trace.size(); at += 32) {
-        uint64_t ps;
-        uint16_t number;
-        std::memcpy(&ps, &trace[at], sizeof ps);
-        std::memcpy(&number, &trace[at + 12], sizeof number);
-        if (names.at(number) == event)
-            times.push_back(ps);
-    }
-    return times;
-}
-
 TEST(SystemcHost, AnOutsideDeviceAnswersTheGuestAndInterruptsIt)
 {
     std::string main;
@@ -105,9 +80,9 @@ TEST(SystemcHost, AnOutsideDeviceAnswersTheGuestAndInterruptsIt)
     end_trace(machine.core());
     EXPECT_EQ(bell.reads, 3u);
     ASSERT_EQ(bell.rung.size(), 3u);
-    const std::vector<uint64_t> raised = times_of(read_all(file.path), "RAISED");
+    const std::vector<record> raised = records_of(read_all(file.path), "RAISED");
     ASSERT_EQ(raised.size(), 3u);
     for (size_t n = 0; n < raised.size(); n++)
-        EXPECT_EQ(raised[n], bell.rung[n].value() + 7000000u)
+        EXPECT_EQ(raised[n].ps, bell.rung[n].value() + 7000000u)
             << "the line rose 7 us after the write";
 }
