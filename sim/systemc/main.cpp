@@ -42,8 +42,11 @@ extern "C" void on_signal(int)
 class output
 {
   public:
+    /* Made at once, so that a place that cannot be written is refused before the run. */
     explicit output(std::string path) : path_(std::move(path)), temporary_(path_ + ".part")
     {
+        if (wanted() && !std::ofstream(temporary_))
+            throw std::runtime_error(path_ + ": cannot be written");
     }
     output(const output &) = delete;
     output &operator=(const output &) = delete;
@@ -129,6 +132,8 @@ void simulate(virqsim_machine &machine)
     interruptible = &machine;
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
+    /* That it was stopped is no news, and does not belong on standard output. */
+    sc_core::sc_report_handler::set_actions("/OSCI/SystemC", sc_core::SC_DO_NOTHING);
     sc_core::sc_set_stop_mode(sc_core::SC_STOP_IMMEDIATE);
     sc_core::sc_start();
 }
