@@ -47,7 +47,8 @@ static void routed(struct counters *c, const struct trace_record *r)
         return;
     *f = (struct flight){.flow = r->flow, .source = parent->source, .raised = parent->ps};
     f->at[LATENCY_routed] = r->ps;
-    if (parent->source == TRACE_SOURCE_TIMER) /* its expiry makes the guest leave, without a kick */
+    if (parent->source ==
+        TRACE_SOURCE_TIMER) /* its expiry makes the guest leave, without a kick */
         c->vcpu[r->where].exiting_vector = (uint8_t)r->a;
 }
 

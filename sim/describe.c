@@ -24,10 +24,11 @@ const char *const guest_apic_names[3] = {
 };
 
 static const char *const causes[] = {"operation", "delivery", "acknowledge", "handler", "host"};
-static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi", "timer", "msi", "level", "extint", "nmi"};
+static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",   "timer",  "msi",
+                                                        "level", "extint", "nmi"};
 static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
-static const char *const refused[] = {"no destination", "disabled", "illegal vector", "masked", "re-armed",
-                                      "not an interrupt"};
+static const char *const refused[] = {"no destination", "disabled", "illegal vector",
+                                      "masked",         "re-armed", "not an interrupt"};
 static const char *const notify[] = {"not needed", "kick", "posted", "wake", "signal", "later"};
 static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};
 static const char *const stages[] = {
@@ -94,10 +95,10 @@ static json_t *technology_list(void)
     for (unsigned i = 0; i < technology_count; i++) {
         const struct technology *t = &technologies[i];
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s, s:s}", "name", t->name, "vendor",
-                                              vendor_name(t->vendor), "features",
-                                              feature_names(t->features), "title", t->title, "source",
-                                              t->source));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s, s:s}", "name", t->name,
+                                              "vendor", vendor_name(t->vendor), "features",
+                                              feature_names(t->features), "title", t->title,
+                                              "source", t->source));
     }
     return list;
 }
@@ -107,9 +108,9 @@ static json_t *feature_list(void)
     json_t *list = json_array();
 
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", features[f].name, "needs",
-                                              feature_names(features[f].needs), "meaning",
-                                              features[f].meaning));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", features[f].name,
+                                              "needs", feature_names(features[f].needs),
+                                              "meaning", features[f].meaning));
     return list;
 }
 
@@ -118,10 +119,10 @@ static json_t *exit_reason_list(void)
     json_t *list = json_array();
 
     for (unsigned i = EXIT_NONE + 1; i < EXIT_REASON_COUNT; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:s}", "name", exit_reasons[i].name,
-                                              "vendor", vendor_name(exit_reasons[i].vendor), "number",
-                                              (int)exit_reasons[i].number, "meaning",
-                                              exit_reasons[i].meaning));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:s}", "name", exit_reasons[i].name, "vendor",
+                            vendor_name(exit_reasons[i].vendor), "number",
+                            (int)exit_reasons[i].number, "meaning", exit_reasons[i].meaning));
     return list;
 }
 
@@ -130,8 +131,8 @@ static json_t *cost_list(void)
     json_t *list = json_array();
 
     for (unsigned i = 0; i < COST_KEY_COUNT; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "name", cost_keys[i].name, "meaning",
-                                              cost_keys[i].meaning));
+        json_array_append_new(list, json_pack("{s:s, s:s}", "name", cost_keys[i].name,
+                                              "meaning", cost_keys[i].meaning));
     return list;
 }
 
@@ -139,9 +140,9 @@ static json_t *trace_event_list(void)
 {
     json_t *list = json_array();
 
-#define EVENT(name, a, b, meaning)                                                               \
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", #name, "a", a, "b", b, \
-                                          "meaning", meaning));
+#define EVENT(name, a, b, meaning)                                                             \
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", #name, "a", a, "b",  \
+                                          b, "meaning", meaning));
 #include "port/trace_events.def"
 #undef EVENT
     return list;
@@ -154,9 +155,10 @@ static json_t *operation_list(void)
     for (unsigned i = 0; i < GUEST_OP_COUNT; i++) {
         const enum guest_op op = (enum guest_op)i;
 
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", guest_ops[i].name, "operands",
-                                              strings(guest_ops[i].operand, guest_op_operands(op)),
-                                              "meaning", guest_ops[i].what));
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:s}", "name", guest_ops[i].name, "operands",
+                            strings(guest_ops[i].operand, guest_op_operands(op)), "meaning",
+                            guest_ops[i].what));
     }
     return list;
 }
@@ -166,9 +168,9 @@ static json_t *vmcs_list(void)
     json_t *list = json_array();
 
     for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
-        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", vmcs_fields[i].name, "encoding",
-                                              (int)vmcs_fields[i].encoding, "meaning",
-                                              vmcs_fields[i].what_for));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", vmcs_fields[i].name,
+                                              "encoding", (int)vmcs_fields[i].encoding,
+                                              "meaning", vmcs_fields[i].what_for));
     return list;
 }
 
@@ -176,8 +178,9 @@ static json_t *apic_list(void)
 {
     json_t *list = json_array();
 
-#define ROW(name, offset)                                                                        \
-    json_array_append_new(list, json_pack("{s:s, s:i}", "name", #name, "offset", (int)(offset)));
+#define ROW(name, offset)                                                                      \
+    json_array_append_new(list,                                                                \
+                          json_pack("{s:s, s:i}", "name", #name, "offset", (int)(offset)));
 #define REG(name, offset, ...) ROW(name, offset)
 #define VEC(name, offset, ...) ROW(name, offset)
 #include "irq/lapic_regs.def"
@@ -191,7 +194,7 @@ static json_t *state_list(void)
 {
     json_t *list = json_array();
 
-#define STATE(name, meaning)                                                                     \
+#define STATE(name, meaning)                                                                   \
     json_array_append_new(list, json_pack("{s:s, s:s}", "name", #name, "meaning", meaning));
     VCPU_STATES(STATE)
 #undef STATE

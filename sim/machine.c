@@ -89,7 +89,8 @@ bool machine_balance(struct virqsim *sim)
 
     if (h->crashed) {
         snprintf(sim->broken, sizeof sim->broken,
-                 "vcpu %u: its handlers nest more than %d deep: they unmask interrupts after the EOI "
+                 "vcpu %u: its handlers nest more than %d deep: they unmask interrupts after "
+                 "the EOI "
                  "faster than they return",
                  h->crashed->index, GUEST_FRAMES_MAX - 2);
         return false;
@@ -103,7 +104,8 @@ bool machine_balance(struct virqsim *sim)
                 continue;
             snprintf(sim->broken, sizeof sim->broken,
                      "vcpu %" PRIu32 " vector %u: %" PRIu64 " raised, but %" PRIu64
-                     " delivered + %" PRIu64 " coalesced + %" PRIu64 " refused + %" PRIu64 " pending",
+                     " delivered + %" PRIu64 " coalesced + %" PRIu64 " refused + %" PRIu64
+                     " pending",
                      i, vector, a->raised, a->delivered, a->coalesced, a->refused, pending);
             return false;
         }

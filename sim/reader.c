@@ -35,7 +35,8 @@ void reader_fail(struct reader *r, const struct place *at, const char *format, .
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     place_print(at, where, sizeof where);
-    snprintf(r->error->message, sizeof r->error->message, "plan: %s%s%s", where, where[0] ? ": " : "", what);
+    snprintf(r->error->message, sizeof r->error->message, "plan: %s%s%s", where,
+             where[0] ? ": " : "", what);
 }
 
 static const char *type_name(const json_t *v)
@@ -82,14 +83,15 @@ void reader_keys(struct reader *r, const json_t *object, const struct place *at,
         if (listed(key, known))
             continue;
         for (const char *const *k = known; *k && used < sizeof list; k++)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", k == known ? "" : ", ", *k);
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                     k == known ? "" : ", ", *k);
         const struct place p = place_key(at, key);
         reader_fail(r, &p, "no such key; there are: %s", list);
     }
 }
 
-static json_t *member(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                      bool needed)
+static json_t *member(struct reader *r, const json_t *parent, const struct place *at,
+                      const char *key, bool needed)
 {
     json_t *v = json_object_get(parent, key);
     const struct place p = place_key(at, key);
@@ -99,7 +101,8 @@ static json_t *member(struct reader *r, const json_t *parent, const struct place
     return v;
 }
 
-json_t *reader_object(struct reader *r, const json_t *parent, const struct place *at, const char *key)
+json_t *reader_object(struct reader *r, const json_t *parent, const struct place *at,
+                      const char *key)
 {
     json_t *v = member(r, parent, at, key, true);
     const struct place p = place_key(at, key);
@@ -109,7 +112,8 @@ json_t *reader_object(struct reader *r, const json_t *parent, const struct place
     return v && json_is_object(v) ? v : NULL;
 }
 
-json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at, const char *key)
+json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at,
+                     const char *key)
 {
     json_t *v = member(r, parent, at, key, true);
     const struct place p = place_key(at, key);
@@ -119,7 +123,8 @@ json_t *reader_array(struct reader *r, const json_t *parent, const struct place 
     return v && json_is_array(v) ? v : NULL;
 }
 
-const char *reader_string(struct reader *r, const json_t *parent, const struct place *at, const char *key)
+const char *reader_string(struct reader *r, const json_t *parent, const struct place *at,
+                          const char *key)
 {
     const json_t *v = member(r, parent, at, key, true);
     const struct place p = place_key(at, key);
@@ -129,8 +134,8 @@ const char *reader_string(struct reader *r, const json_t *parent, const struct p
     return v && json_is_string(v) ? json_string_value(v) : "";
 }
 
-uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at, uint64_t low,
-                     uint64_t high)
+uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at,
+                     uint64_t low, uint64_t high)
 {
     if (!json_is_integer(value)) {
         reader_fail(r, at, "is %s; an integer belongs here", type_name(value));
@@ -138,14 +143,16 @@ uint64_t reader_item(struct reader *r, const json_t *value, const struct place *
     }
     const json_int_t n = json_integer_value(value);
     if (n < 0 || (uint64_t)n < low || (uint64_t)n > high) {
-        reader_fail(r, at, "%" JSON_INTEGER_FORMAT " is out of range (%" PRIu64 "..%" PRIu64 ")", n, low, high);
+        reader_fail(r, at,
+                    "%" JSON_INTEGER_FORMAT " is out of range (%" PRIu64 "..%" PRIu64 ")", n,
+                    low, high);
         return low;
     }
     return (uint64_t)n;
 }
 
-uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                     uint64_t low, uint64_t high)
+uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place *at,
+                     const char *key, uint64_t low, uint64_t high)
 {
     const json_t *v = member(r, parent, at, key, true);
     const struct place p = place_key(at, key);
@@ -153,14 +160,15 @@ uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place 
     return v ? reader_item(r, v, &p, low, high) : low;
 }
 
-uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                        uint64_t low, uint64_t high, uint64_t otherwise)
+uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at,
+                        const char *key, uint64_t low, uint64_t high, uint64_t otherwise)
 {
-    return json_object_get(parent, key) ? reader_uint(r, parent, at, key, low, high) : otherwise;
+    return json_object_get(parent, key) ? reader_uint(r, parent, at, key, low, high)
+                                        : otherwise;
 }
 
-unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                       const char *const *names, unsigned count)
+unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
+                       const char *key, const char *const *names, unsigned count)
 {
     const char *s = reader_string(r, parent, at, key);
     const struct place p = place_key(at, key);
@@ -171,7 +179,8 @@ unsigned reader_choice(struct reader *r, const json_t *parent, const struct plac
         if (strcmp(s, names[i]) == 0)
             return i;
         if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                     names[i]);
     }
     reader_fail(r, &p, "\"%.60s\" is not one of: %s", s, list);
     return 0;

@@ -20,7 +20,7 @@ struct reader {
 /* Where a value stands, "machine.vcpus[3]": a chain up to the root, put into words only for an
    error. It borrows its parent and its key, so it is a local of whoever reads the value. */
 struct place {
-    const char *key; /* NULL: item `index` of an array */
+    const char *key;            /* NULL: item `index` of an array */
     const struct place *parent; /* NULL: the root */
     size_t index;
 };
@@ -43,21 +43,24 @@ void reader_keys(struct reader *r, const json_t *object, const struct place *at,
                  const char *const *known);
 
 /* A member that must be there, of its type and in its range. */
-json_t *reader_object(struct reader *r, const json_t *parent, const struct place *at, const char *key);
-json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at, const char *key);
-const char *reader_string(struct reader *r, const json_t *parent, const struct place *at, const char *key);
-uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                     uint64_t low, uint64_t high);
+json_t *reader_object(struct reader *r, const json_t *parent, const struct place *at,
+                      const char *key);
+json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at,
+                     const char *key);
+const char *reader_string(struct reader *r, const json_t *parent, const struct place *at,
+                          const char *key);
+uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place *at,
+                     const char *key, uint64_t low, uint64_t high);
 
 /* The same with a default. */
-uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                        uint64_t low, uint64_t high, uint64_t otherwise);
+uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at,
+                        const char *key, uint64_t low, uint64_t high, uint64_t otherwise);
 
 /* A string that is one of `names`; its index. */
-unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at, const char *key,
-                       const char *const *names, unsigned count);
+unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
+                       const char *key, const char *const *names, unsigned count);
 
 /* An integer that stands by itself, as in an array. */
-uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at, uint64_t low,
-                     uint64_t high);
+uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at,
+                     uint64_t low, uint64_t high);
 #endif

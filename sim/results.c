@@ -20,10 +20,11 @@ static json_t *exit_list(const struct counters *c)
                 const uint64_t n = c->vcpu[v].exits[reason][cause];
 
                 if (n)
-                    json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:o}", "vcpu", (int)v, "reason",
-                                                          exit_reasons[reason].name, "cause",
-                                                          describe_cause((enum trace_cause)cause), "count",
-                                                          number(n)));
+                    json_array_append_new(
+                        list,
+                        json_pack("{s:i, s:s, s:s, s:o}", "vcpu", (int)v, "reason",
+                                  exit_reasons[reason].name, "cause",
+                                  describe_cause((enum trace_cause)cause), "count", number(n)));
             }
     return list;
 }
@@ -35,9 +36,10 @@ static json_t *userspace_list(const struct counters *c)
     for (uint32_t v = 0; v < c->vcpu_count; v++)
         for (unsigned e = 0; e < KVM_EXIT_COUNT; e++)
             if (c->vcpu[v].userspace[e])
-                json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "vcpu", (int)v, "reason",
-                                                      describe_kvm_exit((enum kvm_exit)e), "count",
-                                                      number(c->vcpu[v].userspace[e])));
+                json_array_append_new(list,
+                                      json_pack("{s:i, s:s, s:o}", "vcpu", (int)v, "reason",
+                                                describe_kvm_exit((enum kvm_exit)e), "count",
+                                                number(c->vcpu[v].userspace[e])));
     return list;
 }
 
@@ -47,7 +49,8 @@ static json_t *histogram(const struct latency *l)
 
     for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
         if (l->bucket[b])
-            json_array_append_new(list, json_pack("[o, i]", number(histogram_bound(b)), (int)l->bucket[b]));
+            json_array_append_new(
+                list, json_pack("[o, i]", number(histogram_bound(b)), (int)l->bucket[b]));
     return list;
 }
 
@@ -58,7 +61,8 @@ static json_t *stage_list(const struct latency *l)
     for (unsigned s = 0; s < LATENCY_STAGE_COUNT; s++)
         json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "stage",
                                               describe_stage((enum latency_stage)s), "sum_ps",
-                                              number(l->stage_sum[s]), "max_ps", number(l->stage_max[s])));
+                                              number(l->stage_sum[s]), "max_ps",
+                                              number(l->stage_max[s])));
     return list;
 }
 
@@ -72,12 +76,13 @@ static json_t *latency_list(const struct counters *c)
         if (!l->count)
             continue;
         json_array_append_new(
-            list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "source",
-                            describe_source((enum trace_source)s), "count", number(l->count), "min_ps",
-                            number(l->min), "mean_ps", number(l->sum / l->count), "p50_ps",
-                            number(latency_quantile(l, 0.5)), "p99_ps", number(latency_quantile(l, 0.99)),
-                            "max_ps", number(l->max), "sum_ps", number(l->sum), "stages", stage_list(l),
-                            "histogram", histogram(l)));
+            list,
+            json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "source",
+                      describe_source((enum trace_source)s), "count", number(l->count),
+                      "min_ps", number(l->min), "mean_ps", number(l->sum / l->count), "p50_ps",
+                      number(latency_quantile(l, 0.5)), "p99_ps",
+                      number(latency_quantile(l, 0.99)), "max_ps", number(l->max), "sum_ps",
+                      number(l->sum), "stages", stage_list(l), "histogram", histogram(l)));
     }
     return list;
 }
@@ -93,11 +98,12 @@ static json_t *accounting(const struct virqsim *sim)
 
             if (a->raised)
                 json_array_append_new(
-                    list, json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "vector",
-                                    (int)vector, "raised", number(a->raised), "delivered",
-                                    number(a->delivered), "coalesced", number(a->coalesced), "refused",
-                                    number(a->refused), "pending",
-                                    number(machine_pending(&sim->machine.vcpu[v], vector))));
+                    list,
+                    json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "vector",
+                              (int)vector, "raised", number(a->raised), "delivered",
+                              number(a->delivered), "coalesced", number(a->coalesced),
+                              "refused", number(a->refused), "pending",
+                              number(machine_pending(&sim->machine.vcpu[v], vector))));
         }
     return list;
 }
@@ -114,9 +120,11 @@ static json_t *vcpu_list(const struct virqsim *sim)
         for (unsigned s = 0; s < VCPU_STATE_COUNT; s++) {
             const uint64_t open = v->state == s ? sim->events.now.ps - v->state_since : 0;
 
-            json_object_set_new(states, vcpu_state_name((enum vcpu_state)s), number(v->state_ps[s] + open));
+            json_object_set_new(states, vcpu_state_name((enum vcpu_state)s),
+                                number(v->state_ps[s] + open));
         }
-        json_array_append_new(list, json_pack("{s:i, s:o}", "vcpu", (int)i, "states_ps", states));
+        json_array_append_new(list,
+                              json_pack("{s:i, s:o}", "vcpu", (int)i, "states_ps", states));
     }
     return list;
 }
@@ -130,10 +138,11 @@ static json_t *stamp_list(const struct counters *c)
             const struct stamp_series *s = &c->vcpu[v].stamps[id];
 
             if (s->count)
-                json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "id",
-                                                      (int)id, "count", number(s->count), "sum_cycles",
-                                                      number(s->sum), "min_cycles", number(s->min),
-                                                      "max_cycles", number(s->max)));
+                json_array_append_new(
+                    list,
+                    json_pack("{s:i, s:i, s:o, s:o, s:o, s:o}", "vcpu", (int)v, "id", (int)id,
+                              "count", number(s->count), "sum_cycles", number(s->sum),
+                              "min_cycles", number(s->min), "max_cycles", number(s->max)));
         }
     return list;
 }

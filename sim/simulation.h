@@ -14,20 +14,25 @@
 struct arena {
     struct arena_block *blocks;
 };
-void *arena_alloc(struct arena *a, size_t count, size_t size); /* zeroed; aborts the build by NULL */
+void *arena_alloc(struct arena *a, size_t count,
+                  size_t size); /* zeroed; aborts the build by NULL */
 void arena_free(struct arena *a);
 
 /* --- latency.c: from RAISED to HANDLER, by source --- */
 
 /* The steps of a delivery, in order; each names what ends the stage before it. */
-#define LATENCY_STAGES(STAGE)                                                                    \
-    STAGE(routed) STAGE(pending) STAGE(notified) STAGE(exited) STAGE(injected) STAGE(handler)
+#define LATENCY_STAGES(STAGE)                                                                  \
+    STAGE(routed)                                                                              \
+    STAGE(pending)                                                                             \
+    STAGE(notified)                                                                            \
+    STAGE(exited)                                                                              \
+    STAGE(injected)                                                                            \
+    STAGE(handler)
 
 enum latency_stage {
 #define STAGE(name) LATENCY_##name,
-    LATENCY_STAGES(STAGE)
+    LATENCY_STAGES(STAGE) LATENCY_STAGE_COUNT
 #undef STAGE
-    LATENCY_STAGE_COUNT
 };
 
 /* Buckets 1/32 of a power of two wide. */
@@ -91,7 +96,7 @@ struct counters {
     struct vcpu_counters *vcpu;
     uint32_t vcpu_count;
     struct raised device; /* the last one that a device raised */
-    uint64_t nowhere; /* refused for want of a destination */
+    uint64_t nowhere;     /* refused for want of a destination */
     uint64_t records;
     struct latency latency[TRACE_SOURCE_COUNT];
 };
@@ -140,7 +145,8 @@ struct virqsim {
     struct watch watch;
 };
 
-bool plan_read(struct virqsim *sim, const char *text, size_t length, struct virqsim_error *error);
+bool plan_read(struct virqsim *sim, const char *text, size_t length,
+               struct virqsim_error *error);
 
 /* --- machine.c --- */
 /* The counts in sim->machine are set; allocates what follows from them. False: no memory. */

@@ -150,11 +150,11 @@ void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *con
 /* --- watching, for waveforms --- */
 
 /* Values of a vCPU: PROBE(name, bits, expression over `v`). */
-#define VCPU_PROBES(PROBE)                                                                       \
-    PROBE("state", 4, v->state)                                                                  \
-    PROBE("pending_vector", 8, watched_vector(vec_highest(&v->apic.regs.IRR)))                   \
-    PROBE("in_service_vector", 8, watched_vector(vec_highest(&v->apic.regs.ISR)))                \
-    PROBE("posted_vector", 8, watched_vector(vec_highest(&v->descriptor.pir)))                   \
+#define VCPU_PROBES(PROBE)                                                                     \
+    PROBE("state", 4, v->state)                                                                \
+    PROBE("pending_vector", 8, watched_vector(vec_highest(&v->apic.regs.IRR)))                 \
+    PROBE("in_service_vector", 8, watched_vector(vec_highest(&v->apic.regs.ISR)))              \
+    PROBE("posted_vector", 8, watched_vector(vec_highest(&v->descriptor.pir)))                 \
     PROBE("interrupts_enabled", 1, v->hw.interrupts_enabled)
 
 static uint64_t watched_vector(int vector)
@@ -172,7 +172,8 @@ static const struct {
 };
 enum { PROBES = sizeof vcpu_probes / sizeof vcpu_probes[0] };
 
-bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size, unsigned *bits)
+bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size,
+                   unsigned *bits)
 {
     const unsigned of_vcpus = sim->machine.vcpu_count * PROBES;
 
@@ -208,7 +209,8 @@ static void watched(struct trace_sink *sink, const struct trace_record *r)
     w->changed(w->context, r->ps);
 }
 
-void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps), void *context)
+void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps),
+                   void *context)
 {
     sim->watch = (struct watch){{watched, sim->trace.sinks}, changed, context};
     sim->trace.sinks = &sim->watch.sink;

@@ -35,9 +35,9 @@ void virqsim_close(struct virqsim *sim);
 enum virqsim_state {
     VIRQSIM_RUNNING, /* there is more to do */
     VIRQSIM_ENDED,   /* every main program ended, or run.until_ns was reached */
-    VIRQSIM_IDLE,    /* nothing can happen by itself, though programs have not ended: a deadlock,
+    VIRQSIM_IDLE,   /* nothing can happen by itself, though programs have not ended: a deadlock,
                         unless the world outside acts */
-    VIRQSIM_BROKEN,  /* a law was broken (an interrupt lost): virqsim_results() names it */
+    VIRQSIM_BROKEN, /* a law was broken (an interrupt lost): virqsim_results() names it */
 };
 
 /* Runs what is due before `until_ps`, at most `budget` events. */
@@ -87,11 +87,13 @@ void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *con
 
 /* Values to watch, for waveforms, by number: the name ("vcpu0.state") and the width of number n.
    False past the last. */
-bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size, unsigned *bits);
+bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size,
+                   unsigned *bits);
 uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n);
 /* Calls `changed` at every record of the trace: that is when a probe's value may have changed.
    Once for each simulation, before it runs. */
-void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps), void *context);
+void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps),
+                   void *context);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -13,7 +13,8 @@
 #include "shim.h"
 #include "virqsim.h"
 
-namespace plans {
+namespace plans
+{
 
 struct Vcpu {
     unsigned pin = 0;
@@ -25,7 +26,8 @@ struct Vcpu {
 struct Plan {
     std::string technology = "none", guest_apic = "x2apic", irqchip = "kernel";
     std::map<std::string, bool> features;
-    std::map<std::string, std::string> programs; /* the operations, as JSON without the brackets */
+    std::map<std::string, std::string>
+        programs; /* the operations, as JSON without the brackets */
     std::vector<Vcpu> vcpus;
     std::vector<unsigned> load;
     std::string devices, regions; /* JSON, without the brackets */
@@ -36,17 +38,20 @@ struct Plan {
     std::string json() const
     {
         std::ostringstream o;
-        o << R"({"format":"virqsim-plan-1","name":"test","seed":)" << seed << R"(,"technology":")"
-          << technology << R"(","features":{)" << features_json() << R"(},"machine":{)"
+        o << R"({"format":"virqsim-plan-1","name":"test","seed":)" << seed
+          << R"(,"technology":")" << technology << R"(","features":{)" << features_json()
+          << R"(},"machine":{)"
           << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
           << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
-          << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json() << R"(],"regions":[)"
-          << regions << R"(],"devices":[)" << devices << R"(]},"hypervisor":{"irqchip":")" << irqchip
-          << R"(","halt_poll_ns":)" << halt_poll_ns
+          << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
+          << R"(],"regions":[)" << regions << R"(],"devices":[)" << devices
+          << R"(]},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
+          << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
           << R"("time_slice_ns":)" << time_slice_ns
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
-          << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns << "}}";
+          << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
+          << "}}";
         return o.str();
     }
 
@@ -68,25 +73,31 @@ struct Plan {
     {
         return joined(vcpus, [](const Vcpu &v) {
             return "{\"pin\":" + std::to_string(v.pin) + ",\"program\":\"" + v.program +
-                   "\",\"handlers\":{" + joined(v.handlers, [](const auto &h) {
-                       return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
-                   }) + "}}";
+                   "\",\"handlers\":{" +
+                   joined(v.handlers,
+                          [](const auto &h) {
+                              return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
+                          }) +
+                   "}}";
         });
     }
     std::string load_json() const
     {
-        return joined(load, [](unsigned pin) { return "{\"pin\":" + std::to_string(pin) + '}'; });
+        return joined(load,
+                      [](unsigned pin) { return "{\"pin\":" + std::to_string(pin) + '}'; });
     }
     std::string costs_json() const
     {
         std::string s;
         for (unsigned i = 0; i < COST_KEY_COUNT; i++)
-            s += (i ? ",\"" : "\"") + std::string(cost_keys[i].name) + "\":" + std::to_string(cost);
+            s += (i ? ",\"" : "\"") + std::string(cost_keys[i].name) +
+                 "\":" + std::to_string(cost);
         return s;
     }
     std::string programs_json() const
     {
-        return joined(programs, [](const auto &p) { return '"' + p.first + "\":[" + p.second + ']'; });
+        return joined(programs,
+                      [](const auto &p) { return '"' + p.first + "\":[" + p.second + ']'; });
     }
 };
 
@@ -97,7 +108,8 @@ class Machine
     explicit Machine(const Plan &plan) : Machine(plan.json())
     {
     }
-    explicit Machine(const std::string &json) : sim_(virqsim_open(json.data(), json.size(), &error_))
+    explicit Machine(const std::string &json)
+        : sim_(virqsim_open(json.data(), json.size(), &error_))
     {
     }
     ~Machine()
@@ -141,9 +153,10 @@ class Machine
         json_t *e;
         json_array_foreach(json_object_get(results(), "exits"), i, e)
         {
-            const bool same = json_integer_value(json_object_get(e, "vcpu")) == vcpu &&
-                              (reason.empty() || reason == json_string_value(json_object_get(e, "reason"))) &&
-                              (cause.empty() || cause == json_string_value(json_object_get(e, "cause")));
+            const bool same =
+                json_integer_value(json_object_get(e, "vcpu")) == vcpu &&
+                (reason.empty() || reason == json_string_value(json_object_get(e, "reason"))) &&
+                (cause.empty() || cause == json_string_value(json_object_get(e, "cause")));
             n += same ? (uint64_t)json_integer_value(json_object_get(e, "count")) : 0;
         }
         return n;

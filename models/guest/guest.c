@@ -42,7 +42,8 @@ bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offen
     return depth == 0;
 }
 
-void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed, uint64_t stream)
+void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed,
+                uint64_t stream)
 {
     g->frame = g->frames;
     g->depth = 0;
@@ -94,7 +95,8 @@ void guest_next(struct guest *g)
         g->done++;
 }
 
-bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled)
+bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
+                         bool interrupts_enabled)
 {
     struct guest_handler *h = &g->handler[vector];
     const uint32_t n = h->delivered < h->count ? h->delivered : h->count - 1;

@@ -56,7 +56,7 @@ struct guest_frame {
     uint8_t loops;
     uint64_t remaining; /* cycles of interrupted work, to be done before the next operation */
     uint64_t turns[GUEST_LOOPS_MAX];
-    trace_flow flow; /* of a handler */
+    trace_flow flow;         /* of a handler */
     bool interrupts_enabled; /* of the code that the handler interrupted */
     bool acknowledged;
 };
@@ -78,7 +78,8 @@ struct guest {
 };
 
 /* handler[] is filled by the caller. */
-void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed, uint64_t stream);
+void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed,
+                uint64_t stream);
 
 /* The next operation that concerns the machine, loops and ends resolved; NULL when the main
    program has ended. A handler's end is given as GUEST_iret. Asking again gives the same. */
@@ -89,7 +90,8 @@ void guest_next(struct guest *g);
 
 /* A vector's handler begins. False: handlers are nested too deep, as only a guest does that
    unmasks interrupts after its EOI faster than it returns; its stack would overflow. */
-bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow, bool interrupts_enabled);
+bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
+                         bool interrupts_enabled);
 /* It returns; true: interrupts were enabled in the code that it interrupted. */
 bool guest_leave_handler(struct guest *g);
 

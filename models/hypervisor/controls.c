@@ -55,9 +55,12 @@ static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool a
     vmx_control(c, VMX_CR8_STORE_EXITING, !shadow);
     vmx_control(c, VMX_VIRTUALIZE_APIC_ACCESSES, virtualized && !x2apic);
     vmx_control(c, VMX_VIRTUALIZE_X2APIC_MODE, virtualized && x2apic);
-    vmx_control(c, VMX_APIC_REGISTER_VIRTUALIZATION, shadow && feature_in(f, FEATURE_APIC_REGISTERS));
-    vmx_control(c, VMX_VIRTUAL_INTERRUPT_DELIVERY, shadow && feature_in(f, FEATURE_INTERRUPT_DELIVERY));
-    vmx_control(c, VMX_PROCESS_POSTED_INTERRUPTS, shadow && feature_in(f, FEATURE_POSTED_INTERRUPTS));
+    vmx_control(c, VMX_APIC_REGISTER_VIRTUALIZATION,
+                shadow && feature_in(f, FEATURE_APIC_REGISTERS));
+    vmx_control(c, VMX_VIRTUAL_INTERRUPT_DELIVERY,
+                shadow && feature_in(f, FEATURE_INTERRUPT_DELIVERY));
+    vmx_control(c, VMX_PROCESS_POSTED_INTERRUPTS,
+                shadow && feature_in(f, FEATURE_POSTED_INTERRUPTS));
     vmx_control(c, VMX_IPI_VIRTUALIZATION, shadow && feature_in(f, FEATURE_IPI_VIRTUALIZATION));
 }
 
@@ -99,8 +102,9 @@ static void svm_set(struct vcpu *v)
         svm_intercept(b, always[i], true);
     svm_intercept(b, SVM_HLT, !feature_in(h->features, FEATURE_HLT_IN_GUEST));
     svm_intercept(b, SVM_PAUSE, !feature_in(h->features, FEATURE_PAUSE_IN_GUEST));
-    svm_intercept(b, SVM_CR8_WRITE, !feature_in(h->features, FEATURE_TPR_SHADOW) ||
-                                        h->policy.irqchip == IRQCHIP_USERSPACE);
+    svm_intercept(b, SVM_CR8_WRITE,
+                  !feature_in(h->features, FEATURE_TPR_SHADOW) ||
+                      h->policy.irqchip == IRQCHIP_USERSPACE);
     b->v_intr_masking = true;
     v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = ~UINT64_C(0);
 }

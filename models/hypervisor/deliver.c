@@ -11,7 +11,8 @@
  */
 #include "hypervisor/hypervisor.h"
 
-static void notified(struct vcpu *target, unsigned vector, trace_flow flow, enum trace_notify how)
+static void notified(struct vcpu *target, unsigned vector, trace_flow flow,
+                     enum trace_notify how)
 {
     trace_put(target->hypervisor->trace, flow, TRACE_NOTIFIED, target->index, vector, how);
 }
@@ -24,7 +25,8 @@ static void sender_pays(struct vcpu *sender, enum cost_key key)
 }
 
 /* One that polls looks at memory all the time; only a sleeper costs its waker something. */
-static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector,
+                            trace_flow flow)
 {
     const struct hypervisor *h = v->hypervisor;
 
@@ -33,7 +35,8 @@ static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector
     if (v->state == VCPU_BLOCKED)
         sender_pays(sender, COST_KVM_WAKE);
     notified(v, vector, flow, TRACE_NOTIFY_WAKE);
-    thread_wake(&v->thread, hv_after(h, h->costs.of[COST_KVM_WAKE].n + h->costs.of[COST_HW_IPI].n));
+    thread_wake(&v->thread,
+                hv_after(h, h->costs.of[COST_KVM_WAKE].n + h->costs.of[COST_HW_IPI].n));
     return true;
 }
 
@@ -179,7 +182,8 @@ static void inject_vector(struct vcpu *v, int vector, bool nmi, trace_flow flow)
     v->injecting_flow = flow;
     v->hw.ops->inject(&v->hw, (uint8_t)vector, nmi);
     vcpu_pay(v, COST_KVM_INJECT);
-    trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)vector, TRACE_INJECT_EVENT);
+    trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)vector,
+              TRACE_INJECT_EVENT);
 }
 
 static void inject_again(struct vcpu *v)
@@ -245,7 +249,8 @@ static bool apic_injects(const struct vcpu *v)
 /* KVM: kvm_cpu_has_extint(): its own 8259A's output, or what userspace has given it. */
 static int extint_to_inject(const struct vcpu *v)
 {
-    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE ? v->user_vector : extint_pending(v);
+    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE ? v->user_vector
+                                                              : extint_pending(v);
 }
 
 static bool interrupt_waits(const struct vcpu *v)

@@ -32,7 +32,8 @@ const struct region *region_of(const struct hypervisor *h, bool port, uint64_t a
 static enum region_handler answered_by(const struct vcpu *v)
 {
     const struct access *a = &v->access;
-    const struct region *r = region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
+    const struct region *r =
+        region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
 
     return r ? r->handler : REGION_USERSPACE;
 }
@@ -151,10 +152,12 @@ void exit_complete_access(struct vcpu *v)
 static void pv_ipi(struct vcpu *v, const struct guest_insn *i)
 {
     struct hypervisor *h = v->hypervisor;
-    struct irq_msg m = {.vector = (uint8_t)i->operand[0], .delivery = IRQ_FIXED, .source = v->index};
+    struct irq_msg m = {
+        .vector = (uint8_t)i->operand[0], .delivery = IRQ_FIXED, .source = v->index};
 
     m.flow = trace_new_flow(h->trace);
-    trace_put(h->trace, m.flow, TRACE_RAISED, v->index, m.vector, TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
+    trace_put(h->trace, m.flow, TRACE_RAISED, v->index, m.vector,
+              TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
     for (uint32_t n = 0; n < i->operand[2]; n++) {
         if (n)
             m.flow = trace_new_flow(h->trace);
@@ -271,7 +274,8 @@ static void page(struct vcpu *v)
 {
     const struct access *a = &v->access;
 
-    if (v->exit.reason == EXIT_VMX_EPT_VIOLATION && a->kind == ACCESS_APIC_READ && !v->retried) {
+    if (v->exit.reason == EXIT_VMX_EPT_VIOLATION && a->kind == ACCESS_APIC_READ &&
+        !v->retried) {
         v->retried = true;
         vcpu_take(v, VCPU_ON_RESUME);
         return;
@@ -399,7 +403,8 @@ static void notice_interrupted_delivery(struct vcpu *v)
         return;
     v->reinject = vector;
     v->reinject_nmi = nmi;
-    v->reinject_flow = v->injecting == vector ? v->injecting_flow : v->apic.service_flow[vector];
+    v->reinject_flow =
+        v->injecting == vector ? v->injecting_flow : v->apic.service_flow[vector];
     v->injecting = NO_VECTOR;
 }
 

@@ -16,7 +16,8 @@ static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *
 
 /* --- what an operation does to its surroundings --- */
 
-static struct access instruction(enum virt_instruction i, uint64_t address, uint64_t size, uint64_t value, bool write)
+static struct access instruction(enum virt_instruction i, uint64_t address, uint64_t size,
+                                 uint64_t value, bool write)
 {
     return (struct access){ACCESS_INSTRUCTION, i, address, value, (uint8_t)size, write};
 }
@@ -26,15 +27,21 @@ static struct access apic(const struct vcpu *v, bool write, uint16_t offset, uin
 {
     if (v->apic.mode == LAPIC_MODE_X2APIC)
         return (struct access){.kind = write ? ACCESS_MSR_WRITE : ACCESS_MSR_READ,
-                               .address = lapic_msr(offset), .value = value, .write = write};
+                               .address = lapic_msr(offset),
+                               .value = value,
+                               .write = write};
     return (struct access){.kind = write ? ACCESS_APIC_WRITE : ACCESS_APIC_READ,
-                           .address = offset, .value = value, .write = write};
+                           .address = offset,
+                           .value = value,
+                           .write = write};
 }
 
 static struct access msr(bool write, uint64_t index, uint64_t value)
 {
     return (struct access){.kind = write ? ACCESS_MSR_WRITE : ACCESS_MSR_READ,
-                           .address = index, .value = value, .write = write};
+                           .address = index,
+                           .value = value,
+                           .write = write};
 }
 
 struct access guest_no_access(void)
@@ -69,7 +76,8 @@ static struct access ipi_access(const struct vcpu *v, const struct guest_insn *i
     return part == (shorthand ? 0 : 1) ? apic(v, true, LAPIC_ICR_LO, low) : guest_no_access();
 }
 
-static struct access self_ipi_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+static struct access self_ipi_access(const struct vcpu *v, const struct guest_insn *i,
+                                     unsigned part)
 {
     if (part > 0)
         return guest_no_access();
@@ -78,13 +86,15 @@ static struct access self_ipi_access(const struct vcpu *v, const struct guest_in
     return apic(v, true, LAPIC_ICR_LO, i->operand[0] | IRQ_SELF << 18);
 }
 
-static struct access timer_count_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
+static struct access timer_count_access(const struct vcpu *v, const struct guest_insn *i,
+                                        unsigned part)
 {
     const uint64_t divisor = i->operand[1];
 
     if (part == 0 && divisor)
         return apic(v, true, LAPIC_TIMER_DIVIDE, divide_code(divisor));
-    return part == (divisor ? 1 : 0) ? apic(v, true, LAPIC_TIMER_INITIAL, i->operand[0]) : guest_no_access();
+    return part == (divisor ? 1 : 0) ? apic(v, true, LAPIC_TIMER_INITIAL, i->operand[0])
+                                     : guest_no_access();
 }
 
 static struct access tsc_deadline_access(const struct vcpu *v, const struct guest_insn *i)
@@ -114,7 +124,8 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return guest_no_access();
     switch (i->op) {
     case GUEST_eoi:
-        return v->apic.mode == LAPIC_MODE_DISABLED ? guest_no_access() : apic(v, true, LAPIC_EOI, 0);
+        return v->apic.mode == LAPIC_MODE_DISABLED ? guest_no_access()
+                                                   : apic(v, true, LAPIC_EOI, 0);
     case GUEST_tpr:
         return apic(v, true, LAPIC_TPR, o[0]);
     case GUEST_apic_read:

@@ -20,7 +20,8 @@ static void stamp(struct vcpu *v, const struct guest_insn *i)
     struct hypervisor *h = v->hypervisor;
 
     vcpu_pay(v, COST_GUEST_RDTSC);
-    trace_put(h->trace, 0, TRACE_STAMP, v->index, i->operand[0], clock_count(&h->tsc, hv_now(h)).n);
+    trace_put(h->trace, 0, TRACE_STAMP, v->index, i->operand[0],
+              clock_count(&h->tsc, hv_now(h)).n);
 }
 
 static void host_interrupt_now(struct vcpu *v)
@@ -196,8 +197,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
 /* Is this vector's end an EOI, or the handler's return? */
 static bool retires_by_eoi(const struct vcpu *v, int vector, trace_flow flow)
 {
-    return vec_has(&v->apic.regs.ISR, (unsigned)vector) &&
-           v->apic.service_flow[vector] == flow;
+    return vec_has(&v->apic.regs.ISR, (unsigned)vector) && v->apic.service_flow[vector] == flow;
 }
 
 static void handler_begins(struct vcpu *v)
@@ -207,7 +207,8 @@ static void handler_begins(struct vcpu *v)
     v->delivering = NO_VECTOR;
 }
 
-static void begin_delivery(struct vcpu *v, const struct virt_boundary *b, bool interrupts_enabled)
+static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
+                           bool interrupts_enabled)
 {
     trace_flow flow = v->injecting_flow;
 
@@ -240,7 +241,8 @@ void guest_interrupted(struct vcpu *v)
     if (!event_is_armed(h->events, &v->step))
         return;
     if (time_before(now, v->due))
-        v->guest.frame->remaining += clock_count(&h->core, v->due).n - clock_count(&h->core, now).n;
+        v->guest.frame->remaining +=
+            clock_count(&h->core, v->due).n - clock_count(&h->core, now).n;
     event_disarm(h->events, &v->step);
     v->action = NULL;
 }
@@ -282,7 +284,8 @@ void guest_arrive(struct vcpu *v)
 {
     const bool enabled = v->hw.interrupts_enabled;
     const struct virt_boundary b = v->hw.ops->enter(&v->hw);
-    const uint64_t injected = v->injecting == NO_VECTOR ? TRACE_NO_VECTOR : (uint64_t)v->injecting;
+    const uint64_t injected =
+        v->injecting == NO_VECTOR ? TRACE_NO_VECTOR : (uint64_t)v->injecting;
 
     v->access = guest_no_access();
     trace_put(v->hypervisor->trace, v->injecting == NO_VECTOR ? 0 : v->injecting_flow,

@@ -14,7 +14,8 @@ void guest_spin_stop(struct vcpu *v)
         v->spin_next->spin_link = v->spin_link;
 }
 
-void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*then)(struct vcpu *v))
+void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,
+                      void (*then)(struct vcpu *v))
 {
     struct vcpu **head = &v->hypervisor->spinners[word];
 

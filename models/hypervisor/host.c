@@ -44,7 +44,8 @@ static void limit_slice(struct pcpu *p)
     struct hypervisor *h = p->hypervisor;
 
     if (p->current && p->queue && !event_is_armed(h->events, &p->slice))
-        event_arm(h->events, &p->slice, time_plus_ps(hv_now(h), h->policy.time_slice_ns * PS_PER_NS));
+        event_arm(h->events, &p->slice,
+                  time_plus_ps(hv_now(h), h->policy.time_slice_ns * PS_PER_NS));
 }
 
 static void trace_thread(const struct pcpu *p, const struct thread *t, bool on)
@@ -103,7 +104,8 @@ void thread_wake(struct thread *t, sim_time at)
     if (vcpu_on(p) && vcpu_on(p)->state == VCPU_POLLING)
         halt_poll_yield(vcpu_on(p));
     if (!p->current && !event_is_armed(h->events, &p->dispatch))
-        event_arm(h->events, &p->dispatch, clock_after(&h->core, at, h->costs.of[COST_HOST_IDLE_EXIT]));
+        event_arm(h->events, &p->dispatch,
+                  clock_after(&h->core, at, h->costs.of[COST_HOST_IDLE_EXIT]));
 }
 
 /* --- what the host's handlers do --- */
@@ -190,11 +192,12 @@ static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, 
 static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
 {
     const trace_flow flow = p->arrival[vector].flow;
-    const struct virt_verdict verdict = v->hw.ops->external_interrupt(&v->hw, host_numbers[vector]);
+    const struct virt_verdict verdict =
+        v->hw.ops->external_interrupt(&v->hw, host_numbers[vector]);
     const enum trace_cause cause = cause_of(v, vector, flow);
 
     if (!virt_exits(&verdict)) {
-        p->pending &= (uint8_t)~(1u << vector);
+        p->pending &= (uint8_t) ~(1u << vector);
         vcpu_pay(v, COST_HW_POSTED);
         return false;
     }
@@ -260,14 +263,14 @@ void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow 
 void host_take_pending(struct vcpu *v)
 {
     struct pcpu *p = v->thread.pcpu;
-    const bool by_interrupt = v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT ||
-                              v->exit.reason == EXIT_SVM_INTR;
+    const bool by_interrupt =
+        v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || v->exit.reason == EXIT_SVM_INTR;
     bool paid = by_interrupt; /* the exit's own interrupt is in the handler's cost */
 
     while (p->pending) {
         const unsigned vector = (unsigned)__builtin_ctz(p->pending);
 
-        p->pending &= (uint8_t)~(1u << vector);
+        p->pending &= (uint8_t) ~(1u << vector);
         if (!paid)
             vcpu_pay(v, COST_HOST_INTERRUPT);
         paid = false;
@@ -288,7 +291,8 @@ bool host_leaves_at_once(struct vcpu *v)
     verdict = v->hw.ops->preemption_timer(&v->hw);
     if (!virt_exits(&verdict))
         verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
-    vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
+    vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY,
+              v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
     v->immediate_exit = false;
     return true;
 }

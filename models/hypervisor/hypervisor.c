@@ -184,7 +184,8 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     h->fabric.count = h->vcpu_count;
     h->fabric.trace = h->trace;
     h->running = h->vcpu_count;
-    for (uint32_t i = 0; i < h->vcpu_count; i++) /* the busiest events side by side in the queue */
+    for (uint32_t i = 0; i < h->vcpu_count;
+         i++) /* the busiest events side by side in the queue */
         vcpu_init_steps(&h->vcpu[i]);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);

@@ -32,67 +32,81 @@
 #include "port/wire.h"
 #include "virt/technology.h"
 
-#define VCPU_STATES(STATE)                                                                       \
-    STATE(PARKED, "runnable, but another thread has the physical CPU")                           \
-    STATE(LOADING, "the physical CPU switches to this thread")                                   \
-    STATE(USERSPACE, "userspace (QEMU) works for it")                                            \
-    STATE(PREPARE, "KVM looks after requests and pending interrupts")                            \
-    STATE(COMMIT, "interrupts off, the last check before the entry")                             \
-    STATE(ENTERING, "the hardware loads guest state")                                            \
-    STATE(GUEST, "the guest runs")                                                               \
-    STATE(EXITING, "the hardware saves guest state")                                             \
-    STATE(HANDLE, "KVM's exit handler works")                                                    \
-    STATE(POLLING, "halted, the thread polls for an interrupt")                                  \
-    STATE(PARKING, "the thread is being taken off its physical CPU")                             \
+#define VCPU_STATES(STATE)                                                                     \
+    STATE(PARKED, "runnable, but another thread has the physical CPU")                         \
+    STATE(LOADING, "the physical CPU switches to this thread")                                 \
+    STATE(USERSPACE, "userspace (QEMU) works for it")                                          \
+    STATE(PREPARE, "KVM looks after requests and pending interrupts")                          \
+    STATE(COMMIT, "interrupts off, the last check before the entry")                           \
+    STATE(ENTERING, "the hardware loads guest state")                                          \
+    STATE(GUEST, "the guest runs")                                                             \
+    STATE(EXITING, "the hardware saves guest state")                                           \
+    STATE(HANDLE, "KVM's exit handler works")                                                  \
+    STATE(POLLING, "halted, the thread polls for an interrupt")                                \
+    STATE(PARKING, "the thread is being taken off its physical CPU")                           \
     STATE(BLOCKED, "halted, the thread sleeps")
 
 enum vcpu_state {
 #define STATE(name, meaning) VCPU_##name,
-    VCPU_STATES(STATE)
+    VCPU_STATES(STATE) VCPU_STATE_COUNT
 #undef STATE
-    VCPU_STATE_COUNT
 };
 
-#define VCPU_SIGNALS(SIGNAL)                                                                     \
-    SIGNAL(SCHEDULED) SIGNAL(ENTER_KVM) SIGNAL(TO_USER) SIGNAL(READY) SIGNAL(REQUEST)            \
-    SIGNAL(SIGNAL) SIGNAL(PREEMPT) SIGNAL(ARRIVED) SIGNAL(EXIT) SIGNAL(LEFT) SIGNAL(CONTINUE)    \
-    SIGNAL(RESUME) SIGNAL(REENTER) SIGNAL(POLL) SIGNAL(BLOCK) SIGNAL(WOKEN)
+#define VCPU_SIGNALS(SIGNAL)                                                                   \
+    SIGNAL(SCHEDULED)                                                                          \
+    SIGNAL(ENTER_KVM)                                                                          \
+    SIGNAL(TO_USER)                                                                            \
+    SIGNAL(READY)                                                                              \
+    SIGNAL(REQUEST)                                                                            \
+    SIGNAL(SIGNAL)                                                                             \
+    SIGNAL(PREEMPT)                                                                            \
+    SIGNAL(ARRIVED)                                                                            \
+    SIGNAL(EXIT)                                                                               \
+    SIGNAL(LEFT)                                                                               \
+    SIGNAL(CONTINUE)                                                                           \
+    SIGNAL(RESUME)                                                                             \
+    SIGNAL(REENTER)                                                                            \
+    SIGNAL(POLL)                                                                               \
+    SIGNAL(BLOCK)                                                                              \
+    SIGNAL(WOKEN)
 
 enum vcpu_signal {
 #define SIGNAL(name) VCPU_ON_##name,
-    VCPU_SIGNALS(SIGNAL)
+    VCPU_SIGNALS(SIGNAL) VCPU_SIGNAL_COUNT
 #undef SIGNAL
-    VCPU_SIGNAL_COUNT
 };
 
 /* KVM_RUN's reasons for returning to userspace, by KVM's names. */
-#define KVM_EXITS(REASON)                                                                        \
-    REASON(KVM_EXIT_IO) REASON(KVM_EXIT_MMIO) REASON(KVM_EXIT_HLT) REASON(KVM_EXIT_SET_TPR)      \
-    REASON(KVM_EXIT_IRQ_WINDOW_OPEN) REASON(KVM_EXIT_IOAPIC_EOI) REASON(KVM_EXIT_INTR)
+#define KVM_EXITS(REASON)                                                                      \
+    REASON(KVM_EXIT_IO)                                                                        \
+    REASON(KVM_EXIT_MMIO)                                                                      \
+    REASON(KVM_EXIT_HLT)                                                                       \
+    REASON(KVM_EXIT_SET_TPR)                                                                   \
+    REASON(KVM_EXIT_IRQ_WINDOW_OPEN)                                                           \
+    REASON(KVM_EXIT_IOAPIC_EOI)                                                                \
+    REASON(KVM_EXIT_INTR)
 
 enum kvm_exit {
 #define REASON(name) name,
-    KVM_EXITS(REASON)
+    KVM_EXITS(REASON) KVM_EXIT_COUNT
 #undef REASON
-    KVM_EXIT_COUNT
 };
 
 enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT };
 
 /* Interrupts of the host's own, to a physical CPU. Numbers as Linux gives them. */
-#define HOST_VECTORS(VECTOR)                                                                     \
-    VECTOR(RESCHEDULE, 0xfd, "kick a vCPU, or schedule")                                         \
-    VECTOR(POSTED, 0xf2, "posted-interrupt notification")                                        \
-    VECTOR(WAKEUP, 0xf1, "a descriptor of a blocked vCPU was posted to")                         \
-    VECTOR(TIMER, 0xec, "a timer of the host expired: a guest's APIC timer")                     \
-    VECTOR(TICK, 0xec, "the scheduler's: the time slice is over")                                \
+#define HOST_VECTORS(VECTOR)                                                                   \
+    VECTOR(RESCHEDULE, 0xfd, "kick a vCPU, or schedule")                                       \
+    VECTOR(POSTED, 0xf2, "posted-interrupt notification")                                      \
+    VECTOR(WAKEUP, 0xf1, "a descriptor of a blocked vCPU was posted to")                       \
+    VECTOR(TIMER, 0xec, "a timer of the host expired: a guest's APIC timer")                   \
+    VECTOR(TICK, 0xec, "the scheduler's: the time slice is over")                              \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
 #define VECTOR(name, number, meaning) HOST_##name,
-    HOST_VECTORS(VECTOR)
+    HOST_VECTORS(VECTOR) HOST_VECTOR_COUNT
 #undef VECTOR
-    HOST_VECTOR_COUNT
 };
 
 enum {
@@ -104,9 +118,9 @@ enum {
 /* What a guest does to its surroundings, until it is complete. */
 enum access_kind {
     ACCESS_NONE,
-    ACCESS_APIC_READ,  /* address: the offset in the page */
+    ACCESS_APIC_READ, /* address: the offset in the page */
     ACCESS_APIC_WRITE,
-    ACCESS_MSR_READ,   /* address: the MSR */
+    ACCESS_MSR_READ, /* address: the MSR */
     ACCESS_MSR_WRITE,
     ACCESS_CR8_WRITE,
     ACCESS_INSTRUCTION, /* instruction; address: port, address or nothing */
@@ -121,7 +135,13 @@ struct access {
 };
 
 /* Who answers a port or an MMIO address. */
-enum region_handler { REGION_USERSPACE, REGION_KERNEL, REGION_EVENTFD, REGION_EXTERNAL, REGION_HANDLER_COUNT };
+enum region_handler {
+    REGION_USERSPACE,
+    REGION_KERNEL,
+    REGION_EVENTFD,
+    REGION_EXTERNAL,
+    REGION_HANDLER_COUNT
+};
 
 struct region {
     bool port;
@@ -138,20 +158,20 @@ struct device {
     uint16_t vcpu;
     uint8_t vector;
     uint64_t delay_ps;
-    struct event arrival;     /* of the signal at the interrupt controller */
-    uint32_t acts;            /* how many signals that arrival stands for */
-    struct event plan;        /* the next of the times below */
+    struct event arrival; /* of the signal at the interrupt controller */
+    uint32_t acts;        /* how many signals that arrival stands for */
+    struct event plan;    /* the next of the times below */
     const sim_time *at;
     uint32_t at_count, at_next;
-    struct wire line;         /* driven from outside (SystemC) */
+    struct wire line; /* driven from outside (SystemC) */
     struct wire_listener listener;
 };
 
 struct thread {
-    struct vcpu *vcpu;        /* NULL: a thread that always wants to run */
+    struct vcpu *vcpu; /* NULL: a thread that always wants to run */
     struct pcpu *pcpu;
-    struct thread *next;      /* in its CPU's run queue */
-    struct thread *sibling;   /* among all threads of its CPU */
+    struct thread *next;    /* in its CPU's run queue */
+    struct thread *sibling; /* among all threads of its CPU */
 };
 
 /* An interrupt on its way to a CPU. */
@@ -164,13 +184,13 @@ struct pcpu_arrival {
 struct pcpu {
     struct hypervisor *hypervisor;
     uint16_t index;
-    struct thread *current;   /* NULL: idle */
-    struct thread *threads;   /* all of them */
+    struct thread *current;            /* NULL: idle */
+    struct thread *threads;            /* all of them */
     struct thread *queue, **queue_end; /* runnable, waiting */
-    struct event slice;       /* the present time slice's end */
-    struct event dispatch;    /* an idle CPU has been woken */
+    struct event slice;                /* the present time slice's end */
+    struct event dispatch;             /* an idle CPU has been woken */
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
-    uint8_t pending;          /* bit n: host vector n arrived while interrupts were off */
+    uint8_t pending; /* bit n: host vector n arrived while interrupts were off */
 };
 
 struct destination {
@@ -186,8 +206,8 @@ struct vcpu {
     /* The step under way: `step` fires when its cost is paid, then `action` runs. */
     struct event step;
     void (*action)(struct vcpu *v);
-    cycles extra; /* what the last action left to pay */
-    sim_time due; /* when that is paid */
+    cycles extra;  /* what the last action left to pay */
+    sim_time due;  /* when that is paid */
     bool stepping; /* within step's fire() */
 
     /* Why it left the guest, and for whose sake. */
@@ -195,17 +215,17 @@ struct vcpu {
     enum trace_cause cause;
     trace_flow exit_flow;
     struct access access;
-    bool access_done;  /* the hardware completed it before the exit */
-    bool kicked;       /* vcpu->mode is EXITING_GUEST_MODE: an interrupt is on its way already */
-    bool retried;      /* an APIC read that KVM lets the guest repeat */
+    bool access_done; /* the hardware completed it before the exit */
+    bool kicked;      /* vcpu->mode is EXITING_GUEST_MODE: an interrupt is on its way already */
+    bool retried;     /* an APIC read that KVM lets the guest repeat */
 
     /* Requests, as KVM keeps them: looked at before each entry. */
-    bool request;      /* KVM_REQ_EVENT: look for interrupts again */
-    bool signal;       /* the thread has a signal: KVM_RUN returns -EINTR */
-    bool reschedule;   /* its time slice is over */
-    bool in_userspace; /* where to resume after being parked */
-    bool window_wanted; /* userspace waits for the interrupt window */
-    bool window_open;  /* the hardware is to say when the guest can take an interrupt */
+    bool request;        /* KVM_REQ_EVENT: look for interrupts again */
+    bool signal;         /* the thread has a signal: KVM_RUN returns -EINTR */
+    bool reschedule;     /* its time slice is over */
+    bool in_userspace;   /* where to resume after being parked */
+    bool window_wanted;  /* userspace waits for the interrupt window */
+    bool window_open;    /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after the entry */
     enum kvm_exit kvm_exit;
 
@@ -215,36 +235,36 @@ struct vcpu {
     uint64_t spin_word, spin_least;
     uint64_t spin_longer;
     void (*spin_then)(struct vcpu *v); /* what follows the wait */
-    bool held;          /* the host is to keep it at its next exit, until a word is reached */
+    bool held; /* the host is to keep it at its next exit, until a word is reached */
     uint64_t held_word, held_least, held_longer;
     struct vcpu *spin_next, **spin_link; /* those who wait for the same word */
-    int delivering;     /* the vector whose handler is about to start, or NO_VECTOR */
+    int delivering; /* the vector whose handler is about to start, or NO_VECTOR */
     trace_flow delivering_flow;
-    sim_time work_end;  /* of a computation that may be interrupted */
-    trace_flow message_flow; /* of the ICR write under way */
+    sim_time work_end;           /* of a computation that may be interrupted */
+    trace_flow message_flow;     /* of the ICR write under way */
     bool pv_eoi_offered, pv_eoi; /* the hypervisor's note, and the bit in guest memory */
 
     /* Interrupts on their way in, besides the APIC's. */
-    struct vec256 extint;            /* 8259A's: the vectors its acknowledge cycles would give */
-    trace_flow *extint_flow;         /* by vector */
-    int user_vector;                 /* KVM_INTERRUPT's, not injected yet, or NO_VECTOR */
-    int reinject;                    /* a delivery that an exit interrupted, or NO_VECTOR */
+    struct vec256 extint;    /* 8259A's: the vectors its acknowledge cycles would give */
+    trace_flow *extint_flow; /* by vector */
+    int user_vector;         /* KVM_INTERRUPT's, not injected yet, or NO_VECTOR */
+    int reinject;            /* a delivery that an exit interrupted, or NO_VECTOR */
     bool reinject_nmi;
     bool injecting_nmi;
-    int injecting;                   /* event injection at the next entry, or NO_VECTOR */
+    int injecting; /* event injection at the next entry, or NO_VECTOR */
     trace_flow injecting_flow, reinject_flow;
 
     /* Timer. */
     struct event timer;
-    bool timer_due;        /* expired, not yet looked at */
-    bool timer_expiring;   /* a period ended: what follows is not the guest's arming */
-    bool timer_soft;       /* it had expired when it was armed: no hardware timer was started */
-    uint8_t timer_vector;  /* and what it was to be */
+    bool timer_due;       /* expired, not yet looked at */
+    bool timer_expiring;  /* a period ended: what follows is not the guest's arming */
+    bool timer_soft;      /* it had expired when it was armed: no hardware timer was started */
+    uint8_t timer_vector; /* and what it was to be */
     trace_flow timer_flow;
 
     /* Halt polling. */
     struct event poll_end;
-    uint64_t poll_ns;      /* the present window */
+    uint64_t poll_ns; /* the present window */
     sim_time halted_at;
     bool polled;
 
@@ -288,11 +308,11 @@ struct hypervisor {
     struct apic_fabric fabric;
     struct posted_descriptor **pid_table; /* by APIC ID */
 
-    uint64_t *word;        /* shared memory of the guest */
+    uint64_t *word;         /* shared memory of the guest */
     struct vcpu **spinners; /* by word */
     uint32_t word_count;
     const struct vcpu *crashed; /* its handlers nested without end; the run is over */
-    uint32_t running;      /* main programs that have not ended */
+    uint32_t running;           /* main programs that have not ended */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */
     uint64_t (*external)(void *context, bool port, bool write, uint64_t address, unsigned size,
@@ -326,7 +346,8 @@ static inline bool vcpu_in_guest_mode(const struct vcpu *v)
     return v->state == VCPU_ENTERING || v->state == VCPU_GUEST || v->state == VCPU_EXITING;
 }
 /* The guest leaves; `cause` and `flow` say for whose sake. */
-void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause, trace_flow flow);
+void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+               trace_flow flow);
 static inline void vcpu_pay(struct vcpu *v, enum cost_key key)
 {
     v->extra.n += v->hypervisor->costs.of[key].n;
@@ -350,22 +371,25 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
 bool guest_halts_for_word(const struct guest_insn *i);
 
 /* --- guest_words.c --- */
-void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least, void (*then)(struct vcpu *v));
+void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,
+                      void (*then)(struct vcpu *v));
 void guest_spin_stop(struct vcpu *v);
 
 /* --- guest_run.c --- */
-void guest_arrive(struct vcpu *v);        /* the end of an entry: what was injected, what arrived */
-void guest_run(struct vcpu *v);           /* on with the guest's operations */
-void guest_look(struct vcpu *v);          /* something may have become deliverable in the guest */
-void guest_access_done(struct vcpu *v);   /* the hypervisor completed the access: go on behind it */
-void guest_interrupted(struct vcpu *v);   /* stop the guest's clock; what is left of its work is kept */
+void guest_arrive(struct vcpu *v); /* the end of an entry: what was injected, what arrived */
+void guest_run(struct vcpu *v);    /* on with the guest's operations */
+void guest_look(struct vcpu *v);   /* something may have become deliverable in the guest */
+void guest_access_done(
+    struct vcpu *v); /* the hypervisor completed the access: go on behind it */
+void guest_interrupted(
+    struct vcpu *v); /* stop the guest's clock; what is left of its work is kept */
 void guest_word_changed(struct hypervisor *h, uint64_t word);
 /* The host keeps the vCPU, as the guest's program asked; `then` follows. False: no reason to wait. */
 bool guest_held(struct vcpu *v, void (*then)(struct vcpu *v));
 
 /* --- exits.c --- */
-void exit_handle(struct vcpu *v);         /* after HANDLE's cost */
-void exit_pay(struct vcpu *v);            /* that cost */
+void exit_handle(struct vcpu *v);          /* after HANDLE's cost */
+void exit_pay(struct vcpu *v);             /* that cost */
 void exit_complete_access(struct vcpu *v); /* emulate v->access; fills the outbox for an IPI */
 const struct region *region_of(const struct hypervisor *h, bool port, uint64_t address);
 
@@ -373,37 +397,40 @@ const struct region *region_of(const struct hypervisor *h, bool port, uint64_t a
 void hypervisor_accept(struct hypervisor *h, struct vcpu *target, const struct irq_msg *msg,
                        struct vcpu *sender);
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg);
-void deliver_next(struct vcpu *sender);   /* the action of HANDLE/CONTINUE */
-int extint_pending(const struct vcpu *v); /* the vector that an 8259A would give, or NO_VECTOR */
-bool vcpu_has_interrupt(struct vcpu *v);  /* something would end a HLT */
+void deliver_next(struct vcpu *sender); /* the action of HANDLE/CONTINUE */
+int extint_pending(
+    const struct vcpu *v);               /* the vector that an 8259A would give, or NO_VECTOR */
+bool vcpu_has_interrupt(struct vcpu *v); /* something would end a HLT */
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
-void deliver_inject(struct vcpu *v);      /* pending interrupts into the control structure */
-void deliver_cancel(struct vcpu *v);      /* and back, when the entry is called off */
+void deliver_inject(struct vcpu *v); /* pending interrupts into the control structure */
+void deliver_cancel(struct vcpu *v); /* and back, when the entry is called off */
 
 /* --- timer.c --- */
 void timer_init(struct vcpu *v);
 void timer_set(struct vcpu *v, sim_time deadline);
 void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
-void timer_check(struct vcpu *v);         /* what expired becomes pending in the APIC */
+void timer_check(struct vcpu *v);                 /* what expired becomes pending in the APIC */
 bool timer_in_hardware(const struct vcpu *v);
 
 /* --- halt_poll.c --- */
-void halt_wait(struct vcpu *v);           /* poll, then block */
+void halt_wait(struct vcpu *v); /* poll, then block */
 void halt_poll_init(struct vcpu *v);
-void halt_poll_yield(struct vcpu *v);     /* another thread wants the CPU: sleep instead */
-void halt_woken(struct vcpu *v);          /* from polling or sleep: the window grows or shrinks */
+void halt_poll_yield(struct vcpu *v); /* another thread wants the CPU: sleep instead */
+void halt_woken(struct vcpu *v);      /* from polling or sleep: the window grows or shrinks */
 
 /* --- userspace.c --- */
 void userspace_run(struct vcpu *v);
-void userspace_interrupt(struct vcpu *target, struct vcpu *sender, unsigned vector, trace_flow flow);
+void userspace_interrupt(struct vcpu *target, struct vcpu *sender, unsigned vector,
+                         trace_flow flow);
 
 /* --- host.c --- */
 void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index);
 /* `t` is a vCPU's thread, or, with v NULL, one that always wants to run. */
 void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v);
 void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow);
-void host_take_pending(struct vcpu *v);   /* interrupts on again, after an exit */
-bool host_leaves_at_once(struct vcpu *v); /* at an entry: something pending made the guest leave */
+void host_take_pending(struct vcpu *v); /* interrupts on again, after an exit */
+bool host_leaves_at_once(
+    struct vcpu *v); /* at an entry: something pending made the guest leave */
 void thread_wake(struct thread *t, sim_time at);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 void hypervisor_device_act(struct device *d);

@@ -19,7 +19,7 @@ static void block(struct vcpu *v);
 #define userspace userspace_run
 #define COST_NONE (-1)
 const struct vcpu_step vcpu_steps[] = {
-#define STEP(from, on, to, cost, action)                                                         \
+#define STEP(from, on, to, cost, action)                                                       \
     {VCPU_##from, VCPU_ON_##on, VCPU_##to, COST_##cost, action, #action},
 #include "hypervisor/steps.def"
 #undef STEP
@@ -179,13 +179,14 @@ static void leave(struct vcpu *v)
     vcpu_take(v, VCPU_ON_LEFT);
 }
 
-void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause, trace_flow flow)
+void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+               trace_flow flow)
 {
     v->exit = *why;
     v->cause = cause;
     v->exit_flow = flow;
-    trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index, TRACE_EXIT(why->reason, cause),
-              why->qualification);
+    trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
+              TRACE_EXIT(why->reason, cause), why->qualification);
     vcpu_take(v, VCPU_ON_EXIT);
 }
 

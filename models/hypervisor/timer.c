@@ -18,7 +18,8 @@ bool timer_in_hardware(const struct vcpu *v)
 static void refuse(struct vcpu *v, enum trace_refused why)
 {
     v->timer_due = false;
-    trace_put(v->hypervisor->trace, v->timer_flow, TRACE_REFUSED, v->index, v->timer_vector, why);
+    trace_put(v->hypervisor->trace, v->timer_flow, TRACE_REFUSED, v->index, v->timer_vector,
+              why);
 }
 
 static void raise(struct vcpu *v)
@@ -82,7 +83,8 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
 {
     const bool stopped = deadline.ps == SIM_TIME_NEVER.ps;
 
-    trace_put(v->hypervisor->trace, 0, TRACE_TIMER_ARMED, v->index, stopped ? 0 : deadline.ps, 0);
+    trace_put(v->hypervisor->trace, 0, TRACE_TIMER_ARMED, v->index, stopped ? 0 : deadline.ps,
+              0);
     if (v->timer_due)
         refuse(v, TRACE_REFUSED_REARMED);
     if (!stopped)

@@ -33,7 +33,8 @@ static bool has_more(const struct vcpu *v)
 /* KVM_INTERRUPT when the guest can take one, a request for the window for what it cannot take yet. */
 static void before_run(struct vcpu *v)
 {
-    const bool able = v->hw.interrupts_enabled && v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
+    const bool able =
+        v->hw.interrupts_enabled && v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
 
     if (able && has_more(v))
         interrupt_kvm(v);
@@ -146,6 +147,7 @@ void userspace_interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, t
     if (vcpu_in_guest_mode(v) && !v->kicked) {
         v->kicked = true;
         host_send(v->thread.pcpu, HOST_RESCHEDULE,
-                  hv_after(h, h->costs.of[COST_USER_SIGNAL].n + h->costs.of[COST_HW_IPI].n), flow);
+                  hv_after(h, h->costs.of[COST_USER_SIGNAL].n + h->costs.of[COST_HW_IPI].n),
+                  flow);
     }
 }

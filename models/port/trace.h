@@ -67,11 +67,11 @@ enum trace_cause {
 /* An interrupt's number, from when it is raised to its end; 0: no interrupt's. */
 typedef uint32_t trace_flow;
 
-#define TRACE_NOWHERE          0xffffu
-#define TRACE_NO_VECTOR        0xffffffffu
+#define TRACE_NOWHERE             0xffffu
+#define TRACE_NO_VECTOR           0xffffffffu
 #define TRACE_EXIT(reason, cause) ((uint64_t)(reason) | (uint64_t)(cause) << 16)
-#define TRACE_EXIT_REASON(a)   ((uint16_t)(a))
-#define TRACE_EXIT_CAUSE(a)    ((enum trace_cause)((a) >> 16 & 0xff))
+#define TRACE_EXIT_REASON(a)      ((uint16_t)(a))
+#define TRACE_EXIT_CAUSE(a)       ((enum trace_cause)((a) >> 16 & 0xff))
 
 struct trace_record {
     uint64_t ps;

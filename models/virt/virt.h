@@ -83,7 +83,8 @@ struct virt_cpu {
     /* MSR bitmaps, the parts that matter; a set bit exits. x2APIC: bit n is MSR 800H + n. */
     uint64_t x2apic_read_exits, x2apic_write_exits;
     bool tsc_deadline_write_exits;
-    bool apic_page_is_mmio; /* nested page tables: marked as MMIO; else it has a slot, and is not mapped */
+    bool
+        apic_page_is_mmio; /* nested page tables: marked as MMIO; else it has a slot, and is not mapped */
 
     /* Guest state that decides what can be delivered. */
     bool interrupts_enabled; /* RFLAGS.IF */

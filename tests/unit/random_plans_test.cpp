@@ -7,10 +7,11 @@
 
 #include "plans.h"
 
-namespace {
+namespace
+{
 
-using plans::Plan;
 using plans::Machine;
+using plans::Plan;
 
 class Draw
 {
@@ -54,11 +55,13 @@ std::string operation(Draw &d, unsigned vcpus, bool handler)
         return "[\"ipi\"," + std::to_string(shorthand | mode | (32 + d.below(6) * 23)) + ",0]";
     }
     case 6:
-        return "[\"ipi\"," + std::to_string((1u << 11) | (32 + d.below(200))) + "," + std::to_string(1 << d.below(4)) + "]";
+        return "[\"ipi\"," + std::to_string((1u << 11) | (32 + d.below(200))) + "," +
+               std::to_string(1 << d.below(4)) + "]";
     case 7:
         return "[\"self_ipi\"," + vector + "]";
     case 8:
-        return "[\"tpr\"," + std::to_string(d.below(4) * 32) + "],[\"compute\",300],[\"tpr\",0]";
+        return "[\"tpr\"," + std::to_string(d.below(4) * 32) +
+               "],[\"compute\",300],[\"tpr\",0]";
     case 9:
         return "[\"cr8\"," + std::to_string(d.below(6)) + "],[\"compute\",300],[\"cr8\",0]";
     case 10:
@@ -66,7 +69,8 @@ std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 11:
         return "[\"tsc_deadline\"," + std::to_string(d.below(30000)) + "]";
     case 12:
-        return "[\"timer_count\"," + std::to_string(d.below(2000)) + "," + std::to_string(1 << d.below(4)) + "]";
+        return "[\"timer_count\"," + std::to_string(d.below(2000)) + "," +
+               std::to_string(1 << d.below(4)) + "]";
     case 13:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"cpuid\"]";
     case 14:
@@ -78,7 +82,8 @@ std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 17:
         return "[\"host_interrupt\"],[\"delivery_fault\"]";
     default:
-        return "[\"hypercall\"],[\"apic_read\",48],[\"pv_ipi\"," + vector + ",0," + std::to_string(vcpus) + "]";
+        return "[\"hypercall\"],[\"apic_read\",48],[\"pv_ipi\"," + vector + ",0," +
+               std::to_string(vcpus) + "]";
     }
 }
 
@@ -88,17 +93,20 @@ std::string program(Draw &d, unsigned vcpus, bool handler)
     const uint64_t length = handler ? d.below(3) : 20 + d.below(60);
 
     if (handler && d.chance(30))
-        s = "[\"eoi\"]," + (d.chance(50) ? std::string("[\"tpr\",240],[\"unmask\"],") : std::string());
+        s = "[\"eoi\"]," +
+            (d.chance(50) ? std::string("[\"tpr\",240],[\"unmask\"],") : std::string());
     for (uint64_t i = 0; i < length; i++)
         s += operation(d, vcpus, handler) + ",";
     if (handler)
         return s + "[\"mask\"],[\"eoi\"],[\"tpr\",0]";
-    return "[\"repeat\"," + std::to_string(1 + d.below(5)) + "]," + s + "[\"compute\",10],[\"end\"]";
+    return "[\"repeat\"," + std::to_string(1 + d.below(5)) + "]," + s +
+           "[\"compute\",10],[\"end\"]";
 }
 
 void choose_features(Draw &d, Plan &p)
 {
-    static const std::vector<std::string> free_ones = {"hlt-in-guest", "pause-in-guest", "fastpath", "pv-eoi"};
+    static const std::vector<std::string> free_ones = {"hlt-in-guest", "pause-in-guest",
+                                                       "fastpath", "pv-eoi"};
     for (const auto &f : free_ones)
         if (d.chance(25))
             p.features[f] = d.chance(50);
@@ -142,8 +150,9 @@ Plan random_plan(uint64_t seed)
     static const char *const kinds[] = {"msi", "level", "extint", "nmi"};
     for (unsigned i = 0; i < 4; i++)
         p.devices += std::string(i ? "," : "") + "{\"name\":\"d\",\"kind\":\"" + kinds[i] +
-                     "\",\"vcpu\":" + std::to_string(d.below(vcpus)) + ",\"vector\":" +
-                     std::to_string(60 + i * 40) + ",\"delay_ns\":" + std::to_string(d.below(3000)) +
+                     "\",\"vcpu\":" + std::to_string(d.below(vcpus)) +
+                     ",\"vector\":" + std::to_string(60 + i * 40) +
+                     ",\"delay_ns\":" + std::to_string(d.below(3000)) +
                      ",\"at_ns\":[1000,5000," + std::to_string(6000 + d.below(100000)) + "]}";
     return p;
 }
@@ -155,8 +164,8 @@ void expect_stages_add_up(json_t *results)
     json_array_foreach(json_object_get(results, "latency"), i, l)
     {
         json_int_t sum = 0;
-        json_array_foreach(json_object_get(l, "stages"), j, stage)
-            sum += json_integer_value(json_object_get(stage, "sum_ps"));
+        json_array_foreach(json_object_get(l, "stages"), j, stage) sum +=
+            json_integer_value(json_object_get(stage, "sum_ps"));
         EXPECT_EQ(sum, json_integer_value(json_object_get(l, "sum_ps")));
     }
 }
@@ -169,8 +178,8 @@ void expect_one_state_at_a_time(json_t *results)
     json_array_foreach(json_object_get(results, "vcpus"), i, v)
     {
         json_int_t sum = 0;
-        json_object_foreach(json_object_get(v, "states_ps"), name, ps)
-            sum += json_integer_value(ps);
+        json_object_foreach(json_object_get(v, "states_ps"), name, ps) sum +=
+            json_integer_value(ps);
         EXPECT_EQ(sum, json_integer_value(json_object_get(results, "time_ps")));
     }
 }

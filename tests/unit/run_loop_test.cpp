@@ -10,7 +10,8 @@ extern "C" {
 #include "hypervisor/hypervisor.h"
 }
 
-namespace {
+namespace
+{
 
 using plans::Machine;
 using plans::Plan;
@@ -38,7 +39,8 @@ TEST(Steps, EachRowIsTheOnlyOneForItsPair)
     for (unsigned i = 0; i < vcpu_step_count; i++) {
         const vcpu_step &s = vcpu_steps[i];
         EXPECT_TRUE(seen.insert({s.from, s.on}).second)
-            << vcpu_state_name((vcpu_state)s.from) << " on " << vcpu_signal_name((vcpu_signal)s.on);
+            << vcpu_state_name((vcpu_state)s.from) << " on "
+            << vcpu_signal_name((vcpu_signal)s.on);
         EXPECT_EQ(&s, vcpu_find_step((vcpu_state)s.from, (vcpu_signal)s.on));
     }
 }
@@ -91,8 +93,10 @@ TEST(RunLoop, AVirtualizedIpiTakesTheTimeOfItsFourParts)
 TEST(RunLoop, ATargetWithInterruptsOffIsKickedThenToldByTheWindow)
 {
     Plan p = sender_and_target("none", 1);
-    p.programs["sender"] = "[\"spin_until\",1,1],[\"ipi\",48,1],[\"word_add\",2,1],[\"spin_until\",0,1]";
-    p.programs["target"] = "[\"mask\"],[\"word_add\",1,1],[\"spin_until\",2,1],[\"unmask\"],[\"spin_until\",0,1]";
+    p.programs["sender"] =
+        "[\"spin_until\",1,1],[\"ipi\",48,1],[\"word_add\",2,1],[\"spin_until\",0,1]";
+    p.programs["target"] =
+        "[\"mask\"],[\"word_add\",1,1],[\"spin_until\",2,1],[\"unmask\"],[\"spin_until\",0,1]";
     Machine m(p);
     EXPECT_EQ(VIRQSIM_ENDED, m.run());
     EXPECT_EQ(1u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
@@ -114,7 +118,8 @@ TEST(RunLoop, AHaltedTargetIsWokenWithoutAnExitOfItsOwn)
 TEST(RunLoop, PollingShortensTheWakeUp)
 {
     Plan p = sender_and_target("none", 1);
-    p.programs["sender"] = "[\"repeat\",4],[\"compute\",30000],[\"ipi\",48,1],[\"end\"],[\"spin_until\",0,4]";
+    p.programs["sender"] =
+        "[\"repeat\",4],[\"compute\",30000],[\"ipi\",48,1],[\"end\"],[\"spin_until\",0,4]";
     p.programs["target"] = "[\"halt_until\",0,4]";
     Machine sleeps(p);
     p.halt_poll_ns = 200000;
@@ -135,7 +140,8 @@ TEST(RunLoop, APreemptedTargetFindsThePostedVectorAtItsNextEntry)
     EXPECT_EQ(0u, m.exits(0));
     EXPECT_EQ(0u, m.exits(1, "", "delivery"));
     EXPECT_EQ(1u, m.latency("ipi", "count"));
-    EXPECT_GT(m.latency("ipi", "min_ps"), 10000 * NS) << "it waits for the other thread's slice to end";
+    EXPECT_GT(m.latency("ipi", "min_ps"), 10000 * NS)
+        << "it waits for the other thread's slice to end";
 }
 
 TEST(RunLoop, UserspaceInjectsAfterASignal)
@@ -145,7 +151,8 @@ TEST(RunLoop, UserspaceInjectsAfterASignal)
     p.irqchip = "userspace";
     Machine m(p);
     EXPECT_EQ(VIRQSIM_ENDED, m.run());
-    EXPECT_EQ(2u, m.exits(0, "EPT_MISCONFIG", "operation")) << "KVM has no slot for an APIC that it does not emulate";
+    EXPECT_EQ(2u, m.exits(0, "EPT_MISCONFIG", "operation"))
+        << "KVM has no slot for an APIC that it does not emulate";
     EXPECT_EQ(1u, m.exits(1, "EXTERNAL_INTERRUPT", "delivery"));
     EXPECT_EQ(1u, m.latency("ipi", "count"));
 }
@@ -187,9 +194,11 @@ TEST(RunLoop, AVectorFromUserspaceCostsAKickAndAnImmediateExit)
 {
     Plan p;
     p.irqchip = "userspace";
-    p.devices = R"({"name":"pic","kind":"extint","vcpu":0,"vector":48,"delay_ns":1000,"at_ns":[]},)"
-                R"({"name":"pic","kind":"extint","vcpu":0,"vector":49,"delay_ns":1000,"at_ns":[]})";
-    p.programs = {{"guest", "[\"signal\",0],[\"spin_until\",0,1]"}, {"handler", "[\"word_add\",0,1]"}};
+    p.devices =
+        R"({"name":"pic","kind":"extint","vcpu":0,"vector":48,"delay_ns":1000,"at_ns":[]},)"
+        R"({"name":"pic","kind":"extint","vcpu":0,"vector":49,"delay_ns":1000,"at_ns":[]})";
+    p.programs = {{"guest", "[\"signal\",0],[\"spin_until\",0,1]"},
+                  {"handler", "[\"word_add\",0,1]"}};
     p.vcpus = {{0, "guest", {{48, "handler"}, {49, "handler"}}}};
     Machine one(p);
     EXPECT_EQ(VIRQSIM_ENDED, one.run());
@@ -238,8 +247,9 @@ TEST(RunLoop, ANmiReachesAGuestWithInterruptsOffAndASecondOneToo)
 TEST(RunLoop, ATimerOfARunningGuestIsThePreemptionTimerOrAHostInterrupt)
 {
     Plan p;
-    p.programs = {{"main", "[\"timer_mode\",50,2],[\"tsc_deadline\",20000],[\"spin_until\",0,1]"},
-                  {"tick", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.programs = {
+        {"main", "[\"timer_mode\",50,2],[\"tsc_deadline\",20000],[\"spin_until\",0,1]"},
+        {"tick", "[\"eoi\"],[\"word_add\",0,1]"}};
     p.vcpus = {{0, "main", {{50, "tick"}}}};
     Machine hardware(p);
     p.features["preemption-timer"] = false;
