@@ -23,7 +23,8 @@ const char *const guest_apic_names[3] = {
     [LAPIC_MODE_X2APIC] = "x2apic",
 };
 
-static const char *const causes[] = {"operation", "delivery", "acknowledge", "handler", "host"};
+static const char *const causes[] = {"operation", "delivery", "acknowledge",
+                                     "handler",   "host",     "setup"};
 static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",   "timer",  "msi",
                                                         "level", "extint", "nmi"};
 static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};

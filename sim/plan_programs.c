@@ -31,6 +31,7 @@ static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
         {"port", UINT16_MAX},
         {"size", 8},
         {"mode", 3},
+        {"on", 1},
         {"id", STAMP_IDS - 1},
         {"msr", UINT32_MAX},
         {"divide", 128},

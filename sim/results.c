@@ -16,7 +16,7 @@ static json_t *exit_list(const struct counters *c)
 
     for (uint32_t v = 0; v < c->vcpu_count; v++)
         for (unsigned reason = 0; reason < EXIT_REASON_COUNT; reason++)
-            for (unsigned cause = 0; cause <= TRACE_CAUSE_HOST; cause++) {
+            for (unsigned cause = 0; cause < TRACE_CAUSE_COUNT; cause++) {
                 const uint64_t n = c->vcpu[v].exits[reason][cause];
 
                 if (n)

@@ -81,7 +81,7 @@ enum { FLIGHTS = 3 };
 struct vcpu_counters {
     struct raised raised[2]; /* by this vCPU and not routed yet: an ICR write, a timer */
     uint8_t exiting_vector;  /* of the interrupt it was last notified of by a kick */
-    uint64_t exits[EXIT_REASON_COUNT][TRACE_CAUSE_HOST + 1];
+    uint64_t exits[EXIT_REASON_COUNT][TRACE_CAUSE_COUNT];
     uint64_t userspace[KVM_EXIT_COUNT];
     uint64_t state_ps[VCPU_STATE_COUNT];
     uint64_t state_since;

@@ -10,7 +10,7 @@ enum { MSR_TSC_DEADLINE = 0x6e0 };
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
 {
     if (!guest_in_handler(&v->guest))
-        return TRACE_CAUSE_OPERATION;
+        return v->setting_up ? TRACE_CAUSE_SETUP : TRACE_CAUSE_OPERATION;
     return i->op == GUEST_eoi ? TRACE_CAUSE_ACKNOWLEDGE : TRACE_CAUSE_HANDLER;
 }
 

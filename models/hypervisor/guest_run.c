@@ -94,6 +94,9 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
         v->held_least = i->operand[1];
         v->held_longer = i->operand[2];
         break;
+    case GUEST_setup:
+        v->setting_up = i->operand[0];
+        break;
     case GUEST_delivery_fault:
         v->hw.delivery_faults = true;
         break;

@@ -231,6 +231,7 @@ struct vcpu {
 
     /* In the guest. */
     bool program_ended; /* the main program */
+    bool setting_up;    /* what it does is preparation */
     bool spinning;      /* waits for a shared word */
     uint64_t spin_word, spin_least;
     uint64_t spin_longer;

@@ -62,6 +62,8 @@ enum trace_cause {
     TRACE_CAUSE_ACKNOWLEDGE, /* the handler's acknowledgement */
     TRACE_CAUSE_HANDLER,     /* something else that a handler did */
     TRACE_CAUSE_HOST,        /* the host's own interrupts and scheduling */
+    TRACE_CAUSE_SETUP,       /* the plan's own preparations: nobody's price */
+    TRACE_CAUSE_COUNT
 };
 
 /* An interrupt's number, from when it is raised to its end; 0: no interrupt's. */

@@ -88,7 +88,7 @@ def exits(runs, names, out):
     counts = []
     for run in runs:
         by_reason = {}
-        for row in run["exits"]:
+        for row in (each for each in run["exits"] if each["cause"] != "setup"):
             by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["count"]
         counts.append(by_reason)
     total = {}

@@ -309,6 +309,10 @@ class Program:
         """The APIC timer of this vCPU, where it is armed, expires so many core cycles from now."""
         return self._add("timer_expires", cycles=cycles)
 
+    def setup(self, on: bool) -> Program:
+        """From here on (or no longer) the program prepares the machine: its exits are counted apart."""
+        return self._add("setup", on=int(on))
+
     def delivery_fault(self) -> Program:
         """The next interrupt delivered here meets an unmapped page."""
         return self._add("delivery_fault")

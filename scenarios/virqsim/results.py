@@ -64,8 +64,11 @@ class Results:
 
     @cached_property
     def exits(self) -> pd.DataFrame:
-        """VM exits: vcpu, reason, cause (operation, delivery, acknowledge, handler, host), count."""
-        return _table("exits", self.document["exits"])
+        """VM exits: vcpu, reason, cause (operation, delivery, acknowledge, handler, host), count.
+
+        Those of the plan's own preparations (`setup`) are in `document` only.
+        """
+        return _table("exits", [row for row in self.document["exits"] if row["cause"] != "setup"])
 
     @cached_property
     def userspace_exits(self) -> pd.DataFrame:

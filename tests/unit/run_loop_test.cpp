@@ -270,4 +270,15 @@ TEST(RunLoop, PvEoiReplacesTheEoiExit)
     EXPECT_EQ(0u, m.exits(1, "MSR_WRITE", "acknowledge"));
 }
 
+TEST(RunLoop, PreparationsOfThePlanAreCountedApart)
+{
+    Plan p;
+    p.programs = {{"main", "[\"setup\",1],[\"cpuid\"],[\"setup\",0],[\"cpuid\"],[\"cpuid\"]"}};
+    p.vcpus = {{0, "main", {}}};
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(0, "CPUID", "setup"));
+    EXPECT_EQ(2u, m.exits(0, "CPUID", "operation"));
+}
+
 } // namespace

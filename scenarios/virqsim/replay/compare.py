@@ -90,22 +90,20 @@ class Replay:
             raise VirqsimError(f"replay under {technology}: {results.document['broken']}")
         if results.document["state"] != "idle":
             notes = []
-        return Outcome(technology, self._count(technology, switched, results), results, notes)
+        return Outcome(technology, self._count(technology, results), results, notes)
 
-    def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None,
-             workload: bool = True) -> Results:
+    def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
-                             self.profile, self._halt_poll_ns(), workload)
+                             self.profile, self._halt_poll_ns())
         return runner.run(plan.resolve(self.profile), folder=folder, trace=self.keep_traces and folder is not None)
 
     def _halt_poll_ns(self) -> int:
         """As recorded, or Linux's default."""
         return int(self.trace.header.parameters.get("halt_poll_ns", 200_000))
 
-    def _count(self, technology: str, features: dict[str, bool], results: Results) -> Counter[tuple[int, str]]:
-        """The replay's exits, without those of the machine's set-up, and stand-ins under their own names."""
+    def _count(self, technology: str, results: Results) -> Counter[tuple[int, str]]:
+        """The replay's exits, stand-ins under their own names."""
         exits = _exits(results)
-        exits.subtract(_exits(self._run(technology, features, Pace(), None, workload=False)))
         for (vcpu, reason), n in self.demand.carried.items():
             stand_in = next((name for name in _CPUID if exits[vcpu, name]), None)
             if stand_in:
@@ -126,5 +124,6 @@ class Replay:
 def _exits(results: Results) -> Counter[tuple[int, str]]:
     exits: Counter[tuple[int, str]] = Counter()
     for row in results.document["exits"]:
-        exits[row["vcpu"], row["reason"]] += row["count"]
+        if row["cause"] != "setup":
+            exits[row["vcpu"], row["reason"]] += row["count"]
     return exits

@@ -68,17 +68,16 @@ class _Devices:
 
 
 def build(name: str, demand: Demand, technology: str, features: dict[str, bool], pace: Pace,
-          profile: Profile, halt_poll_ns: int, workload: bool = True) -> Plan:
-    """The plan; without its `workload` only what sets the machine up, whose exits are not the recording's."""
+          profile: Profile, halt_poll_ns: int) -> Plan:
+    """The plan."""
     machine = Machine(demand.recorded.guest_apic)
     sync, devices = Sync(machine, demand), _Devices(machine)
     for vcpu in range(max(demand.steps) + 1):
         steps = demand.steps.get(vcpu, [])
         writer = _Writer(vcpu, steps, demand, sync, devices, pace, profile)
-        writer.set_up(workload)
-        if workload:
-            for step in steps:
-                writer.write(step)
+        writer.set_up()
+        for step in steps:
+            writer.write(step)
         machine.vcpu(writer.main, writer.handlers)
     for (space, address), region in sorted(demand.regions.items()):
         if region.handler != "userspace":
@@ -109,15 +108,17 @@ class _Writer:
 
     # --- the whole vCPU ---
 
-    def set_up(self, wake: bool) -> None:
-        """What the guest had done before the recording began; if it was halted, what ends that is the workload's."""
+    def set_up(self) -> None:
+        """What the guest had done before the recording began: its exits are not the recording's."""
+        self.main.setup(True)
         armed = any(step.operation and step.operation[0] in ("tsc_deadline", "timer_count") for step in self._steps)
         if armed and self._vcpu in self._demand.timers:
             self.main.timer_mode(*self._demand.timers[self._vcpu])
         if self._demand.recorded.guest_apic == "xapic" and self._logical():
             self.main.apic_write(0xd0, 1 << 24 + self._vcpu)  # LDR, flat: one bit a vCPU, as Linux does
         if self._steps and self._began_halted(self._steps[0]):
-            self._halt(self._steps[0].met("blocked") if wake else None)
+            self._halt(self._steps[0].met("blocked"))
+        self.main.setup(False)
 
     def write(self, step: Step) -> None:
         """One step: what met the vCPU in the guest, what it did, what the entry delivered."""
@@ -269,16 +270,15 @@ class _Writer:
     def _add(self, operation: tuple[str | int, ...]) -> None:
         getattr(self._program, str(operation[0]))(*operation[1:])
 
-    def _halt(self, met: list[Arrival] | None) -> None:
-        """HLT, with interrupts off up to it, so that no wake-up is lost. None: nothing ends it."""
+    def _halt(self, met: list[Arrival]) -> None:
+        """HLT, with interrupts off up to it, so that no wake-up is lost."""
         self._leave_acknowledged()
         if self._frame.interrupts_enabled:
             self._program.mask()
-        if met is not None:
-            self._prepare_wake(met)
+        self._prepare_wake(met)
         self._program.unmask_halt()
         self._frame.interrupts_enabled = True
-        self._waiting += met or []
+        self._waiting += met
 
     def _prepare_wake(self, met: list[Arrival]) -> None:
         """What ends a HLT: the first that arrives; the others come before the vCPU is in the guest again."""
