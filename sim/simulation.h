@@ -124,13 +124,6 @@ struct plan {
     uint64_t operations; /* of all main programs, loops multiplied out, for progress */
 };
 
-/* A reader of the trace who looks at the machine whenever something happened. */
-struct watch {
-    struct trace_sink sink;
-    void (*changed)(void *context, uint64_t now_ps);
-    void *context;
-};
-
 struct virqsim {
     struct arena arena;
     struct event_queue events;
@@ -142,7 +135,6 @@ struct virqsim {
     uint64_t fired;
     enum virqsim_state state;
     char broken[256];
-    struct watch watch;
 };
 
 bool plan_read(struct virqsim *sim, const char *text, size_t length,

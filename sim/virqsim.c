@@ -201,17 +201,3 @@ uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n)
     };
     return values[n % PROBES];
 }
-
-static void watched(struct trace_sink *sink, const struct trace_record *r)
-{
-    struct watch *w = EVENT_OWNER(sink, struct watch, sink);
-
-    w->changed(w->context, r->ps);
-}
-
-void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps),
-                   void *context)
-{
-    sim->watch = (struct watch){{watched, sim->trace.sinks}, changed, context};
-    sim->trace.sinks = &sim->watch.sink;
-}

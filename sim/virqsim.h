@@ -90,10 +90,6 @@ void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *con
 bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size,
                    unsigned *bits);
 uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n);
-/* Calls `changed` at every record of the trace: that is when a probe's value may have changed.
-   Once for each simulation, before it runs. */
-void virqsim_watch(struct virqsim *sim, void (*changed)(void *context, uint64_t now_ps),
-                   void *context);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
