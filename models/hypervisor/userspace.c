@@ -129,7 +129,8 @@ void userspace_run(struct vcpu *v)
     }
 }
 
-/* QEMU: cpu_interrupt(): a signal to a thread that is in KVM_RUN, a wake-up for one that waits. */
+/* QEMU: cpu_interrupt(): a wake-up for a thread that waits, a signal for any other, wherever it
+   is: it may just have looked for interrupts, and KVM_RUN then returns at once. */
 void userspace_interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
 {
     struct hypervisor *h = v->hypervisor;
@@ -138,7 +139,7 @@ void userspace_interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, t
         vcpu_kick(v, sender, vector, flow);
         return;
     }
-    if (v == sender || v->state == VCPU_USERSPACE) {
+    if (v == sender) {
         trace_put(h->trace, flow, TRACE_NOTIFIED, v->index, vector, TRACE_NOTIFY_NOT_NEEDED);
         return;
     }

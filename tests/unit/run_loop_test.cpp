@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <set>
+#include <tuple>
 
 #include "plans.h"
 
@@ -280,5 +281,68 @@ TEST(RunLoop, PreparationsOfThePlanAreCountedApart)
     EXPECT_EQ(1u, m.exits(0, "CPUID", "setup"));
     EXPECT_EQ(2u, m.exits(0, "CPUID", "operation"));
 }
+
+/* Whatever step of the run loop an interrupt meets, somebody must look at it before the guest
+   runs on without it: the guest makes a trip through everything there is, then waits. */
+class AnyInstant
+    : public testing::TestWithParam<std::tuple<const char *, const char *, const char *>>
+{
+};
+
+TEST_P(AnyInstant, AnInterruptThatArrivesThenIsDelivered)
+{
+    Plan p;
+    p.technology = std::get<0>(GetParam());
+    p.irqchip = std::get<1>(GetParam());
+    const std::string kind = std::get<2>(GetParam());
+    p.guest_apic = p.irqchip == "userspace" ? "xapic" : "x2apic";
+    p.programs = {{"main",
+                   "[\"port_out\",128,1,0],[\"cpuid\"],[\"mask\"],[\"cpuid\"],[\"unmask\"],"
+                   "[\"compute\",300],[\"spin_until\",0,1]"},
+                  {"handler", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "main", {{60, "handler"}, {2, "handler"}}}};
+    for (unsigned ns = 0; ns < 6000; ns += 20) {
+        p.devices = "{\"name\":\"d\",\"kind\":\"" + kind +
+                    "\",\"vcpu\":0,\"vector\":60,\"at_ns\":[" + std::to_string(ns) + "]}";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << "at " << ns << " ns";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstant,
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                                          testing::Values("kernel", "split", "userspace"),
+                                          testing::Values("msi", "level", "extint", "nmi")));
+
+/* The same for a vCPU that goes to sleep. */
+class AnyInstantOfAHalt
+    : public testing::TestWithParam<std::tuple<const char *, const char *, unsigned>>
+{
+};
+
+TEST_P(AnyInstantOfAHalt, AnInterruptThatArrivesThenEndsIt)
+{
+    Plan p;
+    p.technology = std::get<0>(GetParam());
+    p.irqchip = std::get<1>(GetParam());
+    p.halt_poll_ns = std::get<2>(GetParam());
+    p.guest_apic = p.irqchip == "userspace" ? "xapic" : "x2apic";
+    p.programs = {{"sleeper", "[\"halt_until\",0,1],[\"halt_until\",0,2]"},
+                  {"handler", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "sleeper", {{48, "handler"}}}, {1, "sender", {}}};
+    for (unsigned cycles = 0; cycles < 5000; cycles += 20) {
+        const std::string wait = "[\"compute\"," + std::to_string(cycles) + "],[\"ipi\",48,0],";
+        p.programs["sender"] = wait + "[\"spin_until\",0,1]," + wait + "[\"spin_until\",0,2]";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << "after " << cycles << " cycles";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfAHalt,
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                                          testing::Values("kernel", "userspace"),
+                                          testing::Values(0u, 20000u)));
 
 } // namespace
