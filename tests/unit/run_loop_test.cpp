@@ -345,4 +345,33 @@ INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfAHalt,
                                           testing::Values("kernel", "userspace"),
                                           testing::Values(0u, 20000u)));
 
+/* And for one that shares its CPU: running, switched away from, waiting its turn, switched to. */
+class AnyInstantOfASlice : public testing::TestWithParam<std::tuple<const char *, const char *>>
+{
+};
+
+TEST_P(AnyInstantOfASlice, AnInterruptThatArrivesThenIsDelivered)
+{
+    Plan p;
+    p.technology = std::get<0>(GetParam());
+    p.irqchip = std::get<1>(GetParam());
+    p.guest_apic = p.irqchip == "userspace" ? "xapic" : "x2apic";
+    p.load = {0};
+    p.time_slice_ns = 5000;
+    p.programs = {{"main", "[\"spin_until\",0,1],[\"halt_until\",0,2]"},
+                  {"handler", "[\"eoi\"],[\"word_add\",0,1]"}};
+    p.vcpus = {{0, "main", {{48, "handler"}}}, {1, "sender", {}}};
+    for (unsigned cycles = 0; cycles < 14000; cycles += 35) {
+        const std::string wait = "[\"compute\"," + std::to_string(cycles) + "],[\"ipi\",48,0],";
+        p.programs["sender"] = wait + "[\"spin_until\",0,1]," + wait + "[\"spin_until\",0,2]";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << "after " << cycles << " cycles";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfASlice,
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                                          testing::Values("kernel", "userspace")));
+
 } // namespace
