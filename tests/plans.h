@@ -1,105 +1,17 @@
-/* Plans for tests, written as a user would read them: machines, programs, policies. */
+/* Machines for tests: a plan, opened and run through the C API. */
 #ifndef VIRQSIM_TESTS_PLANS_H
 #define VIRQSIM_TESTS_PLANS_H
 
-#include <map>
-#include <random>
-#include <sstream>
 #include <string>
-#include <vector>
 
 #include <jansson.h>
 
+#include "plan.h"
 #include "shim.h"
 #include "virqsim.h"
 
 namespace plans
 {
-
-struct Vcpu {
-    unsigned pin = 0;
-    std::string program;
-    std::map<unsigned, std::string> handlers; /* vector to a program's name */
-};
-
-/* docs/plan.md, with defaults under which a test need say only what it is about. */
-struct Plan {
-    std::string technology = "none", guest_apic = "x2apic", irqchip = "kernel";
-    std::map<std::string, bool> features;
-    std::map<std::string, std::string>
-        programs; /* the operations, as JSON without the brackets */
-    std::vector<Vcpu> vcpus;
-    std::vector<unsigned> load;
-    std::string devices, regions; /* JSON, without the brackets */
-    unsigned physical_cpus = 4;
-    uint64_t seed = 1, until_ns = 0, halt_poll_ns = 0, time_slice_ns = 1000000;
-    uint64_t cost = 100; /* of every key, in cycles of 1 ns */
-
-    std::string json() const
-    {
-        std::ostringstream o;
-        o << R"({"format":"virqsim-plan-1","name":"test","seed":)" << seed
-          << R"(,"technology":")" << technology << R"(","features":{)" << features_json()
-          << R"(},"machine":{)"
-          << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
-          << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
-          << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
-          << R"(],"regions":[)" << regions << R"(],"devices":[)" << devices
-          << R"(]},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
-          << halt_poll_ns
-          << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
-          << R"("time_slice_ns":)" << time_slice_ns
-          << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
-          << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
-          << "}}";
-        return o.str();
-    }
-
-  private:
-    template <class Range, class Each> static std::string joined(const Range &range, Each each)
-    {
-        std::string s;
-        for (const auto &item : range)
-            s += (s.empty() ? "" : ",") + each(item);
-        return s;
-    }
-    std::string features_json() const
-    {
-        return joined(features, [](const auto &f) {
-            return '"' + f.first + "\":" + (f.second ? "true" : "false");
-        });
-    }
-    std::string vcpus_json() const
-    {
-        return joined(vcpus, [](const Vcpu &v) {
-            return "{\"pin\":" + std::to_string(v.pin) + ",\"program\":\"" + v.program +
-                   "\",\"handlers\":{" +
-                   joined(v.handlers,
-                          [](const auto &h) {
-                              return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
-                          }) +
-                   "}}";
-        });
-    }
-    std::string load_json() const
-    {
-        return joined(load,
-                      [](unsigned pin) { return "{\"pin\":" + std::to_string(pin) + '}'; });
-    }
-    std::string costs_json() const
-    {
-        std::string s;
-        for (unsigned i = 0; i < COST_KEY_COUNT; i++)
-            s += (i ? ",\"" : "\"") + std::string(cost_keys[i].name) +
-                 "\":" + std::to_string(cost);
-        return s;
-    }
-    std::string programs_json() const
-    {
-        return joined(programs,
-                      [](const auto &p) { return '"' + p.first + "\":[" + p.second + ']'; });
-    }
-};
 
 /* A machine that runs; destroyed with the test. */
 class Machine

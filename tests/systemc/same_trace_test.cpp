@@ -5,6 +5,7 @@
 
 #include "machine.h"
 #include "plans.h"
+#include "random_plan.h"
 
 /* A machine under SystemC, its trace, and the trace that the C host made of the same plan. */
 struct subject {
@@ -32,6 +33,9 @@ TEST(SystemcHost, GivesTheTraceOfTheCHostBesideOtherMachinesAndABusyClock)
         subjects.push_back(std::make_unique<subject>(ping_pong(technology)));
         subjects.push_back(std::make_unique<subject>(timer_and_device(technology)));
     }
+
+    for (uint64_t seed = 0; seed < 40; seed++)
+        subjects.push_back(std::make_unique<subject>(plans::random_plan(seed).json()));
 
     sc_core::sc_start(4, sc_core::SC_MS);
 
