@@ -14,6 +14,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
 # Okabe and Ito, "Color Universal Design", 2008; grey for what is left over.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442"]
@@ -150,6 +151,10 @@ def latency(runs, names, source, out):
     highest = max(x["histogram"][-1][0] for _, x in found)
     if highest > WIDE * lowest:
         below.set_xscale("log")
+        below.xaxis.set_minor_formatter(NullFormatter())  # they would run into each other
+        if highest < 100 * lowest:  # powers of ten alone would be too few
+            below.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            below.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: f"{ns:,.0f}"))
     else:
         below.set_xlim(left=0)
     below.set_ylim(0, 1.03)

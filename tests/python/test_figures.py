@@ -63,3 +63,17 @@ def test_the_steps_of_a_latency_add_up_to_its_mean(runs, tmp_path):
 def test_the_same_runs_give_the_same_pdf(runs, tmp_path):
     one, other = (plot(runs, tmp_path / name) for name in ("one", "other"))
     assert one[1].read_bytes() == other[1].read_bytes()
+
+
+@pytest.mark.parametrize("nanoseconds", [4_000, 80_000_000])
+def test_the_names_on_a_logarithmic_axis_do_not_run_into_each_other(runs, tmp_path, monkeypatch, nanoseconds):
+    drawn = []
+    monkeypatch.setattr("virqsim.figures.save", lambda figure, *rest: drawn.append(figure) or [])
+    for folder, latency in zip(runs, (350, nanoseconds)):
+        (folder / "results.json").write_text(json.dumps(results("none", {"REASON_0": 1}, 1000 * latency)))
+    plot(runs, tmp_path / "out")
+    figure = drawn[-1]
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[1].get_xticklabels(which="both") if label.get_text()]
+    boxes = sorted((box.x0, box.x1) for box in boxes)
+    assert len(boxes) > 2 and all(a[1] <= b[0] for a, b in zip(boxes, boxes[1:]))
