@@ -22,8 +22,11 @@ def export(run_dir, to, out=None):
         out /= f"trace{suffix}"
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
-    write(vqt.read(source), temporary)
-    return temporary.rename(out)
+    try:
+        write(vqt.read(source), temporary)
+        return temporary.rename(out)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def frame(trace):

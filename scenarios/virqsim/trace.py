@@ -86,9 +86,18 @@ def read(path):
         if len(start) < 12 or start[:8] != MAGIC:
             raise ValueError(f"{path}: not a virqsim trace (it does not start with VIRQTRC1)")
         length = int.from_bytes(start[8:], "little")
-        header = json.loads(file.read(length))
+        header = _header(path, file.read(length))
     offset = 12 + length
-    count = (path.stat().st_size - offset) // RECORD.itemsize
+    count, rest = divmod(path.stat().st_size - offset, RECORD.itemsize)
+    if rest:
+        raise ValueError(f"{path}: was cut short: record {count} has {rest} of its {RECORD.itemsize} bytes")
     if not count:
         return Trace(header, np.empty(0, RECORD))
     return Trace(header, np.memmap(path, RECORD, mode="r", offset=offset, shape=(count,)))
+
+
+def _header(path, text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(f"{path}: was cut short, or its header is damaged") from None

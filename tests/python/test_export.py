@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from virqsim import trace as vqt
-from virqsim.export import export
+from virqsim.export import WRITERS, export
 
 EVENTS = ["RAISED", "ROUTED", "PENDING", "HANDLER", "EOI", "RETIRED", "VM_EXIT", "VM_ENTRY", "VCPU_STATE"]
 HEADER = {
@@ -141,3 +141,23 @@ def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
 def test_an_unknown_format_is_refused_with_the_known_ones(run):
     with pytest.raises(ValueError, match="perfetto, ftrace, vcd, csv, parquet"):
         export(run, "gif")
+
+
+def test_a_trace_that_was_cut_short_is_refused(run):
+    whole = (run / "trace.vqt").read_bytes()
+    for length, line in ((20, "its header is damaged"), (len(whole) - 5, "has 27 of its 32 bytes")):
+        (run / "trace.vqt").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=line):
+            export(run, "csv")
+
+
+def test_an_export_that_fails_leaves_nothing(run, monkeypatch):
+    def fail(trace, path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(WRITERS, "csv", (".csv", fail))
+    before = sorted(run.iterdir())
+    with pytest.raises(OSError):
+        export(run, "csv")
+    assert sorted(run.iterdir()) == before
