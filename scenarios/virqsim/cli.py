@@ -8,6 +8,7 @@ is kept.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -93,7 +94,8 @@ _with_scenario = _options(
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario."),
     _with_features,
     _with_profile,
-    click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random streams."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default="1", metavar="N",
+                 help="Of the random streams."),
     click.option("--host", type=click.Choice(["c", "systemc"]), default="c", show_default=True,
                  help="Who owns time: the library's own loop, or SystemC."),
     click.option("--trace", is_flag=True, help="Keep every event, in trace.vqt."),
@@ -241,7 +243,7 @@ def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | Non
     costs = profiles.load(profile)
     p = scenario.values(settings, costs.clocks)
     plan = scenario.plan(p)
-    technology = technology or plan.technology
+    technology = plan.technology if technology is None else technology
     runner.check_technology(technology)
     document = plan.resolve(costs, technology, parse(features), seed)
     results = runner.run(document, host, out or Path("out", f"{scenario.name}-{technology}"), trace)
@@ -276,13 +278,17 @@ def _status(results: Results) -> int:
 @click.argument("operation")
 @click.option("--tech", required=True, metavar="T", help="The technology.")
 @_with_features
-@click.option("--guest-apic", default="x2apic", show_default=True, type=click.Choice(["xapic", "x2apic", "epic", "none"]))
-@click.option("--irqchip", default="kernel", show_default=True, type=click.Choice(["kernel", "split", "userspace"]))
+@click.option("--guest-apic", default="x2apic", show_default=True, type=click.Choice(["xapic", "x2apic", "epic", "none"]),
+              help="What the guest's driver uses.")
+@click.option("--irqchip", default="kernel", show_default=True, type=click.Choice(["kernel", "split", "userspace"]),
+              help="Where the hypervisor keeps its interrupt controllers.")
 @click.option("--target", default="running", show_default=True,
               type=click.Choice(["running", "halted", "preempted", "if-off"]), help="What the destination is doing.")
-@click.option("--targets", default=1, show_default=True, type=click.IntRange(1, 1023), metavar="N")
+@click.option("--targets", default=1, show_default=True, type=click.IntRange(1, 1023), metavar="N",
+              help="Destinations of one operation, where it can have several.")
 @_with_profile
-@click.option("--repetitions", default=20, show_default=True, type=click.IntRange(1, 100_000), metavar="N")
+@click.option("--repetitions", default=20, show_default=True, type=click.IntRange(1, 100_000), metavar="N",
+              help="Operations to take the mean of.")
 @_with_json
 def probe_command(as_json: bool, **what: Any) -> None:
     """Count the exits of one operation in an otherwise quiet machine.
@@ -379,6 +385,7 @@ def main(scenario: str | None = None) -> None:
     arguments = sys.argv[1:] if scenario is None else ["run", scenario, *sys.argv[1:]]
     try:
         status = cli.main(args=arguments, prog_name="virqsim", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except VirqsimError as error:
         click.echo(str(error), err=True)
@@ -392,6 +399,9 @@ def main(scenario: str | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # of standard output; files are the business of those who write them
+        _complain(f"{error.filename or 'standard output'}: {error.strerror}")
+        os._exit(2)  # a plain exit would try once more to write what is left
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from .errors import VirqsimError
 
-_LARGEST = 2**64 - 1
+_LARGEST = 2**63 - 1  # what the integers of a plan can hold
 _SHORTHAND = {None: 0, "self": 1, "all": 2, "all-but-self": 3}  # ICR bits 19:18
 _LOGICAL = 1 << 11  # ICR: destination mode
 
@@ -90,7 +90,7 @@ class _Loop:
 class Program:
     """A list of operations under a name. Each method adds one and returns the program.
 
-    Operands are whole numbers, 0 to 2**64 - 1; anything else raises
+    Operands are whole numbers, 0 to 2**63 - 1; anything else raises
     VirqsimError and names the program, the operation and the operand.
     """
 
@@ -114,7 +114,7 @@ class Program:
         for name, value in operands.items():
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
                 raise VirqsimError(
-                    f"program {self.name}: {operation}: {name}: {value!r} is not a whole number (0..2**64-1)")
+                    f"program {self.name}: {operation}: {name}: {value!r} is not a whole number (0..2**63-1)")
         self._operations.append([operation, *operands.values()])
         return self
 

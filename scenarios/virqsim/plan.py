@@ -103,7 +103,7 @@ class Machine:
 
     def document(self, profile: Profile) -> dict[str, Any]:
         """The plan's `machine`, with the profile's clocks."""
-        pins = [each["pin"] for each in self._vcpus + self._load]
+        pins = [each["pin"] for each in self._vcpus + self._load if isinstance(each["pin"], int) and each["pin"] >= 0]
         return {
             **profile.clocks,
             "physical_cpus": max(pins, default=0) + 1 if self.physical_cpus is None else self.physical_cpus,
@@ -130,6 +130,11 @@ class Plan:
     technology: str = "none"
     features: dict[str, bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for part, wanted in ((self.machine, Machine), (self.hypervisor, Hypervisor)):
+            if not isinstance(part, wanted):
+                raise TypeError(f"Plan: {part!r} is no {wanted.__name__}")
+
     def resolve(self, profile: Profile, technology: str | None = None, features: Mapping[str, bool] | None = None,
                 seed: int = 1) -> dict[str, Any]:
         """The whole plan, as the core reads it.
@@ -138,7 +143,7 @@ class Plan:
             VirqsimError: a program has an open loop. What only the machine
                 can know (a pin, a name) is refused by Simulation().
         """
-        return {
+        plan = {
             "format": "virqsim-plan-1",
             "name": self.name,
             "seed": seed,
@@ -150,3 +155,18 @@ class Plan:
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},
         }
+        for part in ("seed", "machine", "hypervisor", "run"):  # Program looks after its own operands
+            _check_integers(f"plan: {part}", plan[part])
+        return plan
+
+
+def _check_integers(place: str, value: Any) -> None:
+    """Raises VirqsimError with the place of an integer that JSON readers cannot hold."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_integers(f"{place}.{key}", inner)
+    elif isinstance(value, list):
+        for n, inner in enumerate(value):
+            _check_integers(f"{place}[{n}]", inner)
+    elif isinstance(value, int) and not -2**63 <= value < 2**63:
+        raise VirqsimError(f"{place}: {value} is too large (up to 2**63-1)")

@@ -19,6 +19,7 @@ from .errors import VirqsimError
 from .runfolder import RunFolder
 
 PS_PER_NS = 1000
+_FORMATS = ("virqsim-results-1", "virqsim-plan-1")
 TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
 
@@ -190,4 +191,7 @@ def load(folder: str | Path) -> Results:
             raise VirqsimError(f"{folder}: is not a run folder: {name}: {error.strerror}") from None
         except ValueError as error:
             raise VirqsimError(f"{folder / name}: is not JSON: {error}") from None
+    for name, document, wanted in zip(("results.json", "plan.json"), documents, _FORMATS, strict=True):
+        if not isinstance(document, dict) or document.get("format") != wanted:
+            raise VirqsimError(f"{folder / name}: is not of the format {wanted}")
     return Results(documents[0], documents[1], folder)

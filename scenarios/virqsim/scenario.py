@@ -39,6 +39,14 @@ if TYPE_CHECKING:
     from .results import Results
 
 
+_WANTED = {
+    "PARAMETERS": 'PARAMETERS = {"rounds": Parameter(100, "rounds", "how often")}; {} where it needs none',
+    "plan": "plan(p) that returns a Plan",
+    "__doc__": 'docstring; its first paragraph is the question: """How long does an IPI take?"""',
+}
+"""What a scenario's file must have, and what that looks like."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One knob of a scenario; its type is that of the default.
@@ -63,6 +71,8 @@ class Parameter:
         """
         wanted = type(self.default)
         try:
+            if wanted is int and isinstance(text, (float, bool)):
+                raise ValueError
             if wanted is bool:
                 value = {"true": True, "false": False}[str(text).lower()]
             else:
@@ -111,9 +121,10 @@ class Scenario:
             raise VirqsimError(f"scenario {path}: there is no such file")
         with _one_line_errors(path):
             module = runpy.run_path(str(path), run_name=path.stem)
-        for name in ("PARAMETERS", "plan", "__doc__"):
+        for name in _WANTED:
             if not module.get(name) and module.get(name) != {}:
-                raise VirqsimError(f"scenario {path}: has no {name.strip('_')}; see virqsim.scenario")
+                raise VirqsimError(f"scenario {path}: has no {_WANTED[name]}")
+        _check_parameters(path, module["PARAMETERS"])
         question = " ".join(module["__doc__"].split("\n\n")[0].split())
         return cls(path, question, module["PARAMETERS"], module["plan"], module.get("report"))
 
@@ -150,8 +161,22 @@ class Scenario:
         """The scenario's own table, where it has one."""
         if self._report is None:
             return None
+        import pandas
+
         with _one_line_errors(self.path):
-            return self._report(results, p)
+            table = self._report(results, p)
+        if table is not None and not isinstance(table, pandas.DataFrame):
+            raise VirqsimError(f"scenario {self.path}: report() returned {type(table).__name__}, not a DataFrame")
+        return table
+
+
+def _check_parameters(path: Path, parameters: Any) -> None:
+    if not isinstance(parameters, dict):
+        raise VirqsimError(f"scenario {path}: PARAMETERS is a {type(parameters).__name__}; "
+                           "a dictionary of Parameter belongs here")
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, Parameter):
+            raise VirqsimError(f"scenario {path}: PARAMETERS: {name!r}: {parameter!r} is no Parameter(default, unit, meaning)")
 
 
 class _one_line_errors:
@@ -164,7 +189,7 @@ class _one_line_errors:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, VirqsimError):
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, VirqsimError):
             lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(self._path)]
             line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
             raise VirqsimError(f"scenario {self._path}:{line}: {type(error).__name__}: {error}") from error

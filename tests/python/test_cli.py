@@ -196,3 +196,31 @@ def test_help_teaches_with_examples(virqsim, command):
     assert said.status == 0
     assert "Usage: virqsim" in said.out
     assert command == ["describe"] or "  virqsim " in said.out
+
+
+@pytest.mark.parametrize("results", ["[]", "{}", '{"format": "virqsim-results-0"}'])
+@pytest.mark.parametrize("command", [["plot"], ["export", "--to", "perfetto"]])
+def test_a_run_folder_of_another_format_is_refused(virqsim, refused, command, results):
+    virqsim("run", "ipi_ping_pong", "--set", "rounds=1", "--out", "here", "--trace")
+    with open("here/results.json", "w") as file:
+        file.write(results)
+    assert refused(*command, "here") == "here/results.json: is not of the format virqsim-results-1"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("arguments", [["list", "costs"], ["list", "costs", "--json"]])
+def test_a_full_disk_behind_standard_output_is_one_line(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "virqsim.cli", *arguments], stdout=full, stderr=subprocess.PIPE,
+                              text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "virqsim: standard output: No space left on device\n")
+
+
+def test_an_integer_that_no_plan_can_hold_is_refused_with_its_place(refused):
+    assert refused("run", "ipi_ping_pong", "--set", f"halt_poll_ns={2**63}").startswith(
+        f"plan: hypervisor.halt_poll_ns: {2**63} is too large")
+    assert "--seed" in refused("run", "ipi_ping_pong", "--seed", 2**63)
+
+
+def test_an_empty_technology_is_not_the_default_one(refused):
+    assert refused("run", "ipi_ping_pong", "--tech", "").startswith("technology: '' is unknown")

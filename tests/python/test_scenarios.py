@@ -106,3 +106,45 @@ def test_a_plan_that_is_none_is_refused(tmp_path):
     scenario = Scenario.load(written(tmp_path, '"""Why?"""\nPARAMETERS = {}\ndef plan(p): return 3\n'))
     with pytest.raises(VirqsimError, match="returned int, not a Plan"):
         scenario.plan(scenario.values({}, {}))
+
+
+@pytest.mark.parametrize(("text", "line"), [
+    ("PARAMETERS = [1]\ndef plan(p): return 1", "PARAMETERS is a list; a dictionary of Parameter belongs here"),
+    ("PARAMETERS = {'a': 3}\ndef plan(p): return 1", "PARAMETERS: 'a': 3 is no Parameter(default, unit, meaning)"),
+    ("PARAMETERS = {}", "has no plan(p) that returns a Plan"),
+])
+def test_what_a_scenario_lacks_is_said_with_what_it_looks_like(tmp_path, text, line):
+    path = tmp_path / "wrong.py"
+    path.write_text(f'"""Which?"""\n{text}\n')
+    with pytest.raises(VirqsimError) as error:
+        Scenario.load(str(path))
+    assert str(error.value) == f"scenario {path}: {line}"
+
+
+@pytest.mark.parametrize(("body", "line"), [
+    ("import sys; sys.exit(3)", "scenario {path}:4: SystemExit: 3"),
+    ("return Plan('x', 3)", "scenario {path}:4: TypeError: Plan: 3 is no Machine"),
+    ("m = Machine(); m.vcpu(Program('a'), pin='x'); return Plan('x', m)",
+     "plan: machine.vcpus[0].pin: is a string; an integer belongs here"),
+    ("m = Machine(); m.vcpu(Program('a'), pin=-1); return Plan('x', m)",
+     "plan: machine.vcpus[0].pin: -1 is out of range (0..4294967295)"),
+])
+def test_a_plan_that_goes_wrong_is_one_line(tmp_path, body, line):
+    path = tmp_path / "wrong.py"
+    path.write_text(f'"""Which?"""\nfrom virqsim import *\nPARAMETERS = {{}}\ndef plan(p): {body}\n')
+    with pytest.raises(VirqsimError) as error:
+        run(str(path))
+    assert str(error.value) == line.format(path=path)
+
+
+def test_a_report_that_is_no_table_is_refused(tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text('"""Which?"""\nPARAMETERS = {}\ndef plan(p): pass\ndef report(results, p): return 3\n')
+    with pytest.raises(VirqsimError, match=r"report\(\) returned int, not a DataFrame"):
+        Scenario.load(str(path)).report(None, None)
+
+
+@pytest.mark.parametrize("value", [1.5, True])
+def test_a_whole_number_is_not_made_of_something_else(value):
+    with pytest.raises(VirqsimError, match="rounds: .* is not a whole number"):
+        run("ipi_ping_pong", rounds=value)
