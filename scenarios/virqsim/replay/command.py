@@ -21,10 +21,12 @@ _TWINS = {
 
 @click.command("replay")
 @click.argument("trace")
-@click.option("--tech", default="none,apicv,ipiv", show_default=True, help="What-if technologies, by commas.")
-@click.option("--features", default="", help="Features on top of each what-if: +pv-eoi,-posted-interrupts.")
-@click.option("--profile", default="skylake-sp", show_default=True, help="Cost profile, a name or a file.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep a run folder for each replay in this folder.")
+@click.option("--tech", default="none,apicv,ipiv", show_default=True, metavar="A,B,C",
+              help="What-if technologies.")
+@click.option("--features", default="", metavar="+A,-B", help="Features on top of each what-if: +pv-eoi,-posted-interrupts.")
+@click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
+              help="Whose costs: a profile's name, or a file of yours (*.toml).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep a run folder for each replay in this folder.")
 @click.option("--trace", "keep", is_flag=True, help="With --out: keep the full trace of each replay.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def replay_command(trace: str, tech: str, features: str, profile: str, out: Path | None, keep: bool,
@@ -34,6 +36,11 @@ def replay_command(trace: str, tech: str, features: str, profile: str, out: Path
     TRACE is the text of tracefs, `trace-cmd report` or `perf script`, gzip'ed
     or not. The first replay is under the hardware it was recorded on: how far
     its exits are from the recorded ones is how far the others can be trusted.
+
+    \b
+      virqsim replay traces/on2_ppong.txt.gz
+      virqsim replay mine.txt --tech apicv --features=-posted-interrupts --json
+      virqsim replay mine.txt --tech none,ipiv --out out/mine --trace
     """
     from .. import profiles, runner
     from ..features import parse
