@@ -5,6 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 stamps=$root/.stamps
 log=$root/build/setup.log
+if [ ! -w . ]; then
+    echo "$root: you may not write here; take a clone of your own" >&2
+    exit 1
+fi
 mkdir -p "$stamps" build
 
 # Runs a command with its output in the log; on failure shows the log's end.
