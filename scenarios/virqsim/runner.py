@@ -72,7 +72,8 @@ def _progress_bar(title: str) -> Iterator[Any]:
     from rich.progress import Progress
 
     began = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task(title, total=1.0)
 
     def progress(done: float) -> None:
@@ -96,16 +97,22 @@ def _run_in_systemc(plan: dict[str, Any], trace: Path | None) -> dict[str, Any]:
         command = [str(program), "--plan", str(plan_file), "--results", str(results_file)]
         if trace:
             command += ["--trace", str(trace)]
-        status, said = _wait(command)
+        status, said = _wait(plan["name"], command)
         if not results_file.is_file():
             raise VirqsimError(said.strip().splitlines()[-1] if said.strip() else f"{program}: ended with {status}")
         return json.loads(results_file.read_text())
 
 
-def _wait(command: list[str]) -> tuple[int, str]:
+def _wait(title: str, command: list[str]) -> tuple[int, str]:
     """Runs a program, passing SIGINT and SIGTERM on; its exit status and standard error."""
+    from rich.console import Console
+
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as child:
         with told_to(child.send_signal):
-            _, said = child.communicate()
+            try:
+                _, said = child.communicate(timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                with Console(stderr=True).status(f"{title}: running in SystemC"):
+                    _, said = child.communicate()
     return child.returncode, said

@@ -224,3 +224,11 @@ def test_an_integer_that_no_plan_can_hold_is_refused_with_its_place(refused):
 
 def test_an_empty_technology_is_not_the_default_one(refused):
     assert refused("run", "ipi_ping_pong", "--tech", "").startswith("technology: '' is unknown")
+
+
+@pytest.mark.parametrize("host", ["c", "systemc"])
+def test_progress_goes_to_terminals_only(virqsim, monkeypatch, request, host):
+    monkeypatch.setattr("virqsim.runner._PATIENCE_S", 0.0)
+    if host == "systemc":
+        request.getfixturevalue("systemc")
+    assert virqsim("run", "ipi_ping_pong", "--host", host, "--json").err == ""
