@@ -19,6 +19,8 @@ from .errors import VirqsimError
 from .runfolder import RunFolder
 
 PS_PER_NS = 1000
+_KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "time_ps", "exits", "userspace_exits",
+         "latency", "accounting", "vcpus", "stamps")
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
 TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
@@ -194,4 +196,7 @@ def load(folder: str | Path) -> Results:
     for name, document, wanted in zip(("results.json", "plan.json"), documents, _FORMATS, strict=True):
         if not isinstance(document, dict) or document.get("format") != wanted:
             raise VirqsimError(f"{folder / name}: is not of the format {wanted}")
+    for key in _KEYS:
+        if key not in documents[0]:
+            raise VirqsimError(f"{folder / 'results.json'}: has no {key!r}; run it again")
     return Results(documents[0], documents[1], folder)

@@ -232,3 +232,10 @@ def test_progress_goes_to_terminals_only(virqsim, monkeypatch, request, host):
     if host == "systemc":
         request.getfixturevalue("systemc")
     assert virqsim("run", "ipi_ping_pong", "--host", host, "--json").err == ""
+
+
+def test_a_run_folder_whose_results_lack_something_is_refused(virqsim, refused):
+    virqsim("run", "ipi_ping_pong", "--set", "rounds=1", "--out", "here")
+    with open("here/results.json", "w") as file:
+        file.write('{"format": "virqsim-results-1"}')
+    assert refused("plot", "here") == "here/results.json: has no 'name'; run it again"

@@ -90,7 +90,7 @@ def _print(replay: Replay, here: Outcome, what_ifs: list[Outcome]) -> None:
     switched = "".join(f", {'+' if on else '-'}{name}" for name, on in recorded.features.items())
     click.echo(f"{replay.trace.path}: {len(replay.demand.steps)} vCPUs, recorded under {recorded.technology}{switched}\n"
                f"(guest's APIC: {recorded.guest_apic}, irqchip: {recorded.irqchip}; costs: {replay.profile.name}, "
-               f"weakest number: {replay.profile.kind})\n")
+               f"weakest: {replay.profile.kind})\n")
     _exits_table(replay, here, what_ifs)
     if here.latency_ns():
         _latency_table([here, *what_ifs])
