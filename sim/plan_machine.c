@@ -4,7 +4,7 @@
 
 #include "plan_parts.h"
 
-enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_HZ_LOG2 = 40 };
+enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_HZ_LOG2 = 40, NMI_VECTOR = 2 };
 
 /* --- vCPUs --- */
 
@@ -16,8 +16,9 @@ static void read_handler(struct build *b, struct vcpu *v, const char *key, const
     const size_t count = json_is_array(names) ? json_array_size(names) : 1;
     const struct guest_program **list = build_take(b, count, sizeof *list);
 
-    if (*end || end == key || vector > 255) {
-        reader_fail(&b->reader, at, "a handler's key is a vector, 0 to 255 in decimal");
+    if (*end || end == key || vector > 255 || (vector < 16 && vector != NMI_VECTOR)) {
+        reader_fail(&b->reader, at,
+                    "a handler's key is a vector, 16 to 255 in decimal, or 2 for NMIs");
         return;
     }
     if (count == 0)
@@ -36,10 +37,29 @@ static const struct guest_insn acknowledge_insn[] = {{.op = GUEST_eoi}};
 static const struct guest_program acknowledge = {"acknowledge", acknowledge_insn, 1};
 static const struct guest_program *const acknowledge_list[] = {&acknowledge};
 
+/* The physical CPU that a thread belongs to; NULL when there is none of that number. */
+static struct pcpu *read_pin(struct build *b, const json_t *json, const struct place *at)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const json_t *pin = json_object_get(json, "pin");
+    const json_int_t n = json_integer_value(pin);
+    const struct place p = place_key(at, "pin");
+
+    if (!json_is_integer(pin)) {
+        reader_uint(&b->reader, json, at, "pin", 0, 0); /* says what is wrong with it */
+        return NULL;
+    }
+    if (n < 0 || n >= h->pcpu_count) {
+        reader_fail(&b->reader, &p, "%" JSON_INTEGER_FORMAT " is not a physical CPU (0..%u)", n,
+                    h->pcpu_count - 1);
+        return NULL;
+    }
+    return &h->pcpu[n];
+}
+
 static void read_vcpu(struct build *b, const json_t *json, const struct place *at,
                       struct vcpu *v)
 {
-    struct hypervisor *h = &b->sim->machine;
     const struct place main_at = place_key(at, "program");
     const struct place handlers_at = place_key(at, "handlers");
     const struct guest_program *main;
@@ -47,13 +67,9 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     json_t *value;
 
     reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers"));
-    const uint64_t pin = reader_uint(&b->reader, json, at, "pin", 0, UINT32_MAX);
-    if (pin >= h->pcpu_count) {
-        const struct place p = place_key(at, "pin");
-        reader_fail(&b->reader, &p, "%" PRIu64 " is not a physical CPU (0..%u)", pin,
-                    h->pcpu_count - 1);
+    struct pcpu *const pin = read_pin(b, json, at);
+    if (!pin)
         return;
-    }
     main = plan_find_program(b, json_object_get(json, "program"), &main_at);
     if (!main)
         return;
@@ -67,7 +83,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     }
     guest_init(&v->guest, main, b->sim->plan.seed, v->index);
     b->sim->plan.operations += plan_length_of(main);
-    pcpu_add_thread(&h->pcpu[pin], &v->thread, v);
+    pcpu_add_thread(pin, &v->thread, v);
 }
 
 static void read_vcpus(struct build *b, const json_t *machine, const struct place *at)
@@ -87,7 +103,6 @@ static void read_vcpus(struct build *b, const json_t *machine, const struct plac
 
 static void read_load(struct build *b, const json_t *machine, const struct place *at)
 {
-    struct hypervisor *h = &b->sim->machine;
     json_t *list = reader_array(&b->reader, machine, at, "load");
     const struct place p = place_key(at, "load");
     struct thread *threads = build_take(b, json_array_size(list), sizeof *threads);
@@ -97,8 +112,9 @@ static void read_load(struct build *b, const json_t *machine, const struct place
         const json_t *json = json_array_get(list, i);
 
         reader_keys(&b->reader, json, &here, KEYS("pin"));
-        const uint64_t pin = reader_uint(&b->reader, json, &here, "pin", 0, h->pcpu_count - 1);
-        pcpu_add_thread(&h->pcpu[pin], &threads[i], NULL);
+        struct pcpu *const pin = read_pin(b, json, &here);
+        if (pin)
+            pcpu_add_thread(pin, &threads[i], NULL);
     }
 }
 

@@ -40,10 +40,12 @@ def measure(vcpus: int, rounds: int, repetitions: int) -> dict[str, Any]:
     document = plan(vcpus, rounds)
     without, traced = [], []
     with tempfile.TemporaryDirectory(prefix="virqsim-bench-") as folder:
+        trace = Path(folder, "trace.vqt")
         for _ in range(repetitions):
             seconds, results = run(document, None)
             without.append(seconds)
-            traced.append(run(document, Path(folder, "trace.vqt"))[0])
+            traced.append(run(document, trace)[0])
+            trace.unlink()  # here, not within the next run's time
     seconds = statistics.median(without)
     exits = sum(row["count"] for row in results["exits"])
     ipis = sum(row["count"] for row in results["latency"] if row["source"] == "ipi")

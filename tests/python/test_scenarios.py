@@ -127,7 +127,7 @@ def test_what_a_scenario_lacks_is_said_with_what_it_looks_like(tmp_path, text, l
     ("m = Machine(); m.vcpu(Program('a'), pin='x'); return Plan('x', m)",
      "plan: machine.vcpus[0].pin: is a string; an integer belongs here"),
     ("m = Machine(); m.vcpu(Program('a'), pin=-1); return Plan('x', m)",
-     "plan: machine.vcpus[0].pin: -1 is out of range (0..4294967295)"),
+     "plan: machine.vcpus[0].pin: -1 is not a physical CPU (0..0)"),
 ])
 def test_a_plan_that_goes_wrong_is_one_line(tmp_path, body, line):
     path = tmp_path / "wrong.py"
