@@ -17,11 +17,10 @@ void *build_take(struct build *b, size_t count, size_t size)
 
 const char *build_keep(struct build *b, const char *s)
 {
-    char *copy = build_take(b, 1, strlen(s) + 1);
+    const size_t size = strlen(s) + 1;
+    char *copy = build_take(b, 1, size);
 
-    if (copy)
-        strcpy(copy, s);
-    return copy ? copy : "";
+    return copy ? memcpy(copy, s, size) : "";
 }
 
 static void read_hypervisor(struct build *b)

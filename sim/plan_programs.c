@@ -158,7 +158,8 @@ void plan_read_programs(struct build *b)
 
         read_program(b, name, body, &p, &b->programs[b->program_count++]);
     }
-    qsort(b->programs, b->program_count, sizeof *b->programs, compare_programs);
+    if (!b->reader.failed)
+        qsort(b->programs, b->program_count, sizeof *b->programs, compare_programs);
 }
 
 const struct guest_program *plan_find_program(struct build *b, const json_t *name,

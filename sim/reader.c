@@ -109,7 +109,7 @@ json_t *reader_object(struct reader *r, const json_t *parent, const struct place
 
     if (v && !json_is_object(v))
         reader_fail(r, &p, "is %s; an object belongs here", type_name(v));
-    return v && json_is_object(v) ? v : NULL;
+    return json_is_object(v) ? v : NULL;
 }
 
 json_t *reader_array(struct reader *r, const json_t *parent, const struct place *at,
@@ -120,7 +120,7 @@ json_t *reader_array(struct reader *r, const json_t *parent, const struct place 
 
     if (v && !json_is_array(v))
         reader_fail(r, &p, "is %s; an array belongs here", type_name(v));
-    return v && json_is_array(v) ? v : NULL;
+    return json_is_array(v) ? v : NULL;
 }
 
 const char *reader_string(struct reader *r, const json_t *parent, const struct place *at,
@@ -131,7 +131,7 @@ const char *reader_string(struct reader *r, const json_t *parent, const struct p
 
     if (v && !json_is_string(v))
         reader_fail(r, &p, "is %s; a string belongs here", type_name(v));
-    return v && json_is_string(v) ? json_string_value(v) : "";
+    return json_is_string(v) ? json_string_value(v) : "";
 }
 
 uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at,
