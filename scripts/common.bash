@@ -11,10 +11,31 @@ if [ ! -w . ]; then
 fi
 mkdir -p "$stamps" build
 
+# Counts seconds on a terminal, as long as this script lives.
+tick() {
+    seconds=0
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+        seconds=$((seconds + 1))
+        printf '\r%6d s' "$seconds" >&2
+    done
+}
+
+tick_off() {
+    [ -n "$ticker" ] || return 0
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    printf '\r\033[K' >&2
+}
+
 # Runs a command with its output in the log; on failure shows the log's end.
 logged() {
     printf '\n$ %s\n' "$*" >>"$log"
-    if ! "$@" >>"$log" 2>&1 </dev/null; then
+    ticker=
+    [ ! -t 2 ] || { tick & ticker=$!; }
+    if "$@" >>"$log" 2>&1 </dev/null; then
+        tick_off
+    else
+        tick_off
         echo "failed: $*" >&2
         echo "--- the end of ${log#"$root"/} ---" >&2
         tail -n 30 "$log" >&2
