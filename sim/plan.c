@@ -128,6 +128,7 @@ bool plan_read(struct virqsim *sim, const char *text, size_t length,
     if (!document) {
         snprintf(error->message, sizeof error->message, "plan: line %d, column %d: %s",
                  where.line, where.column, where.text);
+        reader_tidy(error);
         return false;
     }
     if (json_is_object(document))

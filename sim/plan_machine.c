@@ -1,10 +1,12 @@
 /* The plan's machine: CPUs, vCPUs with their programs, regions and devices. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "plan_parts.h"
 
-enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_HZ_LOG2 = 40, NMI_VECTOR = 2 };
+/* An xAPIC ID has eight bits, and the last one is everybody's. */
+enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_XAPICS = 255, MAX_HZ_LOG2 = 40, NMI_VECTOR = 2 };
 
 /* --- vCPUs --- */
 
@@ -16,7 +18,8 @@ static void read_handler(struct build *b, struct vcpu *v, const char *key, const
     const size_t count = json_is_array(names) ? json_array_size(names) : 1;
     const struct guest_program **list = build_take(b, count, sizeof *list);
 
-    if (*end || end == key || vector > 255 || (vector < 16 && vector != NMI_VECTOR)) {
+    if (*end || !isdigit((unsigned char)key[0]) || vector > 255 ||
+        (vector < 16 && vector != NMI_VECTOR)) {
         reader_fail(&b->reader, at,
                     "a handler's key is a vector, 16 to 255 in decimal, or 2 for NMIs");
         return;
@@ -228,7 +231,8 @@ void plan_read_machine(struct build *b)
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
     h->guest_apic = (enum lapic_mode)reader_choice(&b->reader, machine, &at, "guest_apic",
                                                    guest_apic_names, 3);
-    h->vcpu_count = (uint32_t)array_size(b, machine, &at, "vcpus", MAX_VCPUS);
+    h->vcpu_count = (uint32_t)array_size(
+        b, machine, &at, "vcpus", h->guest_apic == LAPIC_MODE_XAPIC ? MAX_XAPICS : MAX_VCPUS);
     h->device_count = (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX);
     if (h->vcpu_count == 0)
         reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");

@@ -28,8 +28,8 @@ const char *build_keep(struct build *b, const char *s);
 void plan_read_programs(struct build *b);
 const struct guest_program *plan_find_program(struct build *b, const json_t *name,
                                               const struct place *at);
-/* Operations of a program with its loops multiplied out; saturates. */
-uint64_t plan_length_of(const struct guest_program *p);
+/* Operations of a program with its loops multiplied out. */
+double plan_length_of(const struct guest_program *p);
 
 /* plan_machine.c */
 void plan_read_machine(struct build *b);

@@ -55,6 +55,19 @@ static bool is_power_of_two(uint64_t n)
     return n && !(n & (n - 1));
 }
 
+/* IN and OUT move up to four bytes, a load or a store eight. */
+static void check_size(struct build *b, const struct guest_insn *i, const struct place *at)
+{
+    const bool port = i->op == GUEST_port_in || i->op == GUEST_port_out;
+    const bool memory = i->op == GUEST_mmio_read || i->op == GUEST_mmio_write;
+    const uint64_t size = i->operand[1];
+
+    if (port && (!is_power_of_two(size) || size > 4))
+        reader_fail(&b->reader, at, "size %" PRIu64 " is not 1, 2 or 4", size);
+    if (memory && !is_power_of_two(size))
+        reader_fail(&b->reader, at, "size %" PRIu64 " is not 1, 2, 4 or 8", size);
+}
+
 /* What one operand's range cannot say. */
 static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
 {
@@ -71,8 +84,8 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
                     o[2]);
     if (i->op == GUEST_signal && h->device_count == 0)
         reader_fail(&b->reader, at, "the plan has no devices to signal");
-    if (guest_ops[i->op].operand[0][0] == 'w' &&
-        strcmp(guest_ops[i->op].operand[0], "word") == 0 && o[0] >= b->words)
+    check_size(b, i, at);
+    if (strcmp(guest_ops[i->op].operand[0], "word") == 0 && o[0] >= b->words)
         b->words = o[0] + 1;
 }
 
@@ -180,21 +193,21 @@ const struct guest_program *plan_find_program(struct build *b, const json_t *nam
     return found;
 }
 
-uint64_t plan_length_of(const struct guest_program *p)
+double plan_length_of(const struct guest_program *p)
 {
-    uint64_t turns[GUEST_LOOPS_MAX + 1] = {1};
+    double turns[GUEST_LOOPS_MAX + 1] = {1};
     unsigned depth = 0;
     double sum = 0;
 
     for (uint32_t i = 0; i < p->count; i++) {
         if (p->insn[i].op == GUEST_repeat) {
-            turns[depth + 1] = turns[depth] * p->insn[i].operand[0];
+            turns[depth + 1] = turns[depth] * (double)p->insn[i].operand[0];
             depth++;
         } else if (p->insn[i].op == GUEST_end) {
             depth--;
         } else {
-            sum += (double)turns[depth];
+            sum += turns[depth];
         }
     }
-    return sum > 9e18 ? UINT64_MAX / 2 : (uint64_t)sum;
+    return sum;
 }

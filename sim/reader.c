@@ -23,6 +23,13 @@ static size_t place_print(const struct place *at, char *text, size_t size)
     return used + (size_t)more;
 }
 
+void reader_tidy(struct virqsim_error *error)
+{
+    for (char *c = error->message; *c; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+            *c = '?';
+}
+
 void reader_fail(struct reader *r, const struct place *at, const char *format, ...)
 {
     char where[160] = "", what[320];
@@ -37,6 +44,7 @@ void reader_fail(struct reader *r, const struct place *at, const char *format, .
     place_print(at, where, sizeof where);
     snprintf(r->error->message, sizeof r->error->message, "plan: %s%s%s", where,
              where[0] ? ": " : "", what);
+    reader_tidy(r->error);
 }
 
 static const char *type_name(const json_t *v)

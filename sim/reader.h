@@ -37,6 +37,8 @@ static inline struct place place_item(const struct place *parent, size_t index)
 
 void reader_fail(struct reader *r, const struct place *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Makes a message one line of plain text, whatever names and pieces of names it quotes. */
+void reader_tidy(struct virqsim_error *error);
 
 /* `known` is a NULL-terminated list; any other key of the object is an error. */
 void reader_keys(struct reader *r, const json_t *object, const struct place *at,

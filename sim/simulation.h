@@ -121,7 +121,7 @@ struct plan {
     enum virt_vendor vendor;
     sim_time until; /* SIM_TIME_NEVER: when the programs end */
     uint64_t hash;
-    uint64_t operations; /* of all main programs, loops multiplied out, for progress */
+    double operations; /* of all main programs, loops multiplied out, for progress */
 };
 
 struct virqsim {

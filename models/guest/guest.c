@@ -17,6 +17,20 @@ unsigned guest_op_operands(enum guest_op op)
     return n;
 }
 
+/* Pairs a repeat with its end. What repeats nothing but empty loops is one itself: going round in
+   it would take no simulated time and, for large numbers, all of the real one. */
+static void link_loop(struct guest_insn *insn, uint32_t repeat, uint32_t end)
+{
+    uint32_t i = repeat + 1;
+
+    insn[repeat].match = end;
+    insn[end].match = repeat;
+    while (insn[i].op == GUEST_repeat && insn[i].operand[0] == 0)
+        i = insn[i].match + 1;
+    if (i == end)
+        insn[repeat].operand[0] = 0;
+}
+
 bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offender)
 {
     uint32_t open[GUEST_LOOPS_MAX];
@@ -29,12 +43,9 @@ bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offen
                 return false;
             open[depth++] = i;
         } else if (insn[i].op == GUEST_end) {
-            if (depth == 0)
+            if (depth == 0 || open[depth - 1] + 1 == i)
                 return false;
-            insn[i].match = open[--depth];
-            if (insn[i].match + 1 == i)
-                return false;
-            insn[open[depth]].match = i;
+            link_loop(insn, open[--depth], i);
         }
     }
     if (depth)
@@ -84,7 +95,9 @@ const struct guest_insn *guest_fetch(struct guest *g)
     static const struct guest_insn iret = {.op = GUEST_iret};
     const struct guest_insn *i = resolve(g->frame);
 
-    return i || !guest_in_handler(g) ? i : &iret;
+    if (i && i->op != GUEST_iret)
+        return i;
+    return guest_in_handler(g) ? &iret : NULL;
 }
 
 void guest_next(struct guest *g)
