@@ -76,7 +76,7 @@ double virqsim_progress(const struct virqsim *sim)
         return (double)sim->events.now.ps / (double)sim->plan.until.ps;
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         done += (double)h->vcpu[i].guest.done;
-    return sim->plan.operations ? done / (double)sim->plan.operations : 1;
+    return sim->plan.operations > 0 ? done / sim->plan.operations : 1;
 }
 
 char *virqsim_describe(void)
@@ -115,7 +115,7 @@ static void accept_msi(void *context, unsigned index, const struct irq_msg *msg)
 {
     struct virqsim *sim = context;
 
-    hypervisor_accept(&sim->machine, &sim->machine.vcpu[index], msg, NULL);
+    hypervisor_accept(&sim->machine.vcpu[index], msg, NULL);
 }
 
 /* SDM 3A "Message Signalled Interrupts": destination in address bits 19:12, mode in bit 2; vector,

@@ -30,7 +30,7 @@ static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector
 {
     const struct hypervisor *h = v->hypervisor;
 
-    if (v->state != VCPU_BLOCKED && v->state != VCPU_POLLING)
+    if (!vcpu_waits(v) || !halt_ends(v))
         return false;
     if (v->state == VCPU_BLOCKED)
         sender_pays(sender, COST_KVM_WAKE);
@@ -93,7 +93,7 @@ static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *
     sender_pays(sender, COST_KVM_ACCEPT);
     if (lapic_accept(&v->apic, msg) != LAPIC_ACCEPTED)
         return;
-    if (msg->delivery == IRQ_INIT || msg->delivery == IRQ_STARTUP || msg->delivery == IRQ_SMI) {
+    if (msg->delivery == IRQ_INIT || msg->delivery == IRQ_STARTUP) {
         trace_put(v->hypervisor->trace, msg->flow, TRACE_REFUSED, v->index, msg->vector,
                   TRACE_REFUSED_MODE);
         return;
@@ -106,12 +106,10 @@ static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *
     vcpu_kick(v, sender, msg->vector, msg->flow);
 }
 
-void hypervisor_accept(struct hypervisor *h, struct vcpu *target, const struct irq_msg *msg,
-                       struct vcpu *sender)
+void hypervisor_accept(struct vcpu *target, const struct irq_msg *msg, struct vcpu *sender)
 {
     const bool fixed = msg->delivery == IRQ_FIXED || msg->delivery == IRQ_LOWEST_PRIORITY;
 
-    (void)h;
     if (!fixed || !target->hw.ops->posts(&target->hw))
         set_pending(target, msg, sender);
     else if (lapic_check(&target->apic, msg) == LAPIC_ACCEPTED)
@@ -140,12 +138,11 @@ void deliver_route(struct vcpu *sender, const struct irq_msg *msg)
 
 void deliver_next(struct vcpu *sender)
 {
-    struct hypervisor *h = sender->hypervisor;
     const struct destination *d = &sender->outbox[sender->outbox_next++];
     struct irq_msg msg = sender->message;
 
     msg.flow = d->flow;
-    hypervisor_accept(h, &h->vcpu[d->vcpu], &msg, sender);
+    hypervisor_accept(&sender->hypervisor->vcpu[d->vcpu], &msg, sender);
     if (sender->outbox_next < sender->outbox_count) {
         vcpu_take(sender, VCPU_ON_CONTINUE);
         return;
@@ -165,22 +162,15 @@ int extint_pending(const struct vcpu *v)
     return NO_VECTOR;
 }
 
-bool vcpu_has_interrupt(struct vcpu *v)
-{
-    if (v->hw.ops->posts(&v->hw))
-        posted_sync(&v->descriptor, &v->apic);
-    if (v->apic.nmi_pending || v->reinject != NO_VECTOR || v->timer_due)
-        return true;
-    return v->hw.interrupts_enabled &&
-           (!vec_empty(&v->extint) || lapic_pending(&v->apic) != NO_VECTOR);
-}
-
+/* After a vector from userspace KVM 6.1 leaves the guest at once, since it takes the interrupt
+   for one still pending (docs/accuracy.md). */
 static void inject_vector(struct vcpu *v, int vector, bool nmi, trace_flow flow)
 {
     v->injecting = vector;
     v->injecting_nmi = nmi;
     v->injecting_flow = flow;
     v->hw.ops->inject(&v->hw, (uint8_t)vector, nmi);
+    v->immediate_exit = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE && !nmi;
     vcpu_pay(v, COST_KVM_INJECT);
     trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)vector,
               TRACE_INJECT_EVENT);
@@ -200,24 +190,13 @@ static void inject_nmi(struct vcpu *v)
     inject_vector(v, 2, true, v->apic.nmi_flow);
 }
 
-/* Userspace's interrupt controller injects by KVM_INTERRUPT, which KVM 6.1 follows by an
-   immediate exit, for as long as it takes the interrupt for one still pending (docs/accuracy.md). */
-static void inject_for_userspace(struct vcpu *v)
-{
-    const int vector = v->user_vector;
-
-    v->user_vector = NO_VECTOR;
-    inject_vector(v, vector, false, v->extint_flow[vector]);
-    v->immediate_exit = true;
-}
-
+/* Userspace has taken the vector off its controllers already. */
 static void inject_extint(struct vcpu *v, int vector)
 {
-    if (vector == v->user_vector) {
-        inject_for_userspace(v);
-        return;
-    }
-    vec_clear(&v->extint, (unsigned)vector);
+    if (vector == v->user_vector)
+        v->user_vector = NO_VECTOR;
+    else
+        vec_clear(&v->extint, (unsigned)vector);
     inject_vector(v, vector, false, v->extint_flow[vector]);
 }
 

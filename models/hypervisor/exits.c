@@ -9,7 +9,7 @@
 
 #include "hypervisor/hypervisor.h"
 
-enum { MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff };
+enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff };
 
 struct exit_handler {
     void (*act)(struct vcpu *v);
@@ -148,6 +148,12 @@ void exit_complete_access(struct vcpu *v)
     }
 }
 
+/* KVM: __pv_send_ipi() finds each destination in a table of APIC IDs, where no ID is everybody's. */
+static bool is_one_apic(const struct vcpu *v, uint32_t id)
+{
+    return id != (v->apic.mode == LAPIC_MODE_X2APIC ? UINT32_MAX : UINT8_MAX);
+}
+
 /* KVM_HC_SEND_IPI: the destinations of one call, by APIC ID. */
 static void pv_ipi(struct vcpu *v, const struct guest_insn *i)
 {
@@ -162,7 +168,8 @@ static void pv_ipi(struct vcpu *v, const struct guest_insn *i)
         if (n)
             m.flow = trace_new_flow(h->trace);
         m.dest = (uint32_t)i->operand[1] + n;
-        deliver_route(v, &m);
+        if (is_one_apic(v, m.dest))
+            deliver_route(v, &m);
     }
 }
 
@@ -230,11 +237,10 @@ static void halt(struct vcpu *v)
         vcpu_take(v, VCPU_ON_TO_USER);
         return;
     }
-    v->halted_at = hv_now(h);
-    v->polled = false;
-    if (v->window_open && vcpu_has_interrupt(v))
+    halt_begin(v);
+    if (v->window_open && halt_ends(v))
         enter_unprepared(v);
-    else if (vcpu_has_interrupt(v))
+    else if (halt_ends(v))
         vcpu_take(v, VCPU_ON_RESUME);
     else
         vcpu_take(v, v->poll_ns ? VCPU_ON_POLL : VCPU_ON_BLOCK);
@@ -413,6 +419,7 @@ void exit_handle(struct vcpu *v)
     v->kicked = false;
     notice_interrupted_delivery(v);
     notice_pv_eoi(v);
-    host_take_pending(v);
+    host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT ||
+                             v->exit.reason == EXIT_SVM_INTR);
     handlers[v->exit.reason].act(v);
 }

@@ -5,8 +5,6 @@
  */
 #include "hypervisor/hypervisor.h"
 
-enum { MSR_TSC_DEADLINE = 0x6e0 };
-
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
 {
     if (!guest_in_handler(&v->guest))
@@ -178,7 +176,7 @@ static bool sends(const struct vcpu *v, const struct access *a)
         return false;
     if (a->kind == ACCESS_APIC_WRITE)
         return a->address == LAPIC_ICR_LO;
-    return a->kind == ACCESS_MSR_WRITE &&
+    return a->kind == ACCESS_MSR_WRITE && v->apic.mode == LAPIC_MODE_X2APIC &&
            (a->address == lapic_msr(LAPIC_ICR_LO) || a->address == lapic_msr(LAPIC_SELF_IPI));
 }
 
@@ -227,7 +225,7 @@ static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned v
 
     trace_put(h->trace, v->message_flow, TRACE_NOTIFIED, d->owner, vector,
               wakes ? TRACE_NOTIFY_WAKE : TRACE_NOTIFY_POSTED);
-    if (target->state == VCPU_POLLING)
+    if (target->state == VCPU_POLLING && halt_ends(target))
         thread_wake(&target->thread, hv_now(h));
     host_send(&h->pcpu[d->ndst], d->nv == HOST_NUMBER_WAKEUP ? HOST_WAKEUP : HOST_POSTED, at,
               v->message_flow);

@@ -276,12 +276,6 @@ static bool boundary(struct vcpu *v)
     return false;
 }
 
-void guest_look(struct vcpu *v)
-{
-    guest_interrupted(v);
-    vcpu_continue(v, guest_run);
-}
-
 /* The hardware has loaded the guest: what it was told to inject, then what arrived meanwhile. */
 void guest_arrive(struct vcpu *v)
 {

@@ -22,7 +22,6 @@ void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,
     v->spinning = true;
     v->spin_longer = 0;
     v->spin_then = then;
-    v->spin_word = word;
     v->spin_least = least;
     v->spin_next = *head;
     v->spin_link = head;

@@ -19,12 +19,47 @@ void halt_poll_init(struct vcpu *v)
     event_init(v->hypervisor->events, &v->poll_end, EVENT_PHASE_CPU, poll_ended);
 }
 
+/* An expiry becomes an interrupt only when the vCPU has woken up, but it would wake for it. */
+static int timer_to_come(const struct vcpu *v)
+{
+    const bool masked = v->apic.regs.LVT_TIMER & LAPIC_LVT_MASKED;
+
+    return v->timer_due && !masked ? v->timer_vector : NO_VECTOR;
+}
+
+/* KVM: kvm_vcpu_has_events(): is there something that the guest would take now? */
+static bool finds_interrupt(const struct vcpu *v)
+{
+    if (v->reinject != NO_VECTOR || (v->apic.nmi_pending && !v->hw.nmi_blocked))
+        return true;
+    return v->hw.interrupts_enabled &&
+           (!vec_empty(&v->extint) || lapic_takes(&v->apic, vec_highest(&v->descriptor.pir)) ||
+            lapic_takes(&v->apic, vec_highest(&v->apic.regs.IRR)) ||
+            lapic_takes(&v->apic, timer_to_come(v)));
+}
+
+/* Who finds nothing has looked, all the same: the next one to post notifies it again. */
+bool halt_ends(struct vcpu *v)
+{
+    if (finds_interrupt(v))
+        return true;
+    if (v->hw.ops->posts(&v->hw))
+        posted_sync(&v->descriptor, &v->apic);
+    return false;
+}
+
+void halt_begin(struct vcpu *v)
+{
+    v->halted_at = hv_now(v->hypervisor);
+    v->polled = false;
+}
+
 /* A thread that polls gives way to one that has work. */
 void halt_wait(struct vcpu *v)
 {
     struct hypervisor *h = v->hypervisor;
 
-    if (vcpu_has_interrupt(v)) {
+    if (halt_ends(v)) {
         v->polled = true;
         halt_woken(v);
         vcpu_take(v, VCPU_ON_WOKEN);

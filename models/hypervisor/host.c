@@ -73,6 +73,8 @@ void thread_leave(struct thread *t, bool runnable)
     struct pcpu *p = t->pcpu;
 
     trace_thread(p, t, false);
+    if (t->vcpu)
+        t->vcpu->reschedule = false; /* that is what is happening */
     p->current = NULL;
     event_disarm(p->hypervisor->events, &p->slice);
     if (runnable)
@@ -110,24 +112,20 @@ void thread_wake(struct thread *t, sim_time at)
 
 /* --- what the host's handlers do --- */
 
-static bool waits(const struct vcpu *v)
+static void wake_from_interrupt(struct vcpu *v)
 {
-    return v->state == VCPU_BLOCKED || v->state == VCPU_POLLING;
-}
+    const struct hypervisor *h = v->hypervisor;
 
-static void wake_from_interrupt(struct thread *t)
-{
-    const struct hypervisor *h = t->pcpu->hypervisor;
-
-    thread_wake(t, hv_after(h, h->costs.of[COST_HOST_INTERRUPT].n));
+    if (halt_ends(v))
+        thread_wake(&v->thread, hv_after(h, h->costs.of[COST_HOST_INTERRUPT].n));
 }
 
 /* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. */
 static void wake_posted(struct pcpu *p)
 {
     for (struct thread *t = p->threads; t; t = t->sibling)
-        if (t->vcpu && waits(t->vcpu) && t->vcpu->descriptor.on)
-            wake_from_interrupt(t);
+        if (t->vcpu && vcpu_waits(t->vcpu) && t->vcpu->descriptor.on)
+            wake_from_interrupt(t->vcpu);
 }
 
 /* A guest's timer ran on a timer of this CPU. */
@@ -137,8 +135,8 @@ static void timers_expired(struct pcpu *p)
         if (!t->vcpu || !t->vcpu->timer_due)
             continue;
         t->vcpu->request = true;
-        if (waits(t->vcpu))
-            wake_from_interrupt(t);
+        if (vcpu_waits(t->vcpu))
+            wake_from_interrupt(t->vcpu);
     }
 }
 
@@ -260,20 +258,17 @@ void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow 
     event_arm(q, &a->event, at);
 }
 
-void host_take_pending(struct vcpu *v)
+void host_take_pending(struct vcpu *v, bool first_is_paid)
 {
     struct pcpu *p = v->thread.pcpu;
-    const bool by_interrupt =
-        v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || v->exit.reason == EXIT_SVM_INTR;
-    bool paid = by_interrupt; /* the exit's own interrupt is in the handler's cost */
 
     while (p->pending) {
         const unsigned vector = (unsigned)__builtin_ctz(p->pending);
 
         p->pending &= (uint8_t) ~(1u << vector);
-        if (!paid)
+        if (!first_is_paid)
             vcpu_pay(v, COST_HOST_INTERRUPT);
-        paid = false;
+        first_is_paid = false;
         run_handler(p, (enum host_vector)vector);
     }
 }
@@ -293,7 +288,6 @@ bool host_leaves_at_once(struct vcpu *v)
         verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
     vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY,
               v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
-    v->immediate_exit = false;
     return true;
 }
 

@@ -79,7 +79,7 @@ static void raise_once(struct device *d)
     if (d->kind == DEVICE_EXTINT)
         raise_extint(v, vector, flow);
     else
-        hypervisor_accept(h, v, &msg, NULL);
+        hypervisor_accept(v, &msg, NULL);
 }
 
 static void device_arrived(struct event *e)

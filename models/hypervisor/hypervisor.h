@@ -210,10 +210,8 @@ struct vcpu {
     sim_time due;  /* when that is paid */
     bool stepping; /* within step's fire() */
 
-    /* Why it left the guest, and for whose sake. */
+    /* Why it left the guest, and what it was about to do. */
     struct virt_verdict exit;
-    enum trace_cause cause;
-    trace_flow exit_flow;
     struct access access;
     bool access_done; /* the hardware completed it before the exit */
     bool kicked;      /* vcpu->mode is EXITING_GUEST_MODE: an interrupt is on its way already */
@@ -226,22 +224,20 @@ struct vcpu {
     bool in_userspace;   /* where to resume after being parked */
     bool window_wanted;  /* userspace waits for the interrupt window */
     bool window_open;    /* the hardware is to say when the guest can take an interrupt */
-    bool immediate_exit; /* leave again right after the entry */
+    bool immediate_exit; /* leave again right after this entry */
     enum kvm_exit kvm_exit;
 
     /* In the guest. */
     bool program_ended; /* the main program */
     bool setting_up;    /* what it does is preparation */
     bool spinning;      /* waits for a shared word */
-    uint64_t spin_word, spin_least;
+    uint64_t spin_least;
     uint64_t spin_longer;
     void (*spin_then)(struct vcpu *v); /* what follows the wait */
     bool held; /* the host is to keep it at its next exit, until a word is reached */
     uint64_t held_word, held_least, held_longer;
     struct vcpu *spin_next, **spin_link; /* those who wait for the same word */
-    int delivering; /* the vector whose handler is about to start, or NO_VECTOR */
-    trace_flow delivering_flow;
-    sim_time work_end;           /* of a computation that may be interrupted */
+    int delivering;              /* the vector whose handler is about to start, or NO_VECTOR */
     trace_flow message_flow;     /* of the ICR write under way */
     bool pv_eoi_offered, pv_eoi; /* the hypervisor's note, and the bit in guest memory */
 
@@ -346,6 +342,10 @@ static inline bool vcpu_in_guest_mode(const struct vcpu *v)
 {
     return v->state == VCPU_ENTERING || v->state == VCPU_GUEST || v->state == VCPU_EXITING;
 }
+static inline bool vcpu_waits(const struct vcpu *v)
+{
+    return v->state == VCPU_POLLING || v->state == VCPU_BLOCKED;
+}
 /* The guest leaves; `cause` and `flow` say for whose sake. */
 void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
                trace_flow flow);
@@ -379,7 +379,6 @@ void guest_spin_stop(struct vcpu *v);
 /* --- guest_run.c --- */
 void guest_arrive(struct vcpu *v); /* the end of an entry: what was injected, what arrived */
 void guest_run(struct vcpu *v);    /* on with the guest's operations */
-void guest_look(struct vcpu *v);   /* something may have become deliverable in the guest */
 void guest_access_done(
     struct vcpu *v); /* the hypervisor completed the access: go on behind it */
 void guest_interrupted(
@@ -395,13 +394,11 @@ void exit_complete_access(struct vcpu *v); /* emulate v->access; fills the outbo
 const struct region *region_of(const struct hypervisor *h, bool port, uint64_t address);
 
 /* --- deliver.c --- */
-void hypervisor_accept(struct hypervisor *h, struct vcpu *target, const struct irq_msg *msg,
-                       struct vcpu *sender);
+void hypervisor_accept(struct vcpu *target, const struct irq_msg *msg, struct vcpu *sender);
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg);
 void deliver_next(struct vcpu *sender); /* the action of HANDLE/CONTINUE */
 int extint_pending(
-    const struct vcpu *v);               /* the vector that an 8259A would give, or NO_VECTOR */
-bool vcpu_has_interrupt(struct vcpu *v); /* something would end a HLT */
+    const struct vcpu *v); /* the vector that an 8259A would give, or NO_VECTOR */
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 void deliver_inject(struct vcpu *v); /* pending interrupts into the control structure */
 void deliver_cancel(struct vcpu *v); /* and back, when the entry is called off */
@@ -414,7 +411,9 @@ void timer_check(struct vcpu *v);                 /* what expired becomes pendin
 bool timer_in_hardware(const struct vcpu *v);
 
 /* --- halt_poll.c --- */
-void halt_wait(struct vcpu *v); /* poll, then block */
+void halt_begin(struct vcpu *v); /* the clock of the polling window starts */
+bool halt_ends(struct vcpu *v);  /* something is pending that the guest would take */
+void halt_wait(struct vcpu *v);  /* poll, then block */
 void halt_poll_init(struct vcpu *v);
 void halt_poll_yield(struct vcpu *v); /* another thread wants the CPU: sleep instead */
 void halt_woken(struct vcpu *v);      /* from polling or sleep: the window grows or shrinks */
@@ -429,7 +428,8 @@ void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index);
 /* `t` is a vCPU's thread, or, with v NULL, one that always wants to run. */
 void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v);
 void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow);
-void host_take_pending(struct vcpu *v); /* interrupts on again, after an exit */
+/* Interrupts on again. Where one of them was the exit's reason, it is in that handler's cost. */
+void host_take_pending(struct vcpu *v, bool first_is_paid);
 bool host_leaves_at_once(
     struct vcpu *v); /* at an entry: something pending made the guest leave */
 void thread_wake(struct thread *t, sim_time at);

@@ -145,7 +145,7 @@ static void inject(struct vcpu *v)
 static void call_off(struct vcpu *v)
 {
     deliver_cancel(v);
-    host_take_pending(v);
+    host_take_pending(v, false);
 }
 
 /* KVM: interrupts off, vcpu->mode = IN_GUEST_MODE, then kvm_vcpu_exit_request(). From here on
@@ -183,8 +183,7 @@ void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause 
                trace_flow flow)
 {
     v->exit = *why;
-    v->cause = cause;
-    v->exit_flow = flow;
+    v->immediate_exit = false;
     trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
               TRACE_EXIT(why->reason, cause), why->qualification);
     vcpu_take(v, VCPU_ON_EXIT);
@@ -193,7 +192,6 @@ void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause 
 /* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
 static void park(struct vcpu *v)
 {
-    v->reschedule = false;
     if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION))
         v->descriptor.sn = true;
     vcpu_take(v, VCPU_ON_PREEMPT);
@@ -207,7 +205,7 @@ static void block(struct vcpu *v)
         v->descriptor.nv = HOST_NUMBER_WAKEUP;
         v->descriptor.sn = false;
     }
-    if (vcpu_has_interrupt(v)) {
+    if (halt_ends(v)) {
         halt_woken(v);
         vcpu_take(v, VCPU_ON_WOKEN);
         return;

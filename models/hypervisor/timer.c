@@ -10,8 +10,7 @@
 bool timer_in_hardware(const struct vcpu *v)
 {
     return feature_in(v->hypervisor->features, FEATURE_PREEMPTION_TIMER) && !v->timer_soft &&
-           v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE && v->state != VCPU_POLLING &&
-           v->state != VCPU_BLOCKED;
+           v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE && !vcpu_waits(v);
 }
 
 /* An expiry that came to nothing: no interrupt is made of it. */
@@ -38,20 +37,19 @@ static void raise(struct vcpu *v)
 /* The expiry goes into the APIC, unless the guest masked or moved its vector meanwhile. */
 static void accept(struct vcpu *v, struct vcpu *sender)
 {
-    struct hypervisor *h = v->hypervisor;
     struct irq_msg msg;
     bool made;
 
     v->timer_due = false;
     v->timer_expiring = true;
-    made = lapic_timer_expired(&v->apic, hv_now(h), &msg);
+    made = lapic_timer_expired(&v->apic, hv_now(v->hypervisor), &msg);
     v->timer_expiring = false;
     if (!made || msg.vector != v->timer_vector) {
         refuse(v, TRACE_REFUSED_MASKED);
         return;
     }
     msg.flow = v->timer_flow;
-    hypervisor_accept(h, v, &msg, sender);
+    hypervisor_accept(v, &msg, sender);
 }
 
 static void fired(struct event *e)

@@ -97,9 +97,8 @@ static void device_access(struct vcpu *v)
 static void halted(struct vcpu *v)
 {
     vcpu_pay(v, COST_USER_HALT);
-    v->halted_at = hv_now(v->hypervisor);
-    v->polled = false;
-    if (vcpu_has_interrupt(v)) {
+    halt_begin(v);
+    if (halt_ends(v)) {
         run_again(v);
         return;
     }

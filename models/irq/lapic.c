@@ -161,13 +161,17 @@ uint8_t lapic_ppr(const struct lapic *l)
     return (uint8_t)((l->regs.TPR & CLASS) >= in_service ? l->regs.TPR : in_service);
 }
 
+bool lapic_takes(const struct lapic *l, int vector)
+{
+    return vector != NO_VECTOR && l->mode != LAPIC_MODE_DISABLED &&
+           (vector & CLASS) > (lapic_ppr(l) & CLASS);
+}
+
 int lapic_pending(const struct lapic *l)
 {
     const int highest = vec_highest(&l->regs.IRR);
 
-    if (highest == NO_VECTOR || l->mode == LAPIC_MODE_DISABLED)
-        return NO_VECTOR;
-    return (highest & CLASS) > (lapic_ppr(l) & CLASS) ? highest : NO_VECTOR;
+    return lapic_takes(l, highest) ? highest : NO_VECTOR;
 }
 
 uint8_t lapic_acknowledge(struct lapic *l)

@@ -125,6 +125,9 @@ void lapic_set_pending(struct lapic *l, uint8_t vector, trace_flow flow);
 /* SDM 3A "Task and Processor Priorities". PPR is computed, never stored. */
 uint8_t lapic_ppr(const struct lapic *l);
 
+/* Is this vector's class above PPR's? Not so of NO_VECTOR. */
+bool lapic_takes(const struct lapic *l, int vector);
+
 /* The vector the core would get now (IRR's highest, if its class is above PPR's), or
    NO_VECTOR. Changes nothing. */
 int lapic_pending(const struct lapic *l);
@@ -145,7 +148,9 @@ void lapic_write(struct lapic *l, uint16_t offset, uint32_t value, sim_time now)
 bool lapic_rdmsr(struct lapic *l, uint32_t msr, uint64_t *value, sim_time now);
 bool lapic_wrmsr(struct lapic *l, uint32_t msr, uint64_t value, sim_time now);
 
-/* IA32_TSC_DEADLINE (6E0H). Ignored, and reads 0, unless the timer is in that mode. */
+enum { MSR_TSC_DEADLINE = 0x6e0 };
+
+/* IA32_TSC_DEADLINE. Ignored, and reads 0, unless the timer is in that mode. */
 uint64_t lapic_tsc_deadline(const struct lapic *l);
 void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc, sim_time now);
 

@@ -11,7 +11,6 @@
 #define APIC_PAGE UINT64_C(0xfee00000)
 
 enum {
-    MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC_FIRST = 0x800,
     MSR_IN_BITMAP = 64, /* virt_cpu's part of the MSR bitmap */
 };

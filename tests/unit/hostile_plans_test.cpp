@@ -142,6 +142,68 @@ TEST_P(HostilePlans, AreRefusedInOneLineOrRun)
 
 INSTANTIATE_TEST_SUITE_P(Seeds, HostilePlans, testing::Range<uint64_t>(0, 4000, 250));
 
+/* 200 to 255: in xAPIC mode the last one is everybody's address, but not to this hypercall. */
+TEST(HostilePlans, AHypercallForAllDestinationsDoesNotMeanEverybody)
+{
+    for (const auto &[apic, first] :
+         {std::pair{"xapic", "128"}, std::pair{"x2apic", "4294967295"}}) {
+        plans::Plan p;
+        p.guest_apic = apic;
+        p.physical_cpus = 1;
+        p.vcpus = std::vector<plans::Vcpu>(200, {0, "idle", {}});
+        p.vcpus[0].program = "sender";
+        p.programs = {{"sender", std::string("[\"pv_ipi\",48,") + first + ",128]"},
+                      {"idle", "[\"compute\",1]"}};
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_ENDED, m.run());
+        EXPECT_EQ(*apic == 'x' && first[0] == '1' ? 72u : 127u,
+                  json_array_size(json_object_get(m.results(), "accounting")));
+    }
+}
+
+TEST(HostilePlans, AnIretOutsideOfAHandlerEndsTheProgram)
+{
+    plans::Plan p;
+    p.programs = {{"main", "[\"cpuid\"],[\"iret\"],[\"cpuid\"]"}};
+    p.vcpus = {{0, "main", {}}};
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(0, "CPUID"));
+}
+
+TEST(HostilePlans, LoopsAroundNothingButEmptyLoopsTakeNoTime)
+{
+    plans::Plan p;
+    p.programs = {{"main",
+                   "[\"repeat\",1099511627776],[\"repeat\",1099511627776],[\"repeat\",0],"
+                   "[\"cpuid\"],[\"end\"],[\"end\"],[\"end\"],[\"cpuid\"]"}};
+    p.vcpus = {{0, "main", {}}};
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(0, "CPUID"));
+}
+
+TEST(HostilePlans, AnOperandThatTheMachineCannotBeIsRefusedByItsName)
+{
+    plans::Plan p;
+    p.vcpus = {{0, "main", {}}};
+    p.programs = {{"main", "[\"mmio_read\",4096,0]"}};
+    EXPECT_EQ("plan: programs.main[0]: size 0 is not 1, 2, 4 or 8", Machine(p).error());
+    p.programs = {{"main", "[\"port_in\",128,8]"}};
+    EXPECT_EQ("plan: programs.main[0]: size 8 is not 1, 2 or 4", Machine(p).error());
+    p.programs = {{"main", "[\"cpuid\"]"}};
+    p.guest_apic = "xapic";
+    p.vcpus = std::vector<plans::Vcpu>(256, {0, "main", {}});
+    EXPECT_EQ("plan: machine.vcpus: 256 are too many (at most 255)", Machine(p).error());
+}
+
+TEST(HostilePlans, AKeyOfSeveralLinesIsRefusedInOne)
+{
+    Machine m(std::string("{\"a\\nb\\u0001\":1}"));
+    EXPECT_EQ(0u, m.error().find("plan: a?b?: no such key")) << m.error();
+}
+
 TEST(HostilePlans, TextThatIsNoJsonIsRefusedWithItsPlace)
 {
     for (const char *text :

@@ -244,6 +244,74 @@ TEST(RunLoop, ANmiReachesAGuestWithInterruptsOffAndASecondOneToo)
     EXPECT_EQ(2u, m.latency("nmi", "count"));
 }
 
+/* A HLT with interrupts off lasts until an NMI, whatever else arrives: somebody looks, and the
+   guest does not go on. */
+class HaltWithInterruptsOff
+    : public testing::TestWithParam<std::tuple<const char *, const char *, unsigned>>
+{
+};
+
+TEST_P(HaltWithInterruptsOff, IsEndedByAnNmiAlone)
+{
+    Plan p;
+    p.technology = std::get<0>(GetParam());
+    p.irqchip = std::get<1>(GetParam());
+    p.halt_poll_ns = std::get<2>(GetParam());
+    p.guest_apic = p.irqchip == "userspace" ? "xapic" : "x2apic";
+    p.devices = R"({"name":"d","kind":"msi","vcpu":0,"vector":60,"at_ns":[100000]},)"
+                R"({"name":"e","kind":"extint","vcpu":0,"vector":61,"at_ns":[200000]})";
+    p.programs = {{"main",
+                   "[\"timer_mode\",50,0],[\"timer_count\",1000,1],[\"mask\"],[\"halt\"],"
+                   "[\"word_add\",0,1]"},
+                  {"sender", "[\"compute\",150000],[\"ipi\",70,0],[\"compute\",50000]"}};
+    p.vcpus = {{0, "main", {}}, {1, "sender", {}}};
+    Machine sleeps(p);
+    ASSERT_EQ("", sleeps.error());
+    EXPECT_EQ(VIRQSIM_IDLE, sleeps.run());
+    p.devices += R"(,{"name":"n","kind":"nmi","vcpu":0,"at_ns":[400000]})";
+    Machine woken(p);
+    EXPECT_EQ(VIRQSIM_ENDED, woken.run());
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMachine, HaltWithInterruptsOff,
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                                          testing::Values("kernel", "userspace"),
+                                          testing::Values(0u, 20000u, 1000000u)));
+
+TEST(RunLoop, AnInterruptThatTprHoldsBackDoesNotEndAHalt)
+{
+    for (const char *technology : {"none", "apicv", "ipiv", "svm"}) {
+        Plan p = sender_and_target(technology, 1);
+        p.programs["sender"] = "[\"compute\",100000],[\"ipi\",48,1],[\"compute\",100000],"
+                               "[\"ipi\",80,1],[\"spin_until\",0,1]";
+        p.programs["target"] = "[\"tpr\",64],[\"halt\"],[\"tpr\",0],[\"spin_until\",0,2]";
+        p.vcpus[1].handlers[80] = "handler";
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << technology;
+        EXPECT_LT(200000 * NS, virqsim_now(m.sim())) << technology;
+        EXPECT_LT(100000 * NS, m.latency("ipi", "max_ps")) << technology;
+    }
+}
+
+/* A tick that comes while the thread goes to sleep anyway is spent. */
+TEST(RunLoop, ATimeSliceThatEndsAsTheThreadGoesToSleepIsNotHeldAgainstItLater)
+{
+    std::set<uint64_t> latencies;
+    for (unsigned ns = 8000; ns < 12000; ns += 50) {
+        Plan p;
+        p.time_slice_ns = ns;
+        p.devices = R"({"name":"d","kind":"msi","vcpu":0,"vector":48,"at_ns":[500000]})";
+        p.programs = {{"sleeper", "[\"compute\",9000],[\"halt_until\",0,1]"},
+                      {"handler", "[\"eoi\"],[\"word_add\",0,1]"},
+                      {"other", "[\"compute\",100000],[\"halt\"]"}};
+        p.vcpus = {{0, "sleeper", {{48, "handler"}}}, {0, "other", {}}};
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_IDLE, m.run());
+        latencies.insert(m.latency("msi", "max_ps"));
+    }
+    EXPECT_EQ(1u, latencies.size());
+}
+
 /* Timers: on the hardware's timer while the guest runs, on the host's otherwise. */
 TEST(RunLoop, ATimerOfARunningGuestIsThePreemptionTimerOrAHostInterrupt)
 {
