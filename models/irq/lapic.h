@@ -135,6 +135,15 @@ int lapic_pending(const struct lapic *l);
 /* The core takes `lapic_pending()`: IRR to ISR. The spurious vector when there is none. */
 uint8_t lapic_acknowledge(struct lapic *l);
 
+/* The level of LINT0 or LINT1 (`pin`), before the LVT entry's polarity; and an event of another
+   local source, by its LVT entry (LAPIC_LVT_THERMAL, _PERF, _CMCI). SDM 3A "Local Vector Table". */
+void lapic_lint(struct lapic *l, unsigned pin, bool level);
+void lapic_local_event(struct lapic *l, uint16_t lvt);
+
+/* Is the core asked to run an INTA cycle: a LINT pin programmed as ExtINT is asserted, or an
+   ExtINT message waits. Changes nothing. */
+bool lapic_extint(const struct lapic *l);
+
 /* EOI: clears the highest ISR bit; returns its vector, or NO_VECTOR when none was set. */
 int lapic_eoi(struct lapic *l);
 

@@ -15,7 +15,7 @@
 #define VIRQSIM_VIRT_VIRT_H
 
 #include "irq/lapic.h"
-#include "virt/posted.h"
+#include "irq/posted.h"
 #include "virt/svm.h"
 #include "virt/vmcs.h"
 

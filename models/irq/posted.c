@@ -1,5 +1,5 @@
 /* The posted-interrupt descriptor: a post by whoever has an interrupt, a sync by the target. */
-#include "virt/posted.h"
+#include "irq/posted.h"
 
 enum posted_answer posted_post(struct posted_descriptor *d, uint8_t vector, trace_flow flow)
 {

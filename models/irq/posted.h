@@ -4,8 +4,8 @@
  * with ON (outstanding notification), SN (suppress notification), NV (the
  * notification vector) and NDST (the physical CPU to notify).
  */
-#ifndef VIRQSIM_VIRT_POSTED_H
-#define VIRQSIM_VIRT_POSTED_H
+#ifndef VIRQSIM_IRQ_POSTED_H
+#define VIRQSIM_IRQ_POSTED_H
 
 #include "irq/lapic.h"
 
