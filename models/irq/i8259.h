@@ -23,12 +23,25 @@ enum i8259_quirk {
     I8259_QUIRK_COUNT
 };
 
+/* What the chip takes a write to A0 = 1 for. */
+enum i8259_awaits { I8259_AWAITS_OCW, I8259_AWAITS_ICW2, I8259_AWAITS_ICW3, I8259_AWAITS_ICW4 };
+
 struct i8259_chip {
     uint8_t level;      /* the inputs as they are */
     uint8_t request;    /* IRR */
     uint8_t in_service; /* ISR */
     uint8_t mask;       /* IMR */
-    /* ... the initialization sequence, base, modes, rotation: see i8259.c */
+    uint8_t elcr;       /* the inputs that are level triggered, whatever LTIM says */
+    uint8_t base;       /* T7 to T3 of ICW2, in place */
+    uint8_t highest;    /* the input with the highest priority */
+    uint8_t edge;       /* edge sense latches: the input rose, and was not acknowledged since */
+    uint8_t icw1, icw4;
+    uint8_t cascade;  /* ICW3: the master's inputs that have a slave, or the slave's identity */
+    uint8_t awaits;   /* enum i8259_awaits */
+    bool initialized; /* the last ICW was seen: ready to accept interrupt requests */
+    bool rotate_in_auto_eoi, special_mask;
+    bool poll;            /* the next read is a poll; until then IRR is frozen */
+    bool read_in_service; /* a read of A0 = 0 gives ISR */
 };
 
 struct i8259_port {
@@ -71,6 +84,19 @@ uint16_t i8259_requests(const struct i8259 *pic);
 uint16_t i8259_in_service(const struct i8259 *pic);
 uint16_t i8259_masked(const struct i8259 *pic);
 uint8_t i8259_vector(const struct i8259 *pic, unsigned line);
+
+/*
+ * State from elsewhere: a snapshot of another implementation, a recorded log. The chip (0: master)
+ * is then as after an initialization for 8086 mode that ended with these values; ELCR stays, and
+ * is where level-triggered inputs are looked up. What is requested has a line that is high.
+ */
+struct i8259_state {
+    uint8_t request, level, in_service, mask;
+    uint8_t base;    /* bits 7 to 3 */
+    uint8_t highest; /* the input with the highest priority, 0 to 7 */
+    bool auto_eoi;
+};
+void i8259_load(struct i8259 *pic, unsigned chip, const struct i8259_state *state);
 
 /* Everything but the port and the quirks comes from `saved`; tells the port when INT differs. */
 void i8259_restore(struct i8259 *pic, const struct i8259 *saved);
