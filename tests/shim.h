@@ -9,6 +9,7 @@
 extern "C" {
 #include "cost/cost.h"
 #include "irq/apic_fabric.h"
+#include "irq/i8259.h"
 #include "irq/lapic.h"
 #include "port/event.h"
 #include "port/trace.h"

@@ -252,16 +252,35 @@ int i8259_pending(const struct i8259 *pic)
     }
 }
 
+/* KVM's poll: what it finds is over at once, in the master too, and a 7 is nothing found. */
+static uint8_t poll_without_service(struct i8259 *pic, struct i8259_chip *chip, int level)
+{
+    struct i8259_chip *master = &pic->chip[MASTER];
+
+    end(chip, level, false);
+    if (level == NO_LEVEL)
+        return DEFAULT_LEVEL;
+    if (chip != master) {
+        end(master, I8259_CASCADE, false);
+        master->edge &= ~bit(I8259_CASCADE);
+        sense(master, bit(I8259_CASCADE));
+    }
+    return POLL_I | (uint8_t)level;
+}
+
 /* "Poll Command": the read takes the place of INTA. */
 static uint8_t poll(struct i8259 *pic, struct i8259_chip *chip)
 {
     const int level = take(pic, chip);
+    uint8_t word = level == NO_LEVEL ? 0 : POLL_I | (uint8_t)level;
 
     chip->poll = false;
     sense(chip, 0xff);
     end_automatically(chip, level);
+    if (follows(pic, I8259_QUIRK_POLL_ODD))
+        word = poll_without_service(pic, chip, level);
     settle(pic);
-    return level == NO_LEVEL ? 0 : POLL_I | (uint8_t)level;
+    return word;
 }
 
 /* ---- command words, one function for each effect in i8259_regs.def ---- */
