@@ -175,22 +175,6 @@ static json_t *vmcs_list(void)
     return list;
 }
 
-static json_t *apic_list(void)
-{
-    json_t *list = json_array();
-
-#define ROW(name, offset)                                                                      \
-    json_array_append_new(list,                                                                \
-                          json_pack("{s:s, s:i}", "name", #name, "offset", (int)(offset)));
-#define REG(name, offset, ...) ROW(name, offset)
-#define VEC(name, offset, ...) ROW(name, offset)
-#include "irq/lapic_regs.def"
-#undef REG
-#undef VEC
-#undef ROW
-    return list;
-}
-
 static json_t *state_list(void)
 {
     json_t *list = json_array();
@@ -250,7 +234,8 @@ json_t *describe_everything(void)
     json_object_set_new(d, "guest_operations", operation_list());
     json_object_set_new(d, "vcpu_states", state_list());
     json_object_set_new(d, "vmcs_fields", vmcs_list());
-    json_object_set_new(d, "apic_registers", apic_list());
+    json_object_set_new(d, "registers", describe_registers());
+    json_object_set_new(d, "quirks", describe_quirks());
     json_object_set_new(d, "latency_stages", strings(stages, COUNT(stages)));
     json_object_set_new(d, "sources", strings(sources, COUNT(sources)));
     json_object_set_new(d, "kvm_exits", strings(kvm_exits, COUNT(kvm_exits)));

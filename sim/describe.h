@@ -8,6 +8,10 @@
 
 json_t *describe_everything(void);
 
+/* describe_registers.c: each chip's registers and fields; where QEMU and KVM depart from them. */
+json_t *describe_registers(void);
+json_t *describe_quirks(void);
+
 /* The vocabulary that a trace file carries: numbers in records index these lists. */
 json_t *describe_trace(void);
 
