@@ -121,6 +121,8 @@ static json_t *describe_row(const struct row *r)
     set_text(o, "access", r->access);
     set_text(o, "xapic", r->xapic);
     set_text(o, "x2apic", r->x2apic);
+    if (r->x2apic)
+        json_object_set_new(o, "msr", json_integer(lapic_msr((uint16_t)r->offset)));
     set_value(o, "reset", r->reset, r->width);
     set_value(o, "writable", r->writable, r->width);
     set_text(o, "section", r->section);

@@ -32,7 +32,10 @@ _TABLES = {
     "costs": ("name", "meaning"),
     "operations": ("name", "operands", "meaning"),
     "probes": ("name", "meaning"),
+    "registers": ("chip", "offset", "name", "access", "reset", "writable", "title"),
+    "quirks": ("chip", "id", "qemu", "kvm", "title"),
 }
+_LISTS = [*_TABLES, "profiles", "scenarios"]
 _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
 
 _LATER = {  # commands loaded when they are called
@@ -106,9 +109,11 @@ _with_scenario = _options(
 
 
 @cli.command("list")
-@click.argument("what", required=False, type=click.Choice([*_TABLES, "profiles", "scenarios"]))
+@click.argument("what", required=False, type=click.Choice(_LISTS))
+@click.argument("chip", required=False)
+@click.option("--markdown", is_flag=True, help="A chip's registers, as the table of its page in docs/models.")
 @_with_json
-def list_command(what: str | None, as_json: bool) -> None:
+def list_command(what: str | None, chip: str | None, markdown: bool, as_json: bool) -> None:
     """Say what there is: technologies, profiles, scenarios, and the names that they use.
 
     \b
@@ -116,21 +121,35 @@ def list_command(what: str | None, as_json: bool) -> None:
       virqsim list technologies    --tech
       virqsim list features        --features
       virqsim list scenarios       questions, and their parameters
+      virqsim list registers pit   of one chip; its fields too
+      virqsim list quirks          where QEMU and KVM depart from the manuals
     """
-    from . import show
+    from . import registers, show
 
+    if chip is not None and what not in ("registers", "quirks"):
+        raise click.UsageError("CHIP goes with registers and quirks")
+    if markdown and (what != "registers" or chip is None or as_json):
+        raise click.UsageError("--markdown goes with registers CHIP, and not with --json")
     if what is None:
-        rows = [(name, len(_rows(name))) for name in [*_TABLES, "profiles", "scenarios"]]
+        rows = [(name, len(_rows(name))) for name in _LISTS]
         _print_json(dict(rows)) if as_json else show.table("virqsim list …", ["what", "how many"], rows)
+    elif markdown:
+        click.echo(registers.markdown(chip), nl=False)
     elif as_json:
-        _print_json(_rows(what))
+        _print_json(registers.chip(chip) if what == "registers" and chip else _rows(what, chip))
+    elif what == "registers" and chip:
+        show.registers(chip)
     else:
-        rows = _rows(what)
+        rows = _rows(what, chip)
         columns = list(_TABLES.get(what) or rows[0])
-        show.table(what, columns, [[_cell(row[column]) for column in columns] for row in rows])
+        show.table(what, columns, [[_cell(row, column) for column in columns] for row in rows])
 
 
-def _rows(what: str) -> list[dict[str, Any]]:
+def _rows(what: str, chip: str | None = None) -> list[dict[str, Any]]:
+    if what in ("registers", "quirks"):
+        from . import registers
+
+        return registers.quirks(chip) if what == "quirks" else registers.every()
     if what == "profiles":
         from . import profiles
 
@@ -152,7 +171,14 @@ def _scenario_row(scenario: Scenario) -> dict[str, Any]:
     return {"name": scenario.name, "question": scenario.question, "parameters": settings}
 
 
-def _cell(value: Any) -> Any:
+def _cell(row: dict[str, Any], column: str) -> Any:
+    if "offset" in row:
+        from . import registers
+
+        return registers.cell(row, column)
+    value = row[column]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return " ".join(value) if isinstance(value, list) else value
 
 

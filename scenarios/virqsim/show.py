@@ -36,6 +36,21 @@ def frame(title: str, data: pd.DataFrame) -> None:
         table(title, list(data.columns), data.astype(object).values.tolist())
 
 
+def registers(chip: str) -> None:
+    """Prints a chip's registers, and the fields in them."""
+    from . import registers as described
+
+    table(f"registers of {chip}", *described.table(chip, without=("section",)))
+    fields = described.chip(chip)["fields"]
+    if fields:
+        table("fields", ["register", "field", "bits", "meaning"],
+              [[f["register"], f["name"], _bits(f), f["meaning"]] for f in fields])
+
+
+def _bits(field: dict[str, Any]) -> str:
+    return str(field["high"]) if field["high"] == field["low"] else f"{field['high']}:{field['low']}"
+
+
 def results(run: Results) -> None:
     """Prints one run: exits, latency and where it went, stamps."""
     Console().print(escape(run.summary()), highlight=False)
