@@ -26,11 +26,15 @@ static bool matches_logical_xapic(const struct lapic *l, uint32_t dest)
 {
     const uint32_t id = lapic_logical_id(l), model = l->regs.DFR >> 28;
 
+    if (dest == XAPIC_BROADCAST && lapic_follows(l, LAPIC_QUIRK_LOGICAL_FF))
+        return true;
     if (model == FLAT)
         return (dest & id) != 0;
     if (model != CLUSTER || !(dest & id & 0xf))
         return false;
-    return dest >> 4 == ALL_CLUSTERS || dest >> 4 == id >> 4;
+    if (dest >> 4 == ALL_CLUSTERS && !lapic_follows(l, LAPIC_QUIRK_CLUSTER_F))
+        return true;
+    return dest >> 4 == id >> 4;
 }
 
 /* SDM 3A "Logical Destination Mode in x2APIC Mode". */
@@ -114,8 +118,21 @@ static struct span where_to_look(const struct apic_fabric *f, const struct irq_m
 
 /* ---- who gets it ---- */
 
-/* SDM 3A "Lowest Priority Delivery Mode": one of those who are meant, the one with the lowest
-   PPR; of equals, the one with the lowest index. f->count when nobody can take it. */
+/* SDM 3A "Lowest Priority Delivery Mode": a P6 processor that has this interrupt pending or in
+   service, unless its SVR says not to look. Later processors know no focus. */
+static bool is_focus(const struct lapic *l, uint8_t vector)
+{
+    return l->config.p6 && !(l->regs.SVR & LAPIC_SVR_NO_FOCUS) &&
+           (vec_has(&l->regs.IRR, vector) || vec_has(&l->regs.ISR, vector));
+}
+
+static uint8_t priority_of(const struct lapic *l)
+{
+    return l->config.p6 ? lapic_apr(l) : lapic_ppr(l);
+}
+
+/* One of those who are meant: the first focus; else the one with the lowest priority, of equals
+   the one with the lowest index. f->count when nobody can take it. */
 static uint32_t lowest_priority(const struct apic_fabric *f, const struct irq_msg *msg,
                                 struct span span)
 {
@@ -124,10 +141,29 @@ static uint32_t lowest_priority(const struct apic_fabric *f, const struct irq_ms
     for (uint32_t i = span.first; i < span.end; i++) {
         if (!is_meant(f, msg, i) || !lapic_enabled(f->apic[i]))
             continue;
-        if (best == f->count || lapic_ppr(f->apic[i]) < lapic_ppr(f->apic[best]))
+        if (is_focus(f->apic[i], msg->vector))
+            return i;
+        if (best == f->count || priority_of(f->apic[i]) < priority_of(f->apic[best]))
             best = i;
     }
     return best;
+}
+
+static void nobody(struct apic_fabric *f, const struct irq_msg *msg)
+{
+    trace_put(f->trace, msg->flow, TRACE_REFUSED, TRACE_NOWHERE, msg->vector,
+              TRACE_REFUSED_NO_DESTINATION);
+    if (msg->source < f->count)
+        lapic_not_accepted(f->apic[msg->source]);
+}
+
+/* Of APICs with one xAPIC ID each gets a physical message, unless a reference says otherwise. */
+static bool is_the_last(const struct apic_fabric *f, const struct irq_msg *msg, uint32_t index)
+{
+    const bool names_one = msg->shorthand == IRQ_NO_SHORTHAND && !msg->logical;
+
+    return names_one && lapic_follows(f->apic[index], LAPIC_QUIRK_ONE_ID) &&
+           msg->dest == lapic_id(f->apic[index]) && msg->dest != XAPIC_BROADCAST;
 }
 
 unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
@@ -149,9 +185,10 @@ unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
         trace_put(f->trace, one.flow, TRACE_ROUTED, i, msg->vector,
                   TRACE_PARENT(msg->source, msg->flow));
         accept(context, i, &one);
+        if (is_the_last(f, msg, i))
+            break;
     }
     if (!found)
-        trace_put(f->trace, msg->flow, TRACE_REFUSED, TRACE_NOWHERE, msg->vector,
-                  TRACE_REFUSED_NO_DESTINATION);
+        nobody(f, msg);
     return found;
 }

@@ -6,9 +6,8 @@
  * register file is also the virtual-APIC page of a vCPU: virtualization
  * hardware (models/virt) works on the same storage, as it does in KVM.
  *
- * Left out: focus processor checking, arbitration (APR), and the delivery
- * status of messages, which are accepted at once. docs/models/lapic.md has the
- * whole list.
+ * Left out: the delivery status of messages, which are accepted at once, and
+ * the APIC bus. docs/models/lapic.md has the whole list.
  */
 #ifndef VIRQSIM_IRQ_LAPIC_H
 #define VIRQSIM_IRQ_LAPIC_H
@@ -27,9 +26,15 @@ enum lapic_offset {
 
 enum {
     LAPIC_SVR_ENABLE = 1 << 8, /* SDM 3A "Spurious Interrupt" */
+    LAPIC_SVR_NO_FOCUS = 1 << 9,
     LAPIC_SVR_SUPPRESS_EOI_BROADCAST = 1 << 12,
-    LAPIC_LVT_MASKED = 1 << 16,             /* SDM 3A "Local Vector Table" */
-    LAPIC_ESR_SEND_ILLEGAL_VECTOR = 1 << 5, /* SDM 3A "Error Handling" */
+    LAPIC_LVT_ACTIVE_LOW = 1 << 13, /* SDM 3A "Local Vector Table" */
+    LAPIC_LVT_REMOTE_IRR = 1 << 14,
+    LAPIC_LVT_LEVEL = 1 << 15,
+    LAPIC_LVT_MASKED = 1 << 16,
+    LAPIC_ESR_SEND_ACCEPT = 1 << 2, /* SDM 3A "Error Handling" */
+    LAPIC_ESR_REDIRECTABLE_IPI = 1 << 4,
+    LAPIC_ESR_SEND_ILLEGAL_VECTOR = 1 << 5,
     LAPIC_ESR_RECEIVE_ILLEGAL_VECTOR = 1 << 6,
     LAPIC_ESR_ILLEGAL_REGISTER = 1 << 7,
 };
@@ -45,6 +50,14 @@ struct lapic_regs {
 
 /* IA32_APIC_BASE bits 11 (EN) and 10 (EXTD): SDM 3A "x2APIC State Transitions". */
 enum lapic_mode { LAPIC_MODE_DISABLED, LAPIC_MODE_XAPIC, LAPIC_MODE_X2APIC };
+
+/* Where a reference departs from the SDM, and may be followed; a bit each. */
+enum lapic_quirk {
+#define QUIRK(name, id, qemu, kvm, title) LAPIC_QUIRK_##name,
+#include "irq/lapic_quirks.def"
+#undef QUIRK
+    LAPIC_QUIRK_COUNT
+};
 
 /* What the APIC asks of its surroundings; each pointer is required. */
 struct lapic_port {
@@ -65,18 +78,35 @@ struct lapic_config {
     bool bootstrap;         /* IA32_APIC_BASE.BSP */
     enum lapic_mode mode;   /* at power-up; firmware's work is done before a plan starts */
     bool software_enabled;  /* SVR bit 8 after power-up and INIT, for the same reason */
+    bool waits_for_sipi;    /* after power-up, as an application processor does */
+    uint32_t version;       /* the version register; 0: the table's */
+    bool no_x2apic;         /* CPUID.1:ECX.x2APIC is 0 */
+    bool no_redirectable;   /* this processor sends no lowest-priority IPIs */
+    bool p6;                /* P6 family: APR, focus processors, "send accept error" */
+    uint32_t quirks;        /* of enum lapic_quirk; 0: the SDM */
     struct clock bus_clock; /* what the timer divides */
     struct clock tsc_clock; /* what IA32_TSC_DEADLINE counts */
     struct trace *trace;
     struct lapic_port *port;
 };
 
+/* LINT0 and LINT1: the pin, and the level-triggered vector whose EOI it awaits. */
+struct lapic_pin {
+    bool level;
+    int16_t awaits; /* NO_VECTOR: Remote IRR is 0 */
+};
+enum { LAPIC_PINS = 2 };
+
 struct lapic {
     struct lapic_regs regs;
     enum lapic_mode mode;
     uint32_t esr_pending; /* errors since ESR was last written */
+    struct lapic_pin pin[LAPIC_PINS];
+    bool extint_message; /* an ExtINT message waits for its INTA cycle */
     bool nmi_pending;
+    bool smi_pending; /* nobody takes it: for whoever models SMM */
     bool init_pending, sipi_pending;
+    bool waits_for_sipi; /* SDM 3A "MP Initialization Protocol Algorithm" */
     uint8_t sipi_vector;
     uint64_t tsc_deadline;   /* IA32_TSC_DEADLINE; 0: disarmed */
     sim_time timer_deadline; /* when the timer expires next, or SIM_TIME_NEVER */
@@ -95,8 +125,20 @@ struct lapic {
 void lapic_init(struct lapic *l, const struct lapic_config *config);
 
 /* INIT: the registers as after power-up, but for the APIC ID; the mode stays (SDM 3A "Local
-   APIC State After It Receives an INIT Reset (Wait-for-SIPI State)"). */
+   APIC State After It Receives an INIT Reset (Wait-for-SIPI State)"). What was pending ends as
+   REFUSED. */
 void lapic_reset(struct lapic *l);
+
+/* Everything but the configuration comes from `saved`. The port hears nothing: the owner re-arms
+   its timer for `timer_deadline`. */
+void lapic_restore(struct lapic *l, const struct lapic *saved);
+
+/* The core performs the INIT that is pending: lapic_reset(); then it waits for a SIPI, unless it
+   is the bootstrap processor. False: none is pending. */
+bool lapic_take_init(struct lapic *l);
+
+/* The core leaves wait-for-SIPI and starts at `vector` << 12. False: it does not. */
+bool lapic_take_sipi(struct lapic *l, uint8_t *vector);
 
 /* What a message met when it arrived. */
 enum lapic_answer {
@@ -104,14 +146,16 @@ enum lapic_answer {
     LAPIC_COALESCED,      /* the vector was pending already */
     LAPIC_DISABLED,       /* software-disabled: fixed interrupts are dropped */
     LAPIC_ILLEGAL_VECTOR, /* below 16: an error (ESR), not an interrupt */
-    LAPIC_IGNORED, /* a delivery mode without effect: SMI, ExtINT, INIT level de-assert */
+    LAPIC_INTA,           /* ExtINT: lapic_extint() asks for an INTA cycle */
+    LAPIC_IGNORED,        /* no interrupt: SMI, INIT level de-assert, SIPI to a running core */
 };
 
 /*
  * A message for this APIC. Fixed and lowest-priority: sets TMR by the trigger
  * mode, then IRR, and writes PENDING, COALESCED or REFUSED to the trace. NMI
  * does the same with its pending flag. INIT and SIPI set theirs and leave the
- * trace to whoever acts on them; other delivery modes are refused.
+ * trace to whoever acts on them. SMI and ExtINT set theirs too; their flow, if
+ * they have one, ends as REFUSED, since they make no interrupt of their own.
  */
 enum lapic_answer lapic_accept(struct lapic *l, const struct irq_msg *msg);
 
@@ -136,7 +180,8 @@ int lapic_pending(const struct lapic *l);
 uint8_t lapic_acknowledge(struct lapic *l);
 
 /* The level of LINT0 or LINT1 (`pin`), before the LVT entry's polarity; and an event of another
-   local source, by its LVT entry (LAPIC_LVT_THERMAL, _PERF, _CMCI). SDM 3A "Local Vector Table". */
+   local source, by its LVT entry (LAPIC_LVT_THERMAL, _PERF, _CMCI). SDM 3A "Local Vector Table".
+   Of a globally disabled APIC the pins are INTR and NMI. */
 void lapic_lint(struct lapic *l, unsigned pin, bool level);
 void lapic_local_event(struct lapic *l, uint16_t lvt);
 
@@ -144,14 +189,27 @@ void lapic_local_event(struct lapic *l, uint16_t lvt);
    ExtINT message waits. Changes nothing. */
 bool lapic_extint(const struct lapic *l);
 
+/* The core runs the INTA cycle; a message asks for one. A pin asks as long as it is asserted. */
+void lapic_acknowledge_extint(struct lapic *l);
+
 /* EOI: clears the highest ISR bit; returns its vector, or NO_VECTOR when none was set. */
 int lapic_eoi(struct lapic *l);
 
 /* Register accesses by offset, xAPIC page layout, whoever makes them. In xAPIC mode a reserved
-   offset sets ESR "illegal register address" and reads 0; a write to a read-only register and
-   a read of EOI do nothing. A disabled APIC reads all ones, as an unclaimed bus does. */
+   offset, and one that is not a multiple of 10H, sets ESR "illegal register address" and reads
+   0; a write to a read-only register and a read of EOI do nothing. A disabled APIC reads all
+   ones, as an unclaimed bus does. */
 uint32_t lapic_read(struct lapic *l, uint16_t offset, sim_time now);
 void lapic_write(struct lapic *l, uint16_t offset, uint32_t value, sim_time now);
+
+/* Is this physical address in the register page: xAPIC mode alone has one. */
+bool lapic_claims(const struct lapic *l, uint64_t address);
+
+/* A core's access to that page, of `size` bytes at `offset`. Whatever is not one aligned 32-bit
+   register is a reserved address; without a page a read gives all ones. */
+uint32_t lapic_page_read(struct lapic *l, uint16_t offset, unsigned size, sim_time now);
+void lapic_page_write(struct lapic *l, uint16_t offset, unsigned size, uint32_t value,
+                      sim_time now);
 
 /* The same through x2APIC MSRs 800H to 83FH; false: #GP. ICR is one 64-bit register. */
 bool lapic_rdmsr(struct lapic *l, uint32_t msr, uint64_t *value, sim_time now);
@@ -176,6 +234,12 @@ static inline uint32_t lapic_id(const struct lapic *l)
     return l->mode == LAPIC_MODE_X2APIC ? l->config.apic_id : l->regs.ID >> 24;
 }
 
+/* SDM 3A "Lowest Priority Delivery Mode": what P6 processors arbitrate with; computed. */
+uint8_t lapic_apr(const struct lapic *l);
+
+/* P6 family: the message that this APIC sent found nobody. SDM 3A "Error Handling". */
+void lapic_not_accepted(struct lapic *l);
+
 /* IA32_APIC_BASE (1BH): SDM 3A "x2APIC State Transitions". False: #GP. */
 uint64_t lapic_base(const struct lapic *l);
 bool lapic_set_base(struct lapic *l, uint64_t value);
@@ -183,6 +247,18 @@ bool lapic_set_base(struct lapic *l, uint64_t value);
 /* The LDR's own bits in xAPIC mode. In x2APIC mode they follow from the ID (SDM 3A "Deriving
    Logical x2APIC ID from the Local x2APIC ID"): cluster in 31:16, one bit in 15:0. */
 uint32_t lapic_logical_id(const struct lapic *l);
+
+/* CPUID.1:EDX.APIC[9], which follows IA32_APIC_BASE.EN: SDM 3A "Enabling or Disabling the Local
+   APIC". */
+static inline bool lapic_cpuid(const struct lapic *l)
+{
+    return l->mode != LAPIC_MODE_DISABLED;
+}
+
+static inline bool lapic_follows(const struct lapic *l, enum lapic_quirk quirk)
+{
+    return l->config.quirks >> quirk & 1;
+}
 
 static inline bool lapic_enabled(const struct lapic *l)
 {

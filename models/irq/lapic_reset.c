@@ -22,9 +22,27 @@ static const bool allowed[3][3] = {
     [LAPIC_MODE_X2APIC] = {true, false, true},
 };
 
+/* Nobody will take what waits in IRR, and the NMI: their flows end. */
+static void withdraw(const struct lapic *l, trace_flow flow, unsigned vector)
+{
+    if (flow)
+        trace_put(l->config.trace, flow, TRACE_REFUSED, l->config.index, vector,
+                  TRACE_REFUSED_DISABLED);
+}
+
+static void withdraw_pending(struct lapic *l)
+{
+    for (int v; (v = vec_highest(&l->regs.IRR)) != NO_VECTOR;
+         vec_clear(&l->regs.IRR, (unsigned)v))
+        withdraw(l, l->pending_flow[v], (unsigned)v);
+    if (l->nmi_pending)
+        withdraw(l, l->nmi_flow, 2);
+}
+
 /* SDM 3A "Local APIC State After Power-Up or Reset"; `id` is what ID keeps through INIT. */
 static void reset_registers(struct lapic *l, uint32_t id)
 {
+    withdraw_pending(l);
     l->regs = (struct lapic_regs){
 #define REG(name, offset, xapic, x2apic, reset, ...) .name = (reset),
 #define VEC(...)
@@ -33,9 +51,13 @@ static void reset_registers(struct lapic *l, uint32_t id)
 #undef VEC
     };
     l->regs.ID = id;
+    if (l->config.version)
+        l->regs.VERSION = l->config.version;
     l->esr_pending = 0;
-    l->nmi_pending = l->init_pending = l->sipi_pending = false;
+    l->extint_message = l->nmi_pending = l->smi_pending = false;
+    l->init_pending = l->sipi_pending = false;
     lapic_timer_reset(l);
+    lapic_lint_reset(l);
 }
 
 /* Firmware's work, where the configuration says that it is done. */
@@ -56,6 +78,7 @@ void lapic_init(struct lapic *l, const struct lapic_config *config)
         .mode = config->mode,
         .timer_deadline = SIM_TIME_NEVER,
         .base = 0xfee00000 | (config->bootstrap ? BASE_BSP : 0),
+        .waits_for_sipi = config->waits_for_sipi,
         .config = *config,
     };
     reset_registers(l, initial_id(l));
@@ -66,6 +89,38 @@ void lapic_reset(struct lapic *l)
 {
     reset_registers(l, l->regs.ID);
     enable_by_firmware(l);
+}
+
+void lapic_restore(struct lapic *l, const struct lapic *saved)
+{
+    const struct lapic_config config = l->config;
+
+    *l = *saved;
+    l->config = config;
+}
+
+/* ---- INIT and SIPI: SDM 3A "MP Initialization Protocol Algorithm" ---- */
+
+/* A SIPI that came behind the INIT is still to be taken. */
+bool lapic_take_init(struct lapic *l)
+{
+    const bool sipi = l->sipi_pending;
+
+    if (!l->init_pending)
+        return false;
+    lapic_reset(l);
+    l->waits_for_sipi = !(l->base & BASE_BSP);
+    l->sipi_pending = l->waits_for_sipi && sipi;
+    return true;
+}
+
+bool lapic_take_sipi(struct lapic *l, uint8_t *vector)
+{
+    if (!l->waits_for_sipi || !l->sipi_pending)
+        return false;
+    l->waits_for_sipi = l->sipi_pending = false;
+    *vector = l->sipi_vector;
+    return true;
 }
 
 /* ---- IA32_APIC_BASE ---- */
@@ -96,6 +151,8 @@ static void enter_mode(struct lapic *l, enum lapic_mode mode)
         reset_registers(l, initial_id(l));
     l->regs.ID = initial_id(l);
     l->regs.ICR_HI = 0;
+    if (lapic_follows(l, LAPIC_QUIRK_X2_ICR))
+        l->regs.ICR_LO = 0;
 }
 
 bool lapic_set_base(struct lapic *l, uint64_t value)
@@ -104,8 +161,18 @@ bool lapic_set_base(struct lapic *l, uint64_t value)
 
     if (value & BASE_RESERVED || !mode_of(value, &mode) || !allowed[l->mode][mode])
         return false;
+    if (mode == LAPIC_MODE_X2APIC && l->config.no_x2apic)
+        return false;
     l->base = value & (BASE_PAGE | BASE_BSP);
     if (mode != l->mode)
         enter_mode(l, mode);
     return true;
+}
+
+/* SDM 3A "x2APIC State Transitions": outside xAPIC mode nobody answers at the page. */
+bool lapic_claims(const struct lapic *l, uint64_t address)
+{
+    const uint64_t page = l->base & BASE_PAGE;
+
+    return l->mode == LAPIC_MODE_XAPIC && address >= page && address - page < 0x1000;
 }

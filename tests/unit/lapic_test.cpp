@@ -120,8 +120,47 @@ TEST_F(Acceptance, AnInitLevelDeassertIsIgnored)
 TEST_F(Acceptance, SmiAndExtIntNeverEnterIrr)
 {
     EXPECT_EQ(accept(of_mode(IRQ_SMI, 0x31)), LAPIC_IGNORED);
-    EXPECT_EQ(accept(of_mode(IRQ_EXTINT, 0x31)), LAPIC_IGNORED);
+    EXPECT_TRUE(apic.smi_pending);
+    EXPECT_EQ(accept(of_mode(IRQ_EXTINT, 0x31)), LAPIC_INTA);
     EXPECT_TRUE(vec_empty(&apic.regs.IRR));
+}
+
+TEST_F(Acceptance, TheReservedDeliveryModeIsNoInterrupt)
+{
+    EXPECT_EQ(accept(of_mode(static_cast<irq_delivery>(3), 0x31)), LAPIC_IGNORED);
+    EXPECT_TRUE(vec_empty(&apic.regs.IRR));
+}
+
+/* ---- ExtINT messages ---- */
+
+TEST_F(Acceptance, AnExtIntMessageAsksForOneIntaCycle)
+{
+    EXPECT_FALSE(lapic_extint(&apic));
+    EXPECT_EQ(accept(of_mode(IRQ_EXTINT)), LAPIC_INTA);
+    EXPECT_TRUE(lapic_extint(&apic));
+    EXPECT_EQ(accept(of_mode(IRQ_EXTINT)), LAPIC_INTA);
+    lapic_acknowledge_extint(&apic);
+    EXPECT_FALSE(lapic_extint(&apic));
+}
+
+TEST_F(Acceptance, ASoftwareDisabledApicRefusesExtInt)
+{
+    write(LAPIC_SVR, 0xff);
+    EXPECT_EQ(accept(of_mode(IRQ_EXTINT)), LAPIC_DISABLED);
+    EXPECT_FALSE(lapic_extint(&apic));
+}
+
+/* The interrupt is the 8259A's request: its flow, not the message's, goes on. */
+TEST_F(Acceptance, TheFlowOfAnExtIntMessageEndsHere)
+{
+    irq_msg msg = of_mode(IRQ_EXTINT);
+    accept(msg);
+    EXPECT_TRUE(recorder.records.empty());
+    msg.flow = 5;
+    accept(msg);
+    ASSERT_EQ(recorder.records.size(), 1u);
+    EXPECT_EQ(recorder.records[0].event, TRACE_REFUSED);
+    EXPECT_EQ(recorder.records[0].b, TRACE_REFUSED_MODE);
 }
 
 TEST_F(Acceptance, CheckTouchesTmrAndNotIrr)
@@ -193,7 +232,7 @@ TEST_F(Trace, AVectorThatWasPostedEntersIrrWithoutAnotherPending)
 TEST_F(Trace, EveryRefusalSaysWhy)
 {
     accept(fixed(3, false, 1));
-    accept(of_mode(IRQ_EXTINT));
+    accept(of_mode(IRQ_STARTUP));
     accept(of_mode(IRQ_SMI));
     write(LAPIC_SVR, 0);
     accept(fixed(0x31));
