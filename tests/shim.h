@@ -12,6 +12,8 @@ extern "C" {
 #include "irq/apic_fabric.h"
 #include "irq/i8259.h"
 #include "irq/lapic.h"
+#include "irq/posted.h"
+#include "irq/remap.h"
 #include "port/event.h"
 #include "port/trace.h"
 #include "port/wire.h"
