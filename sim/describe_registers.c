@@ -64,13 +64,28 @@ static const struct row i8259_rows[] = {
 #undef FIELD
 };
 
-static const struct field i8259_fields[] = {
-#define REG(...)
-#define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
-#include "irq/i8259_regs.def"
+static const struct row pit_rows[] = {
+#define REG(name, port, width, may, reset, writable, select, match, effect, where, title)      \
+    {ROW(name, port, width, reset, writable, title), .access = #may, .section = (where)},
+#define FIELD(...)
+#include "device/pit_regs.def"
 #undef REG
 #undef FIELD
 };
+
+#define REG(...)
+#define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
+
+static const struct field i8259_fields[] = {
+#include "irq/i8259_regs.def"
+};
+
+static const struct field pit_fields[] = {
+#include "device/pit_regs.def"
+};
+
+#undef REG
+#undef FIELD
 
 #define CHIP(chip)                                                                             \
     {                                                                                          \
@@ -80,6 +95,7 @@ static const struct field i8259_fields[] = {
 static const struct chip chips[] = {
     {"lapic", lapic_rows, COUNT(lapic_rows), NULL, 0},
     CHIP(i8259),
+    CHIP(pit),
 };
 
 static const struct quirk {
@@ -89,6 +105,9 @@ static const struct quirk {
 } quirks[] = {
 #define QUIRK(name, id, qemu, kvm, title) {"i8259", id, qemu, kvm, title},
 #include "irq/i8259_quirks.def"
+#undef QUIRK
+#define QUIRK(name, id, qemu, kvm, title) {"lapic", id, qemu, kvm, title},
+#include "irq/lapic_quirks.def"
 #undef QUIRK
 };
 
