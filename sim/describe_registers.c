@@ -20,6 +20,7 @@ struct row {
     unsigned count, stride;              /* of a group of equal registers; 0: one register */
     const char *access, *xapic, *x2apic; /* the local APIC has an access in each mode */
     uint64_t reset, writable;
+    uint64_t writable_high; /* bits 127:64 of a 16-byte register */
     const char *section, *title;
 };
 
@@ -73,6 +74,22 @@ static const struct row pit_rows[] = {
 #undef FIELD
 };
 
+static const struct row remap_rows[] = {
+#define REG(name, offset, width, may, reset, writable, clears, effect, where, title)           \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where)},
+/* A record's F, bit 127, is all that software changes. */
+#define RECORDS(name, offset, width, records, may, where, title)                               \
+    {ROW(name, offset, width, 0, 0, title),                                                    \
+     .access = #may,                                                                           \
+     .section = (where),                                                                       \
+     .count = (records),                                                                       \
+     .stride = (width),                                                                        \
+     .writable_high = UINT64_C(1) << 63},
+#include "irq/remap_regs.def"
+#undef REG
+#undef RECORDS
+};
+
 #define REG(...)
 #define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
 
@@ -82,6 +99,14 @@ static const struct field i8259_fields[] = {
 
 static const struct field pit_fields[] = {
 #include "device/pit_regs.def"
+};
+
+static const struct field remap_fields[] = {
+#include "irq/remap_fields.def"
+};
+
+static const struct field posted_fields[] = {
+#include "irq/posted_fields.def"
 };
 
 #undef REG
@@ -96,6 +121,8 @@ static const struct chip chips[] = {
     {"lapic", lapic_rows, COUNT(lapic_rows), NULL, 0},
     CHIP(i8259),
     CHIP(pit),
+    CHIP(remap),
+    {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
 };
 
 static const struct quirk {
@@ -117,11 +144,15 @@ static void set_text(json_t *object, const char *key, const char *text)
         json_object_set_new(object, key, json_string(text));
 }
 
-static void set_value(json_t *object, const char *key, uint64_t value, unsigned width)
+static void set_value(json_t *object, const char *key, uint64_t high, uint64_t low,
+                      unsigned width)
 {
-    char digits[17];
+    char digits[33];
 
-    snprintf(digits, sizeof digits, "%0*" PRIX64, (int)(2 * width), value);
+    if (width > 8)
+        snprintf(digits, sizeof digits, "%016" PRIX64 "%016" PRIX64, high, low);
+    else
+        snprintf(digits, sizeof digits, "%0*" PRIX64, (int)(2 * width), low);
     json_object_set_new(object, key, json_string(digits));
 }
 
@@ -142,8 +173,8 @@ static json_t *describe_row(const struct row *r)
     set_text(o, "x2apic", r->x2apic);
     if (r->x2apic)
         json_object_set_new(o, "msr", json_integer(lapic_msr((uint16_t)r->offset)));
-    set_value(o, "reset", r->reset, r->width);
-    set_value(o, "writable", r->writable, r->width);
+    set_value(o, "reset", 0, r->reset, r->width);
+    set_value(o, "writable", r->writable_high, r->writable, r->width);
     set_text(o, "section", r->section);
     set_text(o, "title", r->title);
     return o;
