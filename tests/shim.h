@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "cost/cost.h"
+#include "device/hpet.h"
 #include "device/pit.h"
 #include "irq/apic_fabric.h"
 #include "irq/i8259.h"
