@@ -89,7 +89,7 @@ enum remap_outcome {
 struct remap_verdict {
     uint8_t outcome; /* enum remap_outcome */
     uint8_t reason;  /* enum remap_fault, or 0 */
-    bool suppressed; /* the entry's FPD: its qualified faults are not recorded */
+    bool suppressed; /* FPD of the entry that was read: the fault is not recorded */
     bool urgent;
     uint8_t vector;
     uint16_t source_id; /* the requester: bus, device, function */

@@ -5,18 +5,6 @@
  */
 #include "irq/remap_parts.h"
 
-static bool qualified(uint8_t reason)
-{
-    switch ((enum remap_fault)reason) {
-#define FAULT(name, code, may_be_suppressed, meaning)                                          \
-    case REMAP_FAULT_##name:                                                                   \
-        return may_be_suppressed;
-#include "irq/remap_faults.def"
-#undef FAULT
-    }
-    return false;
-}
-
 bool remap_fault_pending(const struct remap *u)
 {
     for (unsigned n = 0; n < REMAP_FRCD_COUNT; n++)
@@ -83,9 +71,7 @@ void remap_record(struct remap *u, const struct remap_verdict *verdict)
 {
     struct remap_words *next = &u->record[u->next_record];
 
-    if (verdict->suppressed && qualified(verdict->reason))
-        return;
-    if (remap_get(&u->regs.FSTS, REMAP_FSTS_PFO))
+    if (verdict->suppressed || remap_get(&u->regs.FSTS, REMAP_FSTS_PFO))
         return;
     if (remap_get(next->word, REMAP_FRCD_F)) {
         remap_put(&u->regs.FSTS, REMAP_FSTS_PFO, 1);

@@ -1,5 +1,7 @@
 /* The remapping unit's registers and fault records (VT-d revision 5.10, 7.2, 7.3, chapter 11). */
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "unit/remap_bench.h"
 
@@ -141,6 +143,12 @@ TEST_F(Registers, TheTableIsTakenBySirtpAndNotByWritingItsAddress)
 
 using Record = RemapBench;
 
+const std::pair<unsigned, bool> fault_table[] = {
+#define FAULT(name, reason, qualified, meaning) {reason, qualified},
+#include "irq/remap_faults.def"
+#undef FAULT
+};
+
 TEST_F(Record, HasReasonSourceAndIndex)
 {
     enable();
@@ -208,6 +216,9 @@ TEST_F(Record, IsSuppressedByTheEntryForQualifiedFaultsOnly)
     const unsigned unqualified[] = {0x20, 0x23, 0x21, 0x25};
     for (unsigned n = 0; n < 4; n++)
         EXPECT_EQ(record(n, 1) >> 32 & 0xff, unqualified[n]);
+
+    for (const auto &[reason, qualified] : fault_table)
+        EXPECT_EQ(qualified, std::count(unqualified, unqualified + 4, reason) == 0) << reason;
 }
 
 TEST_F(Record, OfAPostThatFailedHasTheEntrysIndex)
