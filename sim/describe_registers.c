@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "describe.h"
+#include "device/hpet.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -74,6 +75,19 @@ static const struct row pit_rows[] = {
 #undef FIELD
 };
 
+static const struct row hpet_rows[] = {
+#define REG(name, offset, width, may, reset, writable, effect, where, title)                   \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where)},
+#define TIMER(name, offset, width, may, reset, writable, effect, where, title)                 \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where),     \
+     .count = HPET_TIMERS, .stride = HPET_TIMER_STRIDE},
+#define FIELD(...)
+#include "device/hpet_regs.def"
+#undef REG
+#undef TIMER
+#undef FIELD
+};
+
 static const struct row remap_rows[] = {
 #define REG(name, offset, width, may, reset, writable, clears, effect, where, title)           \
     {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where)},
@@ -91,6 +105,7 @@ static const struct row remap_rows[] = {
 };
 
 #define REG(...)
+#define TIMER(...)
 #define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
 
 static const struct field i8259_fields[] = {
@@ -99,6 +114,10 @@ static const struct field i8259_fields[] = {
 
 static const struct field pit_fields[] = {
 #include "device/pit_regs.def"
+};
+
+static const struct field hpet_fields[] = {
+#include "device/hpet_regs.def"
 };
 
 static const struct field remap_fields[] = {
@@ -110,6 +129,7 @@ static const struct field posted_fields[] = {
 };
 
 #undef REG
+#undef TIMER
 #undef FIELD
 
 #define CHIP(chip)                                                                             \
@@ -121,6 +141,7 @@ static const struct chip chips[] = {
     {"lapic", lapic_rows, COUNT(lapic_rows), NULL, 0},
     CHIP(i8259),
     CHIP(pit),
+    CHIP(hpet),
     CHIP(remap),
     {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
 };

@@ -56,7 +56,7 @@ struct hpet_port {
     /* Line `number` is asserted or not; level-triggered timers share lines, wired-OR. An edge is
        `true` and at once `false`. */
     void (*line)(struct hpet_port *self, unsigned number, bool level);
-    /* Tn_FSB_EN_CNF: write `data` to `address`. */
+    /* FSB_EN_CNF: write `data` to `address`. */
     void (*message)(struct hpet_port *self, uint32_t address, uint32_t data);
     /* The legacy replacement began or ended. */
     void (*legacy)(struct hpet_port *self, bool replaces);
@@ -64,8 +64,8 @@ struct hpet_port {
 
 struct hpet_config {
     struct clock clock;
-    uint32_t routes[HPET_TIMERS]; /* Tn_INT_ROUTE_CAP */
-    bool fsb;                     /* Tn_FSB_INT_DEL_CAP, of every timer */
+    uint32_t routes[HPET_TIMERS]; /* INT_ROUTE_CAP */
+    bool fsb;                     /* FSB_INT_DEL_CAP, of every timer */
     struct event_queue *events;
     struct hpet_port *port; /* required */
 };
