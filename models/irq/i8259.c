@@ -218,6 +218,14 @@ static int responder(const struct i8259 *pic, int level)
     return (slave->cascade & ICW3_ID) == level_or_default(level) ? SLAVE : NOBODY;
 }
 
+/* With its level in service the slave's INT falls; an automatic EOI lets it rise again, which is
+   the edge that the master needs. */
+static void settle_before_end(struct i8259 *pic)
+{
+    if (!follows(pic, I8259_QUIRK_AEOI_SLAVE))
+        settle_cascade(pic);
+}
+
 struct i8259_answer i8259_acknowledge(struct i8259 *pic)
 {
     struct i8259_chip *master = &pic->chip[MASTER], *slave = &pic->chip[SLAVE];
@@ -228,10 +236,7 @@ struct i8259_answer i8259_acknowledge(struct i8259 *pic)
 
     if (who != NOBODY)
         given = answer(pic, (unsigned)who, who == SLAVE ? slave_level : level);
-    /* With its level in service the slave's INT falls; an automatic EOI lets it rise again,
-       which is the edge that the master needs. */
-    if (!follows(pic, I8259_QUIRK_AEOI_SLAVE))
-        settle_cascade(pic);
+    settle_before_end(pic);
     end_automatically(slave, slave_level);
     end_automatically(master, level);
     settle(pic);
@@ -274,6 +279,7 @@ static uint8_t poll(struct i8259 *pic, struct i8259_chip *chip)
     const int level = take(pic, chip);
     uint8_t word = level == NO_LEVEL ? 0 : POLL_I | (uint8_t)level;
 
+    settle_before_end(pic);
     chip->poll = false;
     sense(chip, 0xff);
     end_automatically(chip, level);
@@ -303,6 +309,7 @@ static void i8259_on_icw1(struct i8259 *pic, unsigned index, uint8_t value)
     sense(&pic->chip[index], 0xff);
 }
 
+/* QEMU and KVM take no notice of what a PC never sets. */
 static void wire_for_pc(struct i8259_chip *chip, unsigned index)
 {
     chip->icw1 &= ~ICW1_LTIM;

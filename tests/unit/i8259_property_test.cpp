@@ -221,14 +221,8 @@ struct ReferenceChip {
             ocw2(value / 32, value % 8);
     }
 
-    unsigned read(bool a0)
+    unsigned read(bool a0) const
     {
-        if (frozen) {
-            const auto level = acknowledge();
-            frozen.reset();
-            end_automatically(level);
-            return level ? 0x80 + *level : 0;
-        }
         if (a0)
             return bits_of(masked);
         return bits_of(reads_isr ? in_service : requests());
@@ -264,10 +258,19 @@ struct Reference {
 
     unsigned read(unsigned port)
     {
-        const unsigned value =
-            port >= ELCR1 ? bits_of(chip(port).level_by_elcr) : chip(port).read(port & 1);
+        if (port >= ELCR1)
+            return bits_of(chip(port).level_by_elcr);
+        return chip(port).frozen ? poll(chip(port)) : chip(port).read(port & 1);
+    }
+
+    unsigned poll(ReferenceChip &polled)
+    {
+        const auto level = polled.acknowledge();
         wire();
-        return value;
+        polled.frozen.reset();
+        polled.end_automatically(level);
+        wire();
+        return level ? 0x80 + *level : 0;
     }
 
     void drive(unsigned line, bool level)

@@ -281,6 +281,7 @@ TEST_F(FullyNested, SlWithoutRotationOrEoiIsNoOperation)
 {
     raise(3);
     take();
+    out(MASTER, R);
     const i8259 before = pic;
     out(MASTER, SL | 3);
     EXPECT_EQ(memcmp(&before.chip, &pic.chip, sizeof(pic.chip)), 0);
@@ -683,6 +684,18 @@ TEST_F(Poll, EndsItselfInAutomaticEoi)
     out(MASTER, POLL);
     EXPECT_EQ(in(MASTER), 0x84);
     EXPECT_EQ(isr(MASTER), 0x00);
+}
+
+TEST_F(Poll, InAutomaticEoiTheSlavesIntPulsesForTheNextRequest)
+{
+    slave_with(AEOI);
+    raise(13);
+    raise(14);
+    out(MASTER, POLL);
+    EXPECT_EQ(in(MASTER), 0x82);
+    out(SLAVE, POLL);
+    EXPECT_EQ(in(SLAVE), 0x85);
+    EXPECT_EQ(irr(MASTER), 0x04);
 }
 
 TEST_F(Poll, AnIntaInTheMeantimeTakesTheRequestAndThePollFindsNone)
