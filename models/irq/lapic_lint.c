@@ -122,9 +122,12 @@ void lapic_lint_eoi(struct lapic *l, uint8_t vector)
    and a level that the entry opens to is seen. */
 static void entry_written(struct lapic *l, unsigned pin)
 {
-    const bool is_level = is_level_sensitive(pin, *entry_of(l, pin));
+    uint32_t *entry = entry_of(l, pin);
 
-    set_awaits(l, pin, is_level ? l->pin[pin].awaits : NO_VECTOR);
+    if (!is_level_sensitive(pin, *entry))
+        l->pin[pin].awaits = NO_VECTOR;
+    else if (l->pin[pin].awaits != NO_VECTOR)
+        *entry |= LAPIC_LVT_REMOTE_IRR;
     sense_level(l, pin);
 }
 

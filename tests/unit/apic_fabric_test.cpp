@@ -120,33 +120,6 @@ TEST_F(Fabric, APhysicalDestinationIsOneApic)
     EXPECT_EQ(route(physical(1)), Indices{});
 }
 
-/* Point 35. */
-TEST_F(Fabric, PhysicalFfReachesEverybodyInXapicMode)
-{
-    build(3, LAPIC_MODE_XAPIC);
-    EXPECT_EQ(route(physical(0xff)), (Indices{0, 1, 2}));
-}
-
-/* Point 36. */
-TEST_F(Fabric, OnlyAllOnesReachesEverybodyInX2apicMode)
-{
-    build({0, 1, 255}, LAPIC_MODE_X2APIC);
-    EXPECT_EQ(route(physical(0xff)), Indices{2});
-    EXPECT_EQ(route(physical(0xffffffff)), (Indices{0, 1, 2}));
-    EXPECT_EQ(route(logical(0xffffffff)), (Indices{0, 1, 2}));
-}
-
-/* Point 32. */
-TEST_F(Fabric, TwoApicsThatWereGivenOneXapicIdBothGetIt)
-{
-    build(2, LAPIC_MODE_XAPIC);
-    for (uint32_t id = 0; id < 256; id++) {
-        lapic_write(by_index[0], LAPIC_ID, id << 24, {0});
-        lapic_write(by_index[1], LAPIC_ID, id << 24, {0});
-        EXPECT_EQ(route(physical(id)), (Indices{0, 1})) << id;
-    }
-}
-
 TEST_F(Fabric, ADisabledApicIsNotThere)
 {
     build(2, LAPIC_MODE_XAPIC);
@@ -157,7 +130,6 @@ TEST_F(Fabric, ADisabledApicIsNotThere)
 
 /* ---- shorthands ---- */
 
-/* Point 37. */
 TEST_F(Fabric, ShorthandsNameTheSenderTheOthersOrAll)
 {
     build(4, LAPIC_MODE_XAPIC);
@@ -175,45 +147,6 @@ TEST_F(Fabric, ShorthandsGoByTheSendersPlaceAndNotByItsId)
 
 /* ---- logical, xAPIC ---- */
 
-/* Points 38 and 39. */
-TEST_F(Fabric, FlatReachesWhoeverHasTheBit)
-{
-    build(2, LAPIC_MODE_XAPIC);
-    for (unsigned bit = 0; bit < 8; bit++) {
-        set_ldr(1, (uint8_t)(1 << bit));
-        for (uint32_t dest = 0; dest < 255; dest++)
-            EXPECT_EQ(route(logical(dest)), dest >> bit & 1 ? Indices{1} : Indices{}) << dest;
-    }
-}
-
-/* Points 41 and 42. */
-TEST_F(Fabric, FlatReachesEachMatchOnceHoweverManyBitsMatch)
-{
-    build(2, LAPIC_MODE_XAPIC);
-    set_ldr(0, 0x04);
-    set_ldr(1, 0x20);
-    EXPECT_EQ(route(logical(0x24)), (Indices{0, 1}));
-    EXPECT_EQ(route(logical(0xff)), (Indices{0, 1}));
-    set_ldr(0, 0x24);
-    set_ldr(1, 0x24);
-    EXPECT_EQ(route(logical(0x24)), (Indices{0, 1}));
-}
-
-/* Points 40 and 45. */
-TEST_F(Fabric, ClusterReachesTheMembersOfItsCluster)
-{
-    build(2, LAPIC_MODE_XAPIC);
-    for (uint32_t cluster = 0; cluster < 15; cluster++)
-        for (unsigned bit = 0; bit < 4; bit++) {
-            set_ldr(1, (uint8_t)(cluster << 4 | 1u << bit), 0x0fffffff);
-            for (uint32_t dest = 0; dest < 0xf0; dest++) {
-                const bool meant = dest >> 4 == cluster && dest >> bit & 1;
-                EXPECT_EQ(route(logical(dest)), meant ? Indices{1} : Indices{}) << dest;
-            }
-        }
-}
-
-/* Points 43 and 44. */
 TEST_F(Fabric, ClusterReachesEachMatchOnce)
 {
     build(3, LAPIC_MODE_XAPIC);
@@ -223,6 +156,29 @@ TEST_F(Fabric, ClusterReachesEachMatchOnce)
     EXPECT_EQ(route(logical(0x37)), (Indices{0, 1}));
     EXPECT_EQ(route(logical(0x36)), Indices{1});
     EXPECT_EQ(route(logical(0xff)), (Indices{0, 1, 2}));
+}
+
+/* SDM 3A "Logical Destination Mode": all ones "guarantees a match on all clusters". */
+TEST_F(Fabric, ClusterFNamesTheMembersOfEveryCluster)
+{
+    build(3, LAPIC_MODE_XAPIC);
+    set_ldr(0, 0x31, 0x0fffffff);
+    set_ldr(1, 0x42, 0x0fffffff);
+    set_ldr(2, 0x00, 0x0fffffff);
+    EXPECT_EQ(route(logical(0xf1)), Indices{0});
+    EXPECT_EQ(route(logical(0xf3)), (Indices{0, 1}));
+    EXPECT_EQ(route(logical(0xff)), (Indices{0, 1}));
+    EXPECT_EQ(route(logical(0xf0)), Indices{});
+}
+
+TEST_F(Fabric, AnLdrOfZeroIsNotReachedInAnyModel)
+{
+    build(1, LAPIC_MODE_XAPIC);
+    for (uint32_t dfr : {0xffffffffu, 0x0fffffffu})
+        for (uint32_t dest = 0; dest < 256; dest++) {
+            set_ldr(0, 0, dfr);
+            EXPECT_EQ(route(logical(dest)), Indices{}) << dest;
+        }
 }
 
 TEST_F(Fabric, AReservedDestinationFormatMatchesNothing)
@@ -243,6 +199,7 @@ TEST_F(Fabric, X2apicClusterReachesTheMembersOfItsCluster)
     EXPECT_EQ(route(logical(0x0010ffff)), Indices{4});
     EXPECT_EQ(route(logical(0x00020001)), Indices{});
     EXPECT_EQ(route(logical(0x00010000)), Indices{});
+    EXPECT_EQ(route(logical(0xffffffff)), (Indices{0, 1, 2, 3, 4}));
 }
 
 /* ---- lowest priority ---- */
@@ -276,6 +233,110 @@ TEST_F(Fabric, LowestPriorityPassesOverTheSoftwareDisabled)
     lapic_write(by_index[1], LAPIC_SVR, 0xff, {0});
     EXPECT_EQ(route(lowest(physical(0xff))), Indices{});
     EXPECT_EQ(recorder.of(TRACE_REFUSED).size(), 1u);
+}
+
+/* ---- P6: arbitration and focus ---- */
+
+class P6Fabric : public Fabric
+{
+  protected:
+    void SetUp() override
+    {
+        build(3, LAPIC_MODE_XAPIC);
+        for (lapic *l : by_index)
+            l->config.p6 = true;
+    }
+    void request(unsigned index, uint8_t vector)
+    {
+        const irq_msg msg = fixed(vector);
+        lapic_accept(by_index[index], &msg);
+    }
+};
+
+/* PPR of all three is 0; the APR knows what is pending. */
+TEST_F(P6Fabric, LowestPriorityGoesByTheAprWhichCountsPendingRequests)
+{
+    request(0, 0x51);
+    request(1, 0x31);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{2});
+    request(2, 0x61);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{1});
+}
+
+TEST_F(P6Fabric, TheFocusTakesItWhateverItsPriority)
+{
+    request(2, 0x40);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{2});
+    lapic_acknowledge(by_index[2]);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{2}) << "in service, too";
+    lapic_eoi(by_index[2]);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{0});
+}
+
+TEST_F(P6Fabric, SvrBit9TurnsFocusCheckingOff)
+{
+    request(2, 0x40);
+    lapic_write(by_index[2], LAPIC_SVR, LAPIC_SVR_ENABLE | LAPIC_SVR_NO_FOCUS | 0xff, {0});
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{0});
+}
+
+TEST_F(P6Fabric, AMessageToNobodyIsItsSendersError)
+{
+    irq_msg msg = physical(77);
+    msg.source = 1;
+    route(msg);
+    EXPECT_EQ(by_index[1]->esr_pending, (uint32_t)LAPIC_ESR_SEND_ACCEPT);
+    EXPECT_EQ(by_index[0]->esr_pending, 0u);
+    msg.source = TRACE_NOWHERE;
+    route(msg);
+    EXPECT_EQ(by_index[0]->esr_pending, 0u);
+}
+
+TEST_F(Fabric, LaterProcessorsKnowNeitherFocusNorSendAcceptErrors)
+{
+    build(3, LAPIC_MODE_XAPIC);
+    const irq_msg held = fixed(0x40);
+    lapic_accept(by_index[2], &held);
+    EXPECT_EQ(route(lowest(physical(0xff))), Indices{0});
+    irq_msg msg = physical(77);
+    msg.source = 1;
+    route(msg);
+    EXPECT_EQ(by_index[1]->esr_pending, 0u);
+}
+
+/* ---- quirks ---- */
+
+TEST_F(Fabric, QuirkOneIdStopsAtTheFirst)
+{
+    build({5, 5, 6}, LAPIC_MODE_XAPIC);
+    EXPECT_EQ(route(physical(5)), (Indices{0, 1}));
+    for (lapic *l : by_index)
+        l->config.quirks = 1u << LAPIC_QUIRK_ONE_ID;
+    EXPECT_EQ(route(physical(5)), Indices{0});
+    EXPECT_EQ(route(physical(6)), Indices{2});
+    EXPECT_EQ(route(physical(0xff)), (Indices{0, 1, 2}));
+    EXPECT_EQ(route(shorthand(IRQ_ALL_BUT_SELF, 2)), (Indices{0, 1}));
+}
+
+TEST_F(Fabric, QuirkLogicalFfReachesAnLdrOfZero)
+{
+    build(2, LAPIC_MODE_XAPIC);
+    set_ldr(1, 0x02);
+    for (lapic *l : by_index)
+        l->config.quirks = 1u << LAPIC_QUIRK_LOGICAL_FF;
+    EXPECT_EQ(route(logical(0xff)), (Indices{0, 1}));
+    EXPECT_EQ(route(logical(0xfe)), Indices{1});
+}
+
+TEST_F(Fabric, QuirkClusterFIsOneCluster)
+{
+    build(2, LAPIC_MODE_XAPIC);
+    set_ldr(0, 0x31, 0x0fffffff);
+    set_ldr(1, 0xf1, 0x0fffffff);
+    EXPECT_EQ(route(logical(0xf1)), (Indices{0, 1}));
+    for (lapic *l : by_index)
+        l->config.quirks = 1u << LAPIC_QUIRK_CLUSTER_F;
+    EXPECT_EQ(route(logical(0xf1)), Indices{1});
 }
 
 /* ---- the trace ---- */
