@@ -208,12 +208,13 @@ static void hpet_on_status(struct hpet *h, struct hpet_timer *t, struct written 
 }
 
 /* 2.3.8: "the value read back will not match" a route that is not supported. The upper half of a
-   timer that is forced to 32 bits is lost. */
+   timer that is forced to 32 bits is lost. 2.3.6: an edge-triggered timer has no status. */
 static void hpet_on_conf(struct hpet *h, struct hpet_timer *t, struct written w)
 {
     uint64_t conf = t->TIM_CONF;
 
-    (void)h;
+    if (!(conf & HPET_LEVEL))
+        h->regs.GINTR_STA &= ~(UINT64_C(1) << (t - h->timer));
     if (!has_route(conf, route_of(conf)))
         conf = (conf & ~(uint64_t)HPET_ROUTE) | (w.old & HPET_ROUTE);
     if (!(conf & HPET_FSB_CAPABLE))

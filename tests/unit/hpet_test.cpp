@@ -292,6 +292,17 @@ TEST_F(Hpet, Forcing32BitsLosesTheUpperHalf)
     EXPECT_EQ(comparator(0), 0x34u);
 }
 
+TEST_F(Hpet, SoDoesThePeriod)
+{
+    configure(0, HPET_INTERRUPT | HPET_PERIODIC | HPET_VALUE_SET);
+    compare(0, UINT64_C(0x1200000034));
+    configure(0, HPET_INTERRUPT | HPET_PERIODIC | HPET_32_BIT);
+    configure(0, HPET_INTERRUPT | HPET_PERIODIC);
+    enable();
+    expect_edge_at(0x34, 20);
+    expect_edge_at(0x68, 20);
+}
+
 /* ---- 2.3.9.2.2: periodic ---- */
 
 /* The usage that the specification expects: one write with VAL_SET_CNF, counter at 0. */
@@ -320,6 +331,12 @@ TEST_F(Hpet, WithoutValueSetOnlyThePeriodChanges)
     EXPECT_EQ(comparator(0), 1600u);
     expect_edge_at(1600, 20);
     expect_edge_at(2100, 20);
+}
+
+TEST_F(Hpet, ValueSetIsNotTakenByAOneShotTimer)
+{
+    configure(0, HPET_VALUE_SET);
+    EXPECT_EQ(read(HPET_TIM_CONF) & HPET_VALUE_SET, 0u);
 }
 
 TEST_F(Hpet, A64BitComparatorIsSetByHalvesWithValueSetBeforeEach)
@@ -411,6 +428,19 @@ TEST_F(Hpet, AMaskedLevelTimerSetsItsStatusAndNoLine)
     EXPECT_EQ(read(HPET_GINTR_STA), 1u);
     configure(0, HPET_LEVEL | HPET_INTERRUPT);
     EXPECT_EQ(edges, (std::vector<edge>{{ps_of(20), 20, true}}));
+}
+
+TEST_F(Hpet, ATimerThatBecomesEdgeTriggeredDropsItsLineAndStatus)
+{
+    configure(1, HPET_INTERRUPT | HPET_LEVEL);
+    compare(1, 10);
+    enable();
+    at(20);
+    configure(1, HPET_INTERRUPT);
+    EXPECT_EQ(edges.back(), (edge{ps_of(20), 20, false}));
+    EXPECT_EQ(read(HPET_GINTR_STA), 0u);
+    configure(1, HPET_INTERRUPT | HPET_LEVEL);
+    EXPECT_EQ(edges.size(), 2u);
 }
 
 TEST_F(Hpet, DisablingDropsTheLineAndKeepsTheStatus)
@@ -525,6 +555,17 @@ TEST_F(Hpet, AnFsbTimerWritesItsMessageInsteadOfALine)
     EXPECT_EQ(messages, (std::vector<written>{{ps_of(100), 0xfee01000, 0x4031},
                                               {ps_of(200), 0xfee01000, 0x4031}}));
     EXPECT_TRUE(edges.empty());
+}
+
+TEST_F(Hpet, EveryMatchOfALevelTimerIsAMessageWhetherOrNotItsStatusWasCleared)
+{
+    configure(0, HPET_INTERRUPT | HPET_LEVEL | HPET_PERIODIC | HPET_VALUE_SET | HPET_FSB);
+    compare(0, 100);
+    enable();
+    at(350);
+    EXPECT_EQ(messages.size(), 3u);
+    EXPECT_TRUE(edges.empty());
+    EXPECT_EQ(read(HPET_GINTR_STA), 1u);
 }
 
 TEST_F(Hpet, WithoutTheCapabilityThereAreNoMessages)

@@ -482,6 +482,18 @@ TEST_F(Pit, ReadBackOfBothGivesTheStatusFirst)
     EXPECT_EQ(read(PIT_COUNTER_0), 0xff);
 }
 
+TEST_F(Pit, ALatchedStatusStaysUntilItIsRead)
+{
+    start(0, 2, 3);
+    at(3);
+    write(PIT_CONTROL, 0xe2);
+    at(4);
+    EXPECT_TRUE(out(0));
+    write(PIT_CONTROL, 0xe2);
+    EXPECT_EQ(read(PIT_COUNTER_0), 0x34);
+    EXPECT_EQ(status(0), 0xb4);
+}
+
 TEST_F(Pit, NullCountLastsFromTheControlWordUntilTheCountIsLoaded)
 {
     const auto null_count = [&] { return status(0) >> 6 & 1; };
