@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Prints a table; numbers stand to the right, floats with one decimal."""
+    """Prints a table; numbers stand to the right, floats with one decimal.
+
+    On a terminal cells are folded to its width; elsewhere a row is a line.
+    """
     rows = [list(row) for row in rows]
     shown = Table(box=None, header_style="dim", pad_edge=False)
     for n, column in enumerate(columns):
@@ -25,6 +28,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     for row in rows:
         shown.add_row(*(escape(f"{cell:.1f}" if isinstance(cell, float) else str(cell)) for cell in row))
     console = Console()
+    if not console.is_terminal:
+        whole = console.options.update_width(10_000)
+        console.width = max(console.width, console.measure(shown, options=whole).maximum)
     console.print(escape(title), style="bold", highlight=False)
     console.print(shown)
     console.print()
