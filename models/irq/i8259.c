@@ -409,9 +409,13 @@ static void i8259_on_ocw3(struct i8259 *pic, unsigned index, uint8_t value)
 
 static void i8259_on_elcr(struct i8259 *pic, unsigned index, uint8_t value)
 {
-    pic->chip[index].elcr = value;
-    if (!follows(pic, I8259_QUIRK_ELCR_LIVE))
-        sense(&pic->chip[index], 0xff);
+    struct i8259_chip *chip = &pic->chip[index];
+
+    chip->elcr = value;
+    if (follows(pic, I8259_QUIRK_ELCR_LIVE))
+        chip->edge = chip->request;
+    else
+        sense(chip, 0xff);
 }
 
 static void i8259_on_none(struct i8259 *pic, unsigned index, uint8_t value)
@@ -427,7 +431,7 @@ enum { ANY = -1, OCW = I8259_AWAITS_OCW, ICW2, ICW3, ICW4 };
 struct row {
     uint16_t port;
     uint8_t access, writable, chip;
-    int8_t awaits;
+    int awaits;
     uint8_t select, match;
     void (*effect)(struct i8259 *pic, unsigned index, uint8_t value);
 };
