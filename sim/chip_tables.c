@@ -70,8 +70,57 @@ static const struct chip_row remap_rows[] = {
 #undef RECORDS
 };
 
+#define ABSENT CHIP_ABSENT
+static const struct chip_row msi_rows[] = {
+#define FIELD(...)
+#define REG(name, at, at64, width, may, reset, writable, where, title)                         \
+    {ROW(name, at, width, reset, writable, title), .access = #may, .section = (where),         \
+     .space = "32"},
+#include "irq/msi_regs.def"
+#undef REG
+#define REG(name, at, at64, width, may, reset, writable, where, title)                         \
+    {ROW(name, at64, width, reset, writable, title), .access = #may, .section = (where),       \
+     .space = "64"},
+#include "irq/msi_regs.def"
+#undef REG
+#undef FIELD
+};
+
+static const struct chip_row msix_rows[] = {
+#define FIELD(...)
+#define IN(part, name, offset, width, may, reset, writable, where, title)                      \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where),     \
+     .space = (part)},
+#define REG(...)   IN("config", __VA_ARGS__)
+#define ENTRY(...) IN("table", __VA_ARGS__)
+#define PBA(...)   IN("pba", __VA_ARGS__)
+#include "irq/msix_regs.def"
+#undef REG
+#undef ENTRY
+#undef PBA
+#undef IN
+#undef FIELD
+};
+
+static const struct chip_row pirq_rows[] = {
+#define FIELD(...)
+#define REG(name, piix3, ich9, width, may, reset, writable, where, title)                      \
+    {ROW(name, piix3, width, reset, writable, title), .access = #may, .section = (where),      \
+     .space = "PIIX3"},
+#include "irq/pirq_regs.def"
+#undef REG
+#define REG(name, piix3, ich9, width, may, reset, writable, where, title)                      \
+    {ROW(name, ich9, width, reset, writable, title), .access = #may, .section = (where),       \
+     .space = "ICH9"},
+#include "irq/pirq_regs.def"
+#undef REG
+#undef FIELD
+};
+
 #define REG(...)
 #define TIMER(...)
+#define ENTRY(...)
+#define PBA(...)
 #define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
 
 static const struct chip_field i8259_fields[] = {
@@ -90,12 +139,26 @@ static const struct chip_field remap_fields[] = {
 #include "irq/remap_fields.def"
 };
 
+static const struct chip_field msi_fields[] = {
+#include "irq/msi_regs.def"
+};
+
+static const struct chip_field msix_fields[] = {
+#include "irq/msix_regs.def"
+};
+
+static const struct chip_field pirq_fields[] = {
+#include "irq/pirq_regs.def"
+};
+
 static const struct chip_field posted_fields[] = {
 #include "irq/posted_fields.def"
 };
 
 #undef REG
 #undef TIMER
+#undef ENTRY
+#undef PBA
 #undef FIELD
 
 #define CHIP(chip)                                                                             \
@@ -106,6 +169,9 @@ static const struct chip_field posted_fields[] = {
 const struct chip chips[] = {
     {"lapic", lapic_rows, COUNT(lapic_rows), NULL, 0},
     CHIP(i8259),
+    CHIP(msi),
+    CHIP(msix),
+    CHIP(pirq),
     CHIP(pit),
     CHIP(hpet),
     CHIP(remap),
