@@ -22,7 +22,6 @@ static const bool allowed[3][3] = {
     [LAPIC_MODE_X2APIC] = {true, false, true},
 };
 
-/* Nobody will take what waits in IRR, and the NMI: their flows end. */
 static void withdraw(const struct lapic *l, trace_flow flow, unsigned vector)
 {
     if (flow)
@@ -30,13 +29,18 @@ static void withdraw(const struct lapic *l, trace_flow flow, unsigned vector)
                   TRACE_REFUSED_DISABLED);
 }
 
+/* Nobody will take what waits in IRR, and the NMI: their flows end. What is in service was taken.
+ */
 static void withdraw_pending(struct lapic *l)
 {
-    for (int v; (v = vec_highest(&l->regs.IRR)) != NO_VECTOR;
-         vec_clear(&l->regs.IRR, (unsigned)v))
-        withdraw(l, l->pending_flow[v], (unsigned)v);
+    for (unsigned v = 0; v < VECTORS; v++) {
+        if (vec_has(&l->regs.IRR, v))
+            withdraw(l, l->pending_flow[v], v);
+        l->pending_flow[v] = l->service_flow[v] = 0;
+    }
     if (l->nmi_pending)
         withdraw(l, l->nmi_flow, 2);
+    l->nmi_flow = 0;
 }
 
 /* SDM 3A "Local APIC State After Power-Up or Reset"; `id` is what ID keeps through INIT. */

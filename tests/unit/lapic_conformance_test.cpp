@@ -592,8 +592,8 @@ TEST(Nmi, Point48_TenFromInsideTheHandlerAreOneMore)
 TEST(Nmi, Point49_AFixedIpiIsNotTakenBeforeTheNmiThatWasSentBefore)
 {
     plans::Plan p = nmi_plan();
-    p.programs["target"] = R"(["word_add",5,1],["spin_until",1,1])";
-    p.programs["nmi"] = R"(["spin_take",5,1],["word_add",5,1])";
+    p.programs["target"] = R"(["word_add",5,1],["spin_until",1,1],["spin_until",0,1])";
+    p.programs["nmi"] = R"(["spin_take",5,1],["word_add",5,1],["word_add",0,1])";
     p.programs["fixed"] = R"(["spin_take",5,1],["eoi"],["word_add",1,1])";
     p.programs["sender"] = R"(["spin_until",5,1],["ipi",1024,0],["ipi",48,0])";
     plans::Machine m(p);
