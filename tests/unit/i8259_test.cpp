@@ -1163,6 +1163,7 @@ using SmmNone_quirk = With<I8259_QUIRK_SMM_NONE>;
 using SfnmLow_quirk = With<I8259_QUIRK_SFNM_LOW>;
 using AeoiSlave_quirk = With<I8259_QUIRK_AEOI_SLAVE, I8259_QUIRK_SLAVE_LATCHED>;
 using ElcrLive_quirk = With<I8259_QUIRK_ELCR_LIVE>;
+using ElcrLiveAndEdgeLatched_quirk = With<I8259_QUIRK_ELCR_LIVE, I8259_QUIRK_EDGE_LATCHED>;
 using PcWired_quirk = With<I8259_QUIRK_PC_WIRED>;
 using PollOdd_quirk = With<I8259_QUIRK_POLL_ODD>;
 using Reraise_quirk = With<I8259_QUIRK_RERAISE>;
@@ -1255,6 +1256,18 @@ TEST_F(ElcrLive_quirk, IrrStaysAsItWasUntilTheLineChanges)
     out(ELCR1, 0x00);
     EXPECT_EQ(irr(MASTER), 0x20);
     lower(5);
+    EXPECT_EQ(irr(MASTER), 0x00);
+}
+
+TEST_F(ElcrLiveAndEdgeLatched_quirk, ALevelThatElcrLeftBehindIsLatchedAsAnEdge)
+{
+    out(ELCR1, 0x20);
+    raise(5);
+    take();
+    out(MASTER, EOI);
+    out(ELCR1, 0x00);
+    lower(5);
+    EXPECT_EQ(take(), 5);
     EXPECT_EQ(irr(MASTER), 0x00);
 }
 
