@@ -4,8 +4,8 @@
  */
 #include "device/pit.h"
 
-/* The PC's refresh interval: counter 1 with a count of 18. */
-enum { REFRESH_PULSES = 18 };
+/* What firmware leaves in counter 1: low byte only, mode 2, 15 us. */
+enum { REFRESH_CONTROL = 0x14, REFRESH_COUNT = 18 };
 enum { NMI_SC_GATE_2 = 1 << 0, NMI_SC_REFRESH = 4, NMI_SC_OUT_2 = 5 };
 enum { READ_BACK_NOT_STATUS = 1 << 4, READ_BACK_NOT_COUNT = 1 << 5 };
 
@@ -126,6 +126,8 @@ void pit_init(struct pit *p, struct event_queue *events, struct wire_listener *l
     };
     for (unsigned n = 0; n < PIT_COUNTERS; n++)
         pit_counter_init(&p->counter[n], n != 2);
+    pit_counter_control(&p->counter[1], REFRESH_CONTROL);
+    pit_counter_write(&p->counter[1], REFRESH_COUNT);
     event_init(events, &p->edge, EVENT_PHASE_DEVICE, pit_edge);
 }
 
@@ -150,7 +152,7 @@ uint8_t pit_read(struct pit *p, uint16_t port)
     if (port != PIT_NMI_SC)
         return pit_counter_read(&p->counter[port - PIT_COUNTER_0]);
 
-    const uint64_t refreshes = pulse_now(p) / REFRESH_PULSES;
+    const uint64_t refreshes = p->counter[1].periods;
     return (uint8_t)(p->nmi_sc | p->counter[2].out << NMI_SC_OUT_2 |
                      (refreshes & 1) << NMI_SC_REFRESH);
 }

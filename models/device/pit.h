@@ -41,7 +41,8 @@ struct pit {
     struct wire_listener *listener; /* NULL: nobody is connected */
 };
 
-/* Power-up: no counter programmed, every OUT low. Registers its event with the queue. */
+/* Power-up, and what firmware does to counter 1: refresh every 18 pulses. Counters 0 and 2 are
+   not programmed, their OUT is low. Registers its event with the queue. */
 void pit_init(struct pit *p, struct event_queue *events, struct wire_listener *listener);
 
 /* Ports 40H to 43H and 61H; others: a read gives FFH, a write does nothing. Time is the queue's. */

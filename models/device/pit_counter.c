@@ -145,6 +145,8 @@ static void change_out(struct pit_counter *c)
         count_down(c, 1);
     if (!modes[mode].periodic)
         c->terminal_count = true;
+    else if (!c->out)
+        c->periods++;
     c->out = !c->out;
 }
 
@@ -161,8 +163,11 @@ static void skip_whole_periods(struct pit_counter *c, uint64_t until)
 {
     const bool repeats = modes[pit_counter_mode(c)].periodic && counts(c);
 
-    if (repeats && !c->load_next && !c->null_count)
-        c->pulse = until - (until - c->pulse) % c->initial;
+    if (!repeats || c->load_next || c->null_count)
+        return;
+    const uint64_t whole = (until - c->pulse) / c->initial;
+    c->pulse += whole * c->initial;
+    c->periods += whole;
 }
 
 void pit_counter_advance(struct pit_counter *c, uint64_t pulse)
@@ -214,6 +219,7 @@ void pit_counter_control(struct pit_counter *c, uint8_t word)
         .gate = c->gate,
         .null_count = true,
         .pulse = c->pulse,
+        .periods = c->periods,
         .element = c->element,
     };
     c->out = modes[pit_counter_mode(c)].starts_high;

@@ -28,6 +28,7 @@ struct pit_counter {
 
     /* The counting element (CE). */
     uint64_t pulse;
+    uint64_t periods;    /* how many ended, in modes 2 and 3 */
     uint32_t initial;    /* the count that it was loaded with last */
     uint32_t element;    /* binary in both number systems; up to 65536 */
     bool loaded;         /* since the control word */

@@ -553,16 +553,23 @@ TEST_F(Pit, Port61ShowsOut2AndKeepsItsEnables)
     EXPECT_EQ(read(PIT_NMI_SC) & 0x0f, 0);
 }
 
-TEST_F(Pit, TheRefreshBitTogglesEvery18Pulses)
+TEST_F(Pit, TheRefreshBitTogglesWithEveryPeriodOfCounter1)
 {
     const auto toggle = [&] { return read(PIT_NMI_SC) >> 4 & 1; };
+    const auto expect_toggle_at = [&](uint64_t pulse, int level) {
+        run_until(ps_of(pulse) - 1);
+        EXPECT_EQ(toggle(), !level) << "before pulse " << pulse;
+        at(pulse);
+        EXPECT_EQ(toggle(), level) << "at pulse " << pulse;
+    };
 
-    for (unsigned i = 0; i < 10; i++) {
-        at(18 * i);
-        EXPECT_EQ(toggle(), static_cast<int>(i & 1));
-        run_until(ps_of(18 * (i + 1)) - 1);
-        EXPECT_EQ(toggle(), static_cast<int>(i & 1));
-    }
+    expect_toggle_at(1 + 18, 1); /* as firmware left it */
+    expect_toggle_at(1 + 36, 0);
+    start(1, 2, 5);
+    expect_toggle_at(38 + 5, 1);
+    expect_toggle_at(38 + 10, 0);
+    at(38 + 5 * 1000001);
+    EXPECT_EQ(toggle(), 1);
 }
 
 /* ---- long runs ---- */
