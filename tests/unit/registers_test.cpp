@@ -119,15 +119,17 @@ TEST_F(LapicRegisters, FaultInX2apicModeOnReservedBitsAlone)
 
 /* ---- chips with a page of registers: the remapping unit, the HPET ---- */
 
-/* `others`: registers whose writes do more than store, which tests of their own look at. */
-void expect_page(const std::string &file, const std::string &others,
+/* The rows of `space`, of all if there is none. `others`: registers whose writes do more than
+   store, which tests of their own look at. */
+void expect_page(const std::string &file, const std::string &space, const std::string &others,
                  const std::function<uint64_t(uint16_t, unsigned)> &read,
                  const std::function<void(uint16_t, unsigned, uint64_t)> &write)
 {
     for (const Row &row : spec(file)) {
         const auto offset = (uint16_t)hex(row.at("offset"));
         const auto width = (unsigned)std::stoul(row.at("width"));
-        if (others.find(row.at("name")) != std::string::npos)
+        if (others.find(row.at("name")) != std::string::npos ||
+            (!space.empty() && row.at("space") != space))
             continue;
         if (row.at("reset") != "-" && readable(row.at("access"))) {
             EXPECT_EQ(read(offset, width), hex(row.at("reset"))) << row.at("name");
@@ -152,12 +154,54 @@ TEST(RemapRegisters, AreThoseOfTheSpecification)
     config.port = &port;
     remap_init(&unit, &config);
     expect_page(
-        "remap_regs.csv", "FSTS FRCD",
+        "remap_regs.csv", "", "FSTS FRCD",
         [&](uint16_t offset, unsigned size) { return remap_read(&unit, offset, size); },
         [&](uint16_t offset, unsigned size, uint64_t value) {
             remap_write(&unit, offset, size, value);
         });
 }
+
+class MsiRegisters : public testing::TestWithParam<const char *>
+{
+};
+
+/* Of a function that wants all there are: each bit of MASK has its message, and all can be allocated. */
+TEST_P(MsiRegisters, AreThoseOfTheSpecification)
+{
+    struct msi function;
+    msi_port port{[](msi_port *, unsigned, msi_message) {}};
+    const msi_config config = {MSI_MAX_MESSAGES, GetParam() == std::string("64"), true, 0,
+                               &port};
+    msi_init(&function, &config);
+    expect_page(
+        "msi_regs.csv", GetParam(), "",
+        [&](uint16_t offset, unsigned size) { return msi_read(&function, offset, size); },
+        [&](uint16_t offset, unsigned size, uint64_t value) {
+            msi_write(&function, offset, size, static_cast<uint32_t>(value));
+        });
+}
+
+INSTANTIATE_TEST_SUITE_P(AddressWidths, MsiRegisters, testing::Values("32", "64"));
+
+class PirqRegisters : public testing::TestWithParam<pirq_board>
+{
+};
+
+TEST_P(PirqRegisters, AreThoseOfTheDataSheets)
+{
+    struct pirq bridge;
+    pirq_port port{[](pirq_port *, unsigned, bool) {}};
+    const pirq_config config = {GetParam(), &port};
+    pirq_init(&bridge, &config);
+    expect_page(
+        "pirq_regs.csv", GetParam() == PIRQ_PIIX3 ? "PIIX3" : "ICH9", "",
+        [&](uint16_t offset, unsigned size) { return pirq_read(&bridge, offset, size); },
+        [&](uint16_t offset, unsigned size, uint64_t value) {
+            pirq_write(&bridge, offset, size, static_cast<uint32_t>(value));
+        });
+}
+
+INSTANTIATE_TEST_SUITE_P(Boards, PirqRegisters, testing::Values(PIRQ_PIIX3, PIRQ_ICH9));
 
 /* Its configuration registers have bits that a write sets only to what they may be. */
 TEST(HpetRegisters, AreThoseOfTheSpecification)
@@ -172,7 +216,7 @@ TEST(HpetRegisters, AreThoseOfTheSpecification)
     config.port = &port;
     hpet_init(&block, &config);
     expect_page(
-        "hpet_regs.csv", "GINTR_STA TIM_CONF",
+        "hpet_regs.csv", "", "GINTR_STA TIM_CONF",
         [&](uint16_t offset, unsigned size) { return hpet_read(&block, offset, size); },
         [&](uint16_t offset, unsigned size, uint64_t value) {
             hpet_write(&block, offset, size, value);
