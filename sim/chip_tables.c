@@ -21,6 +21,12 @@ static const struct chip_row lapic_rows[] = {
 #undef VEC
 };
 
+static const struct chip_field lapic_fields[] = {
+#define FIELD(reg, name, high, low, meaning) {#reg, #name, high, low, meaning},
+#include "irq/lapic_fields.def"
+#undef FIELD
+};
+
 static const struct chip_row i8259_rows[] = {
 #define REG(name, port, width, may, reset, writable, chip, awaits, select, match, effect,      \
             where, title)                                                                      \
@@ -167,7 +173,7 @@ static const struct chip_field posted_fields[] = {
     }
 
 const struct chip chips[] = {
-    {"lapic", lapic_rows, COUNT(lapic_rows), NULL, 0},
+    CHIP(lapic),
     CHIP(i8259),
     CHIP(msi),
     CHIP(msix),
