@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "describe.h"
+#include "irq/msi_message.h"
 #include "simulation.h"
 
 struct virqsim *virqsim_open(const char *plan_json, size_t length, struct virqsim_error *error)
@@ -118,23 +119,15 @@ static void accept_msi(void *context, unsigned index, const struct irq_msg *msg)
     hypervisor_accept(&sim->machine.vcpu[index], msg, NULL);
 }
 
-/* SDM 3A "Message Signalled Interrupts": destination in address bits 19:12, mode in bit 2; vector,
-   delivery mode and trigger in data bits 7:0, 10:8 and 15. */
 bool virqsim_msi(struct virqsim *sim, uint64_t address, uint32_t data)
 {
     struct hypervisor *h = &sim->machine;
-    const struct irq_msg msg = {
-        .vector = (uint8_t)data,
-        .delivery = data >> 8 & 7,
-        .logical = address >> 2 & 1,
-        .level = data >> 15 & 1,
-        .dest = (uint32_t)(address >> 12 & 0xff),
-        .source = TRACE_NOWHERE,
-        .flow = trace_new_flow(&sim->trace),
-    };
+    const struct msi_message write = {address, data};
+    struct irq_msg msg;
 
-    if (address >> 20 != 0xfee)
+    if (!msi_decode(&write, &msg))
         return false;
+    msg.flow = trace_new_flow(&sim->trace);
     trace_put(&sim->trace, msg.flow, TRACE_RAISED, TRACE_NOWHERE, msg.vector,
               TRACE_SOURCE(TRACE_SOURCE_MSI, h->device_count));
     apic_fabric_route(&h->fabric, &msg, accept_msi, sim);

@@ -76,7 +76,8 @@ bool virqsim_drive_line(struct virqsim *sim, unsigned device, bool level);
 bool virqsim_apic_read(struct virqsim *sim, unsigned vcpu, uint16_t offset, uint32_t *value);
 
 /* An MSI from outside: a 32-bit write of `data` to `address` (SDM 3A "Message Signalled
-   Interrupts"). False: not the address of a local APIC (FEExxxxxH). */
+   Interrupts"). False: no interrupt, since its address is not FEExxxxxH or its delivery mode is
+   reserved. */
 bool virqsim_msi(struct virqsim *sim, uint64_t address, uint32_t data);
 
 /* A guest access to a region whose handler is `external`. Fills `value` for a read; returns how
