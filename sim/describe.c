@@ -12,10 +12,8 @@ const char *const region_handler_names[REGION_HANDLER_COUNT] = {
     [REGION_EXTERNAL] = "external",
 };
 const char *const device_kind_names[DEVICE_KIND_COUNT] = {
-    [DEVICE_MSI] = "msi",
-    [DEVICE_LEVEL] = "level",
-    [DEVICE_EXTINT] = "extint",
-    [DEVICE_NMI] = "nmi",
+    [DEVICE_MSI] = "msi", [DEVICE_LEVEL] = "level", [DEVICE_EXTINT] = "extint",
+    [DEVICE_NMI] = "nmi", [DEVICE_LINE] = "line",
 };
 const char *const guest_apic_names[3] = {
     [LAPIC_MODE_DISABLED] = "none",
@@ -25,11 +23,12 @@ const char *const guest_apic_names[3] = {
 
 static const char *const causes[] = {"operation", "delivery", "acknowledge",
                                      "handler",   "host",     "setup"};
-static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",   "timer",  "msi",
-                                                        "level", "extint", "nmi"};
+static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi", "level",
+                                                        "extint", "nmi",   "line"};
 static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
-                                      "masked",         "re-armed", "not an interrupt"};
+                                      "masked",         "re-armed", "not an interrupt",
+                                      "withdrawn"};
 static const char *const notify[] = {"not needed", "kick", "posted", "wake", "signal", "later"};
 static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};
 static const char *const stages[] = {

@@ -47,7 +47,11 @@ void ioapic_init(struct ioapic *io, const struct ioapic_config *config);
 /* Drives pin `pin` (0 to 23); `level` is the electrical level, which the entry's polarity reads. */
 void ioapic_drive(struct ioapic *io, unsigned pin, bool level);
 
-/* IOREGSEL, IOWIN, and the EOI register of version 20H, by offset in the page and size in bytes. */
+/* Sends whatever is asserted, open and not accepted yet: after state was loaded. */
+void ioapic_evaluate(struct ioapic *io);
+
+/* IOREGSEL, IOWIN, and the EOI register of version 20H, by offset in the page. Registers have 4
+   bytes: with another size, and elsewhere, a read gives 0 and a write does nothing. */
 uint32_t ioapic_read(struct ioapic *io, uint16_t offset, unsigned size);
 void ioapic_write(struct ioapic *io, uint16_t offset, unsigned size, uint32_t value);
 

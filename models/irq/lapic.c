@@ -57,7 +57,8 @@ bool lapic_legal(const struct lapic *l, uint8_t vector)
 static enum lapic_answer refuse(const struct lapic *l, const struct irq_msg *msg,
                                 enum trace_refused why, enum lapic_answer answer)
 {
-    trace_vector(l, msg->flow, TRACE_REFUSED, msg->vector, why);
+    if (msg->flow) /* an ExtINT message has none */
+        trace_vector(l, msg->flow, TRACE_REFUSED, msg->vector, why);
     return answer;
 }
 
@@ -142,8 +143,7 @@ static enum lapic_answer accept_extint(struct lapic *l, const struct irq_msg *ms
         return accept_fixed(l, msg);
     if (!lapic_enabled(l))
         return refuse(l, msg, TRACE_REFUSED_DISABLED, LAPIC_DISABLED);
-    if (msg->flow)
-        refuse(l, msg, TRACE_REFUSED_MODE, LAPIC_INTA);
+    refuse(l, msg, TRACE_REFUSED_MODE, LAPIC_INTA);
     if (lapic_follows(l, LAPIC_QUIRK_EXTINT_IGNORED))
         return LAPIC_IGNORED;
     l->extint_message = true;

@@ -24,8 +24,9 @@ enum trace_refused {
     TRACE_REFUSED_DISABLED,
     TRACE_REFUSED_ILLEGAL_VECTOR,
     TRACE_REFUSED_MASKED,
-    TRACE_REFUSED_REARMED, /* the timer was armed again before its expiry was looked at */
-    TRACE_REFUSED_MODE,    /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
+    TRACE_REFUSED_REARMED,   /* the timer was armed again before its expiry was looked at */
+    TRACE_REFUSED_MODE,      /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
+    TRACE_REFUSED_WITHDRAWN, /* the request went away before anybody took it */
 };
 enum trace_notify {
     TRACE_NOTIFY_NOT_NEEDED, /* the target looks by itself before its next entry */
@@ -45,6 +46,7 @@ enum trace_source {
     TRACE_SOURCE_LEVEL,
     TRACE_SOURCE_EXTINT,
     TRACE_SOURCE_NMI,
+    TRACE_SOURCE_LINE, /* an input of the chipset, by its GSI */
     TRACE_SOURCE_COUNT
 };
 #define TRACE_SOURCE(kind, index) ((uint64_t)(kind) << 32 | (uint64_t)(index))
