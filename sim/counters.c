@@ -8,11 +8,22 @@
 static void raised(struct counters *c, const struct trace_record *r)
 {
     const enum trace_source source = TRACE_SOURCE_KIND(r->b);
-    struct raised *slot = r->where == TRACE_NOWHERE
-                              ? &c->device
-                              : &c->vcpu[r->where].raised[source == TRACE_SOURCE_TIMER];
+    struct raised *slot = &c->device;
 
+    if (source == TRACE_SOURCE_LINE)
+        slot = &c->line[r->a];
+    else if (r->where != TRACE_NOWHERE)
+        slot = &c->vcpu[r->where].raised[source == TRACE_SOURCE_TIMER];
     *slot = (struct raised){.flow = r->flow, .source = (uint8_t)source, .ps = r->ps};
+}
+
+/* A line's interrupt may be routed long after it was raised: when it is unmasked. */
+static const struct raised *parent_outside(const struct counters *c, trace_flow flow)
+{
+    for (unsigned gsi = 0; gsi < CHIPSET_INPUTS && c->device.flow != flow; gsi++)
+        if (c->line[gsi].flow == flow)
+            return &c->line[gsi];
+    return &c->device;
 }
 
 static const struct raised *parent_of(const struct counters *c, uint64_t b)
@@ -21,7 +32,7 @@ static const struct raised *parent_of(const struct counters *c, uint64_t b)
     const struct raised *of_vcpu;
 
     if (source == TRACE_NOWHERE)
-        return &c->device;
+        return parent_outside(c, TRACE_PARENT_FLOW(b));
     of_vcpu = c->vcpu[source].raised;
     return &of_vcpu[of_vcpu[1].flow == TRACE_PARENT_FLOW(b)];
 }
@@ -193,7 +204,7 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
         exited(c, r);
         break;
     case TRACE_USERSPACE:
-        c->vcpu[r->where].userspace[r->a]++;
+        c->vcpu[r->where].userspace[r->a][r->b]++;
         break;
     case TRACE_VCPU_STATE:
         state(c, r);

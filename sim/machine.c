@@ -73,6 +73,9 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     n += vec_has(&v->apic.regs.IRR, vector);
     n += vec_has(&v->descriptor.pir, vector);
     n += vec_has(&v->extint, vector);
+    n += v->hypervisor->board && v->index == v->hypervisor->board->chipset.extint_target
+             ? chipset_pending(&v->hypervisor->board->chipset, vector)
+             : 0;
     n += v->user_vector == number;
     n += v->injecting == number;
     n += v->reinject == number;

@@ -166,6 +166,51 @@ static void read_times(struct build *b, const json_t *json, const struct place *
     d->at_count = (uint32_t)count;
 }
 
+/* Which of its input's drivers a device is; the first one is the chipset's own PIT. */
+static uint8_t driver_number(const struct hypervisor *h, const struct device *d)
+{
+    uint8_t n = BOARD_FIRST_DRIVER;
+
+    for (const struct device *other = h->device; other < d; other++)
+        if (other->kind == DEVICE_LINE && other->gsi == d->gsi)
+            n++;
+    return n;
+}
+
+static void read_line(struct build *b, const json_t *json, const struct place *at,
+                      struct device *d)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const struct place gsi_at = place_key(at, "gsi");
+
+    reader_keys(&b->reader, json, at,
+                KEYS("name", "kind", "gsi", "delay_ns", "pulse_ns", "at_ns"));
+    d->gsi = (uint8_t)reader_uint(&b->reader, json, at, "gsi", 0, CHIPSET_INPUTS - 1);
+    d->pulse_ps =
+        PS_PER_NS * reader_uint_or(&b->reader, json, at, "pulse_ns", 0, INT64_MAX / 1000, 0);
+    if (!h->board)
+        reader_fail(&b->reader, at, "has a line, and the machine has no chipset");
+    else if (d->gsi == I8259_CASCADE)
+        reader_fail(&b->reader, &gsi_at, "2 is the 8259A's cascade; no device is there");
+    else if (b->reader.failed || (d->driver = driver_number(h, d)) < WIRE_MAX_DRIVERS)
+        return;
+    reader_fail(&b->reader, &gsi_at, "more than %d devices share it",
+                WIRE_MAX_DRIVERS - BOARD_FIRST_DRIVER);
+}
+
+static void read_source(struct build *b, const json_t *json, const struct place *at,
+                        struct device *d)
+{
+    const struct hypervisor *h = &b->sim->machine;
+
+    reader_keys(&b->reader, json, at,
+                KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
+    d->vcpu = (uint16_t)reader_uint(&b->reader, json, at, "vcpu", 0, h->vcpu_count - 1);
+    d->vector =
+        (uint8_t)(d->kind == DEVICE_NMI ? NMI_VECTOR
+                                        : reader_uint(&b->reader, json, at, "vector", 16, 255));
+}
+
 static void read_devices(struct build *b, const json_t *machine, const struct place *at)
 {
     struct hypervisor *h = &b->sim->machine;
@@ -177,19 +222,38 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
         const json_t *json = json_array_get(list, i);
         struct device *d = &h->device[i];
 
-        reader_keys(&b->reader, json, &here,
-                    KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
         reader_string(&b->reader, json, &here, "name");
         d->kind = (enum device_kind)reader_choice(&b->reader, json, &here, "kind",
                                                   device_kind_names, DEVICE_KIND_COUNT);
-        d->vcpu = (uint16_t)reader_uint(&b->reader, json, &here, "vcpu", 0, h->vcpu_count - 1);
-        d->vector = (uint8_t)(d->kind == DEVICE_NMI
-                                  ? 2
-                                  : reader_uint(&b->reader, json, &here, "vector", 16, 255));
+        if (d->kind == DEVICE_LINE)
+            read_line(b, json, &here, d);
+        else
+            read_source(b, json, &here, d);
         d->delay_ps = PS_PER_NS * reader_uint_or(&b->reader, json, &here, "delay_ns", 0,
                                                  INT64_MAX / 1000, 0);
         read_times(b, json, &here, d);
     }
+}
+
+/* The 8259A pair and the I/O APIC, where the plan has them. */
+static void read_chipset(struct build *b, const json_t *machine, const struct place *at)
+{
+    static const char *const names[] = {"82093aa", "ich9"};
+    static const uint8_t versions[] = {IOAPIC_VERSION_11, IOAPIC_VERSION_20};
+    struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "chipset");
+    const json_t *json = json_object_get(machine, "chipset");
+
+    if (!json || b->reader.failed)
+        return;
+    reader_object(&b->reader, machine, at, "chipset");
+    reader_keys(&b->reader, json, &p, KEYS("ioapic", "hpet"));
+    h->board = build_take(b, 1, sizeof *h->board);
+    if (!h->board)
+        return;
+    h->board->has_hpet = reader_bool_or(&b->reader, json, &p, "hpet", false);
+    h->board->ioapic_version =
+        versions[reader_choice(&b->reader, json, &p, "ioapic", names, 2)];
 }
 
 /* --- the whole --- */
@@ -222,15 +286,20 @@ void plan_read_machine(struct build *b)
     const json_t *machine = reader_object(&b->reader, b->document, &plan_root, "machine");
     const struct place at = place_key(&plan_root, "machine");
     const struct place vcpus_at = place_key(&at, "vcpus");
+    const struct place apic_at = place_key(&at, "guest_apic");
 
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "guest_apic",
-                     "vcpus", "load", "regions", "devices"));
+                     "vcpus", "load", "regions", "devices", "chipset"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
     h->guest_apic = (enum lapic_mode)reader_choice(&b->reader, machine, &at, "guest_apic",
                                                    guest_apic_names, 3);
+    if (h->guest_apic == LAPIC_MODE_X2APIC && h->policy.irqchip == IRQCHIP_USERSPACE)
+        reader_fail(&b->reader, &apic_at,
+                    "a userspace irqchip has no x2APIC for its guests, and QEMU takes it away "
+                    "(xapic, none)");
     h->vcpu_count = (uint32_t)array_size(
         b, machine, &at, "vcpus", h->guest_apic == LAPIC_MODE_XAPIC ? MAX_XAPICS : MAX_VCPUS);
     h->device_count = (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX);
@@ -242,9 +311,10 @@ void plan_read_machine(struct build *b)
         reader_fail(&b->reader, &at, "there is no memory for it");
         return;
     }
+    read_chipset(b, machine, &at);
+    read_devices(b, machine, &at);
     plan_read_programs(b);
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
     read_regions(b, machine, &at);
-    read_devices(b, machine, &at);
 }

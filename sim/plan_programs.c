@@ -84,6 +84,9 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
                     o[2]);
     if (i->op == GUEST_signal && h->device_count == 0)
         reader_fail(&b->reader, at, "the plan has no devices to signal");
+    if (i->op == GUEST_lower &&
+        (o[0] >= h->device_count || h->device[o[0]].kind != DEVICE_LINE))
+        reader_fail(&b->reader, at, "device %" PRIu64 " has no line to lower", o[0]);
     check_size(b, i, at);
     if (strcmp(guest_ops[i->op].operand[0], "word") == 0 && o[0] >= b->words)
         b->words = o[0] + 1;

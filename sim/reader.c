@@ -175,6 +175,17 @@ uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct pla
                                         : otherwise;
 }
 
+bool reader_bool_or(struct reader *r, const json_t *parent, const struct place *at,
+                    const char *key, bool otherwise)
+{
+    const json_t *v = json_object_get(parent, key);
+    const struct place p = place_key(at, key);
+
+    if (v && !json_is_boolean(v))
+        reader_fail(r, &p, "true or false belongs here");
+    return v ? json_is_true(v) : otherwise;
+}
+
 unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
                        const char *key, const char *const *names, unsigned count)
 {

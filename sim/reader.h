@@ -58,6 +58,9 @@ uint64_t reader_uint(struct reader *r, const json_t *parent, const struct place 
 uint64_t reader_uint_or(struct reader *r, const json_t *parent, const struct place *at,
                         const char *key, uint64_t low, uint64_t high, uint64_t otherwise);
 
+bool reader_bool_or(struct reader *r, const json_t *parent, const struct place *at,
+                    const char *key, bool otherwise);
+
 /* A string that is one of `names`; its index. */
 unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
                        const char *key, const char *const *names, unsigned count);

@@ -29,17 +29,24 @@ static json_t *exit_list(const struct counters *c)
     return list;
 }
 
+static void add_userspace(json_t *list, uint32_t vcpu, enum kvm_exit reason,
+                          const uint64_t *by_cause)
+{
+    for (unsigned cause = 0; cause < TRACE_CAUSE_COUNT; cause++)
+        if (by_cause[cause])
+            json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:o}", "vcpu", (int)vcpu,
+                                                  "reason", describe_kvm_exit(reason), "cause",
+                                                  describe_cause((enum trace_cause)cause),
+                                                  "count", number(by_cause[cause])));
+}
+
 static json_t *userspace_list(const struct counters *c)
 {
     json_t *list = json_array();
 
     for (uint32_t v = 0; v < c->vcpu_count; v++)
         for (unsigned e = 0; e < KVM_EXIT_COUNT; e++)
-            if (c->vcpu[v].userspace[e])
-                json_array_append_new(list,
-                                      json_pack("{s:i, s:s, s:o}", "vcpu", (int)v, "reason",
-                                                describe_kvm_exit((enum kvm_exit)e), "count",
-                                                number(c->vcpu[v].userspace[e])));
+            add_userspace(list, v, (enum kvm_exit)e, c->vcpu[v].userspace[e]);
     return list;
 }
 

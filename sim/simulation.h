@@ -82,7 +82,7 @@ struct vcpu_counters {
     struct raised raised[2]; /* by this vCPU and not routed yet: an ICR write, a timer */
     uint8_t exiting_vector;  /* of the interrupt it was last notified of by a kick */
     uint64_t exits[EXIT_REASON_COUNT][TRACE_CAUSE_COUNT];
-    uint64_t userspace[KVM_EXIT_COUNT];
+    uint64_t userspace[KVM_EXIT_COUNT][TRACE_CAUSE_COUNT];
     uint64_t state_ps[VCPU_STATE_COUNT];
     uint64_t state_since;
     uint8_t state;
@@ -95,8 +95,9 @@ struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
     uint32_t vcpu_count;
-    struct raised device; /* the last one that a device raised */
-    uint64_t nowhere;     /* refused for want of a destination */
+    struct raised device;               /* the last one that a device raised */
+    struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */
+    uint64_t nowhere;                   /* refused for want of a destination */
     uint64_t records;
     struct latency latency[TRACE_SOURCE_COUNT];
 };

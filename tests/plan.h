@@ -26,6 +26,7 @@ struct Plan {
     std::vector<Vcpu> vcpus;
     std::vector<unsigned> load;
     std::string devices, regions; /* JSON, without the brackets */
+    std::string chipset;          /* JSON, or empty: none */
     unsigned physical_cpus = 4;
     uint64_t seed = 1, until_ns = 0, halt_poll_ns = 0, time_slice_ns = 1000000;
     uint64_t cost = 100; /* of every key, in cycles of 1 ns */
@@ -39,8 +40,9 @@ struct Plan {
           << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
           << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
-          << R"(],"regions":[)" << regions << R"(],"devices":[)" << devices
-          << R"(]},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
+          << R"(],"regions":[)" << regions << R"(],"devices":[)" << devices << "]"
+          << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
+          << R"(},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
           << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
           << R"("time_slice_ns":)" << time_slice_ns

@@ -70,7 +70,7 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 13:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"cpuid\"]";
     case 14:
-        return "[\"signal\"," + std::to_string(d.below(4)) + "]";
+        return "[\"signal\"," + std::to_string(d.below(7)) + "]";
     case 15:
         return "[\"mask\"],[\"compute\"," + std::to_string(d.below(3000)) + "],[\"unmask\"]";
     case 16:
@@ -116,6 +116,63 @@ inline void choose_features(Draw &d, Plan &p)
         p.features["apic-page-slot"] = d.chance(50);
 }
 
+/* Accesses to the 8259A pair and the I/O APIC that make interrupts flow more often than not. */
+inline std::string chipset_access(Draw &d, unsigned vcpus)
+{
+    const auto out = [](unsigned port, uint64_t value) {
+        return "[\"port_out\"," + std::to_string(port) + ",1," + std::to_string(value) + "]";
+    };
+    switch (d.below(6)) {
+    case 0:
+        return out(0x20, 0x11) + "," + out(0x21, 64) + "," + out(0x21, 4) + "," + out(0x21, 1) +
+               "," + out(0xa0, 0x11) + "," + out(0xa1, 72) + "," + out(0xa1, 2) + "," +
+               out(0xa1, 1) + ",[\"apic_write\",848,1792]";
+    case 1:
+        return out(d.chance(50) ? 0x20 : 0xa0,
+                   d.of<uint64_t>({0x20, 0x60 + d.below(8), 0x0c, d.below(256)}));
+    case 2:
+        return out(d.chance(50) ? 0x21 : 0xa1, d.below(256)) + ",[\"port_in\",33,1]";
+    case 3:
+        return out(d.chance(50) ? 0x4d0 : 0x4d1, d.below(256));
+    case 4: {
+        const uint64_t low = (32 + d.below(200)) | d.of<uint64_t>({0, 0, 0, 1, 4, 7}) << 8 |
+                             (d.chance(50) ? 1u << 15 : 0) | (d.chance(20) ? 1u << 16 : 0);
+        const auto write = [](uint64_t reg, uint64_t value) {
+            return "[\"mmio_write\",4273995776,4," + std::to_string(reg) +
+                   "],[\"mmio_write\",4273995792,4," + std::to_string(value) + "]";
+        };
+        const uint64_t pin = d.of<uint64_t>({0, 2, 5, 9, 17, 20});
+        return write(0x11 + 2 * pin, d.below(vcpus) << 24) + "," + write(0x10 + 2 * pin, low);
+    }
+    default:
+        return "[\"lower\"," + std::to_string(4 + d.below(3)) + "]";
+    }
+}
+
+/* Three devices with lines, and programs that meddle with the controllers. Without a chipset the
+   devices are messages, so that every plan has as many. */
+inline void add_chipset(Draw &d, Plan &p)
+{
+    const bool has = d.chance(60);
+    const unsigned vcpus = (unsigned)p.vcpus.size();
+
+    for (unsigned gsi : {0u, 9u, 20u})
+        p.devices +=
+            has ? ",{\"name\":\"l\",\"kind\":\"line\",\"gsi\":" + std::to_string(gsi) +
+                      ",\"pulse_ns\":" + std::to_string(d.chance(50) ? d.below(5000) : 0) +
+                      ",\"at_ns\":[3000,20000," + std::to_string(30000 + d.below(90000)) + "]}"
+                : ",{\"name\":\"m\",\"kind\":\"msi\",\"vcpu\":0,\"vector\":220}";
+    if (!has)
+        return;
+    p.chipset = d.chance(50) ? "{\"ioapic\":\"82093aa\"}" : "{\"ioapic\":\"ich9\"}";
+    for (auto &[name, operations] : p.programs) {
+        std::string more;
+        for (uint64_t i = name[0] == 'h' ? d.below(3) : 6 + d.below(10); i; i--)
+            more += chipset_access(d, vcpus) + ",";
+        operations = more + operations;
+    }
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -124,8 +181,10 @@ inline Plan random_plan(uint64_t seed)
 
     p.seed = seed;
     p.technology = d.of<std::string>({"none", "apicv", "ipiv", "svm"});
-    p.guest_apic = d.of<std::string>({"xapic", "x2apic"});
+    p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
+    if (p.irqchip == "userspace" && p.guest_apic == "x2apic")
+        p.guest_apic = "xapic";
     p.physical_cpus = 1 + (unsigned)d.below(vcpus);
     p.halt_poll_ns = d.chance(50) ? 0 : 200000;
     p.time_slice_ns = 50000 + d.below(100000);
@@ -150,6 +209,7 @@ inline Plan random_plan(uint64_t seed)
                      ",\"vector\":" + std::to_string(60 + i * 40) +
                      ",\"delay_ns\":" + std::to_string(d.below(3000)) +
                      ",\"at_ns\":[1000,5000," + std::to_string(6000 + d.below(100000)) + "]}";
+    add_chipset(d, p);
     return p;
 }
 

@@ -23,25 +23,31 @@ static void x2apic_bitmaps(struct virt_cpu *hw, feature_set f)
 
 /*
  * Level-triggered vectors: the hypervisor must see their EOI to lower the I/O
- * APIC's remote IRR. KVM: ioapic_scan_entry(). Its own I/O APIC also asks for
- * the pins of the RTC and the PIT, whatever their trigger mode; no guest here
- * programs them, so they read vector 0 for APIC ID 0. The EOI of nothing is
- * of vector 0 to the hardware, and so exits there.
+ * APIC's remote IRR. KVM: ioapic_scan_entry(). Without a chipset in the plan,
+ * KVM's own I/O APIC still asks for the pins of the RTC and the PIT, whose
+ * entries read vector 0 for APIC ID 0. The EOI of nothing is of vector 0 to the
+ * hardware, and so exits there.
  */
-static void eoi_exit_bitmap(struct vcpu *v)
+static struct vec256 eoi_exits(const struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
+    struct vec256 vectors = {{0}};
 
-    if (h->policy.irqchip == IRQCHIP_KERNEL && v->index == 0)
-        vmcs_set(&v->hw.vmcs, VMCS_EOI_EXIT_BITMAP0, 1);
-    for (uint32_t i = 0; i < h->device_count; i++) {
-        const struct device *d = &h->device[i];
-        const enum vmcs_field word = (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + d->vector / 64);
+    if (h->policy.irqchip == IRQCHIP_KERNEL && v->index == 0 && !h->board)
+        vec_set(&vectors, 0);
+    for (uint32_t i = 0; i < h->device_count; i++)
+        if (h->device[i].kind == DEVICE_LEVEL && h->device[i].vcpu == v->index)
+            vec_set(&vectors, h->device[i].vector);
+    board_eoi_exits(v, &vectors);
+    return vectors;
+}
 
-        if (d->kind == DEVICE_LEVEL && d->vcpu == v->index)
-            vmcs_set(&v->hw.vmcs, word,
-                     vmcs_get(&v->hw.vmcs, word) | UINT64_C(1) << d->vector % 64);
-    }
+void controls_set_eoi_exits(struct vcpu *v)
+{
+    const struct vec256 vectors = eoi_exits(v);
+
+    for (unsigned w = 0; w < 4; w++)
+        vmcs_set(&v->hw.vmcs, (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + w), vectors.word[w]);
 }
 
 static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool apic_in_kernel)
@@ -85,7 +91,7 @@ static void vmx_set(struct vcpu *v)
     vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
-    eoi_exit_bitmap(v);
+    controls_set_eoi_exits(v);
     x2apic_bitmaps(&v->hw, f);
     v->hw.apic_page_is_mmio = !apic_in_kernel || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }

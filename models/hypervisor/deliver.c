@@ -153,13 +153,35 @@ void deliver_next(struct vcpu *sender)
 
 /* --- injection --- */
 
-/* The lowest vector an 8259A would give: its inputs are in order of priority. */
-int extint_pending(const struct vcpu *v)
+bool extint_waits(const struct vcpu *v)
 {
-    for (unsigned w = 0; w < 4; w++)
-        if (v->extint.word[w])
-            return (int)(w * 64) + __builtin_ctzll(v->extint.word[w]);
-    return NO_VECTOR;
+    return !vec_empty(&v->extint) || board_extint(v);
+}
+
+/* KVM: pic_unlock(); QEMU: pic_irq_request(), which has to signal the thread. */
+void extint_tell(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    v->request = true;
+    if (v->hypervisor->policy.irqchip == IRQCHIP_KERNEL)
+        vcpu_kick(v, sender, vector, flow);
+    else
+        userspace_interrupt(v, sender, vector, flow);
+}
+
+/* A chipset's; else the lowest vector that devices have raised as an 8259A would: its inputs are
+   in order of priority. */
+int extint_take(struct vcpu *v, trace_flow *flow)
+{
+    unsigned w = 0, vector;
+
+    if (board_extint(v))
+        return board_acknowledge(v, flow);
+    while (!v->extint.word[w])
+        w++;
+    vector = w * 64 + (unsigned)__builtin_ctzll(v->extint.word[w]);
+    vec_clear(&v->extint, vector);
+    *flow = v->extint_flow[vector];
+    return (int)vector;
 }
 
 /* After a vector from userspace KVM 6.1 leaves the guest at once, since it takes the interrupt
@@ -191,13 +213,13 @@ static void inject_nmi(struct vcpu *v)
 }
 
 /* Userspace has taken the vector off its controllers already. */
-static void inject_extint(struct vcpu *v, int vector)
+static void inject_extint(struct vcpu *v)
 {
-    if (vector == v->user_vector)
-        v->user_vector = NO_VECTOR;
-    else
-        vec_clear(&v->extint, (unsigned)vector);
-    inject_vector(v, vector, false, v->extint_flow[vector]);
+    trace_flow flow = v->user_flow;
+    const int vector = v->user_vector != NO_VECTOR ? v->user_vector : extint_take(v, &flow);
+
+    v->user_vector = NO_VECTOR;
+    inject_vector(v, vector, false, flow);
 }
 
 /* KVM: apic_sync_pv_eoi_to_guest(): only for the one interrupt in service, with nothing behind it,
@@ -226,15 +248,15 @@ static bool apic_injects(const struct vcpu *v)
 }
 
 /* KVM: kvm_cpu_has_extint(): its own 8259A's output, or what userspace has given it. */
-static int extint_to_inject(const struct vcpu *v)
+static bool has_extint(const struct vcpu *v)
 {
-    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE ? v->user_vector
-                                                              : extint_pending(v);
+    return v->user_vector != NO_VECTOR ||
+           (v->hypervisor->policy.irqchip == IRQCHIP_KERNEL && extint_waits(v));
 }
 
 static bool interrupt_waits(const struct vcpu *v)
 {
-    return extint_to_inject(v) != NO_VECTOR || v->window_wanted ||
+    return has_extint(v) || v->window_wanted ||
            (apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR);
 }
 
@@ -259,8 +281,8 @@ void deliver_inject(struct vcpu *v)
         inject_again(v);
     else if (v->apic.nmi_pending && !v->hw.nmi_blocked)
         inject_nmi(v);
-    else if (open && extint_to_inject(v) != NO_VECTOR)
-        inject_extint(v, extint_to_inject(v));
+    else if (open && has_extint(v))
+        inject_extint(v);
     else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
         inject_from_apic(v);
     v->window_open = interrupt_waits(v);

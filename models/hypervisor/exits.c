@@ -34,7 +34,10 @@ static enum region_handler answered_by(const struct vcpu *v)
     const struct access *a = &v->access;
     const struct region *r =
         region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
+    enum region_handler handler;
 
+    if (board_owns(v->hypervisor->board, a, &handler))
+        return handler;
     return r ? r->handler : REGION_USERSPACE;
 }
 
@@ -106,6 +109,12 @@ static bool takes_fastpath(const struct vcpu *v)
 
 static void go_on(struct vcpu *v)
 {
+    if (v->eoi_for_userspace) { /* KVM_REQ_IOAPIC_EOI_EXIT */
+        v->eoi_for_userspace = false;
+        v->kvm_exit = KVM_EXIT_IOAPIC_EOI;
+        vcpu_take(v, VCPU_ON_TO_USER);
+        return;
+    }
     vcpu_take(v, takes_fastpath(v) && !v->held ? VCPU_ON_REENTER : VCPU_ON_RESUME);
 }
 
@@ -256,6 +265,7 @@ static void device(struct vcpu *v)
         vcpu_take(v, VCPU_ON_TO_USER);
         return;
     }
+    board_access(v);
     guest_access_done(v);
     vcpu_take(v, VCPU_ON_RESUME);
 }
@@ -332,12 +342,8 @@ static void hypercall(struct vcpu *v)
 /* After the access: the EOI of a vector that an I/O APIC waits for. */
 static void eoi_induced(struct vcpu *v)
 {
-    if (v->hypervisor->policy.irqchip == IRQCHIP_SPLIT) {
-        v->kvm_exit = KVM_EXIT_IOAPIC_EOI;
-        vcpu_take(v, VCPU_ON_TO_USER);
-        return;
-    }
-    vcpu_take(v, VCPU_ON_RESUME);
+    board_eoi(v, (uint8_t)v->exit.qualification);
+    go_on(v);
 }
 
 static const struct exit_handler handlers[EXIT_REASON_COUNT] = {

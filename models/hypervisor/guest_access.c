@@ -9,7 +9,9 @@ static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *
 {
     if (!guest_in_handler(&v->guest))
         return v->setting_up ? TRACE_CAUSE_SETUP : TRACE_CAUSE_OPERATION;
-    return i->op == GUEST_eoi ? TRACE_CAUSE_ACKNOWLEDGE : TRACE_CAUSE_HANDLER;
+    return i->op == GUEST_eoi || board_controls(v->hypervisor->board, &v->access)
+               ? TRACE_CAUSE_ACKNOWLEDGE
+               : TRACE_CAUSE_HANDLER;
 }
 
 /* --- what an operation does to its surroundings --- */

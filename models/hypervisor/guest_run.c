@@ -82,6 +82,9 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
     case GUEST_signal:
         hypervisor_device_act(&v->hypervisor->device[i->operand[0]]);
         break;
+    case GUEST_lower:
+        hypervisor_device_lower(&v->hypervisor->device[i->operand[0]]);
+        break;
     case GUEST_host_interrupt:
         host_interrupt_now(v);
         break;

@@ -33,7 +33,7 @@ static bool finds_interrupt(const struct vcpu *v)
     if (v->reinject != NO_VECTOR || (v->apic.nmi_pending && !v->hw.nmi_blocked))
         return true;
     return v->hw.interrupts_enabled &&
-           (!vec_empty(&v->extint) || lapic_takes(&v->apic, vec_highest(&v->descriptor.pir)) ||
+           (extint_waits(v) || lapic_takes(&v->apic, vec_highest(&v->descriptor.pir)) ||
             lapic_takes(&v->apic, vec_highest(&v->apic.regs.IRR)) ||
             lapic_takes(&v->apic, timer_to_come(v)));
 }

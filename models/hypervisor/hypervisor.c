@@ -15,11 +15,9 @@ static void apic_sends(struct lapic_port *port, const struct irq_msg *msg)
     deliver_route(v, &m);
 }
 
-/* The I/O APICs, when there are some, hear of it here. */
 static void apic_broadcasts_eoi(struct lapic_port *port, uint8_t vector)
 {
-    (void)port;
-    (void)vector;
+    board_eoi(vcpu_of_port(port), vector);
 }
 
 static void apic_arms_timer(struct lapic_port *port, sim_time deadline)
@@ -32,10 +30,9 @@ static void apic_arms_timer(struct lapic_port *port, sim_time deadline)
 static enum trace_source source_of(const struct device *d)
 {
     static const enum trace_source sources[DEVICE_KIND_COUNT] = {
-        [DEVICE_MSI] = TRACE_SOURCE_MSI,
-        [DEVICE_LEVEL] = TRACE_SOURCE_LEVEL,
-        [DEVICE_EXTINT] = TRACE_SOURCE_EXTINT,
-        [DEVICE_NMI] = TRACE_SOURCE_NMI,
+        [DEVICE_MSI] = TRACE_SOURCE_MSI,       [DEVICE_LEVEL] = TRACE_SOURCE_LEVEL,
+        [DEVICE_EXTINT] = TRACE_SOURCE_EXTINT, [DEVICE_NMI] = TRACE_SOURCE_NMI,
+        [DEVICE_LINE] = TRACE_SOURCE_LINE,
     };
     return sources[d->kind];
 }
@@ -51,11 +48,7 @@ static void raise_extint(struct vcpu *v, uint8_t vector, trace_flow flow)
     }
     v->extint_flow[vector] = flow;
     trace_put(h->trace, flow, TRACE_PENDING, v->index, vector, TRACE_HELD_EXTINT);
-    v->request = true;
-    if (h->policy.irqchip == IRQCHIP_USERSPACE)
-        userspace_interrupt(v, NULL, vector, flow);
-    else
-        vcpu_kick(v, NULL, vector, flow);
+    extint_tell(v, NULL, vector, flow);
 }
 
 static void raise_once(struct device *d)
@@ -82,10 +75,45 @@ static void raise_once(struct device *d)
         hypervisor_accept(v, &msg, NULL);
 }
 
+/* --- devices with a line --- */
+
+static void drive(const struct device *d, bool level)
+{
+    board_drive(d->hypervisor->board, d->gsi, d->driver, level);
+}
+
+/* However often it has a reason to: the line is asserted, and the guest finds all reasons. */
+static void assert_line(struct device *d)
+{
+    struct event_queue *q = d->hypervisor->events;
+
+    drive(d, true);
+    if (d->pulse_ps)
+        event_arm(q, &d->fall, time_plus_ps(q->now, d->pulse_ps));
+}
+
+static void pulse_ended(struct event *e)
+{
+    drive(EVENT_OWNER(e, struct device, fall), false);
+}
+
+void hypervisor_device_lower(struct device *d)
+{
+    event_disarm(d->hypervisor->events, &d->fall);
+    drive(d, false);
+}
+
+/* --- */
+
 static void device_arrived(struct event *e)
 {
     struct device *d = EVENT_OWNER(e, struct device, arrival);
 
+    if (d->kind == DEVICE_LINE) {
+        d->acts = 0;
+        assert_line(d);
+        return;
+    }
     for (; d->acts; d->acts--)
         raise_once(d);
 }
@@ -110,8 +138,12 @@ static void device_by_plan(struct event *e)
 
 static void device_line(struct wire_listener *l, bool level)
 {
+    struct device *d = EVENT_OWNER(l, struct device, listener);
+
     if (level)
-        hypervisor_device_act(EVENT_OWNER(l, struct device, listener));
+        hypervisor_device_act(d);
+    else if (d->kind == DEVICE_LINE)
+        hypervisor_device_lower(d);
 }
 
 static void device_init(struct hypervisor *h, struct device *d)
@@ -121,6 +153,7 @@ static void device_init(struct hypervisor *h, struct device *d)
     d->line = (struct wire){.listener = &d->listener};
     event_init(h->events, &d->arrival, EVENT_PHASE_DEVICE, device_arrived);
     event_init(h->events, &d->plan, EVENT_PHASE_DEVICE, device_by_plan);
+    event_init(h->events, &d->fall, EVENT_PHASE_DEVICE, pulse_ended);
     if (d->at_count)
         event_arm(h->events, &d->plan, d->at[0]);
 }
@@ -176,7 +209,7 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
 
 uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices)
 {
-    return vcpus * 3 + pcpus * (2 + HOST_VECTOR_COUNT) + devices * 2;
+    return BOARD_EVENTS + vcpus * 3 + pcpus * (2 + HOST_VECTOR_COUNT) + devices * 3;
 }
 
 void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
@@ -187,6 +220,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     for (uint32_t i = 0; i < h->vcpu_count;
          i++) /* the busiest events side by side in the queue */
         vcpu_init_steps(&h->vcpu[i]);
+    board_init(h);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);
     for (uint32_t i = 0; i < h->device_count; i++)

@@ -17,6 +17,7 @@
  *   guest_words.c   vCPUs that wait for each other in memory
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
+ *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   halt_poll.c  waiting for an interrupt
  *   userspace.c  QEMU
@@ -27,8 +28,11 @@
 #define VIRQSIM_HYPERVISOR_HYPERVISOR_H
 
 #include "cost/cost.h"
+#include "device/hpet.h"
+#include "device/pit.h"
 #include "guest/guest.h"
 #include "irq/apic_fabric.h"
+#include "irq/chipset.h"
 #include "port/wire.h"
 #include "virt/technology.h"
 
@@ -149,7 +153,15 @@ struct region {
     enum region_handler handler;
 };
 
-enum device_kind { DEVICE_MSI, DEVICE_LEVEL, DEVICE_EXTINT, DEVICE_NMI, DEVICE_KIND_COUNT };
+/* MSI, LEVEL, EXTINT, NMI: an interrupt straight to a vCPU. LINE: an input of the chipset. */
+enum device_kind {
+    DEVICE_MSI,
+    DEVICE_LEVEL,
+    DEVICE_EXTINT,
+    DEVICE_NMI,
+    DEVICE_LINE,
+    DEVICE_KIND_COUNT
+};
 
 /* Whatever raises interrupts from outside the vCPUs. */
 struct device {
@@ -157,10 +169,13 @@ struct device {
     enum device_kind kind;
     uint16_t vcpu;
     uint8_t vector;
+    uint8_t gsi, driver; /* LINE: the input, and which of its drivers this is */
     uint64_t delay_ps;
+    uint64_t pulse_ps;    /* LINE: how long it stays asserted; 0: until it is lowered */
     struct event arrival; /* of the signal at the interrupt controller */
     uint32_t acts;        /* how many signals that arrival stands for */
     struct event plan;    /* the next of the times below */
+    struct event fall;    /* the end of a pulse */
     const sim_time *at;
     uint32_t at_count, at_next;
     struct wire line; /* driven from outside (SystemC) */
@@ -193,6 +208,25 @@ struct pcpu {
     uint8_t pending; /* bit n: host vector n arrived while interrupts were off */
 };
 
+/* Of an input's drivers, the board's own come first, then the plan's devices. */
+enum { BOARD_DRIVER_PIT, BOARD_DRIVER_HPET, BOARD_FIRST_DRIVER };
+enum { BOARD_EVENTS = 2 }; /* the PIT's and the HPET's */
+
+/* What stands on a PC's board beside the CPUs: the chipset, and whose access it is answering. */
+struct board {
+    struct hypervisor *hypervisor;
+    struct chipset chipset;
+    struct chipset_port port;
+    uint8_t ioapic_version;
+    struct pit pit;
+    struct wire_listener pit_out;
+    bool pit_level; /* what OUT 0 says, whoever stands in for it */
+    bool has_hpet;
+    struct hpet hpet;
+    struct hpet_port hpet_port;
+    struct vcpu *actor; /* NULL: a device */
+};
+
 struct destination {
     uint16_t vcpu;
     trace_flow flow;
@@ -212,6 +246,7 @@ struct vcpu {
 
     /* Why it left the guest, and what it was about to do. */
     struct virt_verdict exit;
+    enum trace_cause exit_cause;
     struct access access;
     bool access_done; /* the hardware completed it before the exit */
     bool kicked;      /* vcpu->mode is EXITING_GUEST_MODE: an interrupt is on its way already */
@@ -245,7 +280,10 @@ struct vcpu {
     struct vec256 extint;    /* 8259A's: the vectors its acknowledge cycles would give */
     trace_flow *extint_flow; /* by vector */
     int user_vector;         /* KVM_INTERRUPT's, not injected yet, or NO_VECTOR */
-    int reinject;            /* a delivery that an exit interrupted, or NO_VECTOR */
+    trace_flow user_flow;
+    bool eoi_for_userspace; /* a split I/O APIC is to hear of the EOI of eoi_vector */
+    uint8_t eoi_vector;
+    int reinject; /* a delivery that an exit interrupted, or NO_VECTOR */
     bool reinject_nmi;
     bool injecting_nmi;
     int injecting; /* event injection at the next entry, or NO_VECTOR */
@@ -298,6 +336,7 @@ struct hypervisor {
     uint32_t vcpu_count;
     struct pcpu *pcpu;
     uint32_t pcpu_count;
+    struct board *board; /* NULL: no 8259A and no I/O APIC; devices stand for them */
     struct device *device;
     uint32_t device_count;
     const struct region *region;
@@ -397,11 +436,31 @@ const struct region *region_of(const struct hypervisor *h, bool port, uint64_t a
 void hypervisor_accept(struct vcpu *target, const struct irq_msg *msg, struct vcpu *sender);
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg);
 void deliver_next(struct vcpu *sender); /* the action of HANDLE/CONTINUE */
-int extint_pending(
-    const struct vcpu *v); /* the vector that an 8259A would give, or NO_VECTOR */
+/* Has an 8259A a vector for it; and the acknowledge cycle that gives the vector. */
+bool extint_waits(const struct vcpu *v);
+int extint_take(struct vcpu *v, trace_flow *flow);
+/* An 8259A's output rose: the vCPU is to look. */
+void extint_tell(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 void deliver_inject(struct vcpu *v); /* pending interrupts into the control structure */
 void deliver_cancel(struct vcpu *v); /* and back, when the entry is called off */
+
+/* --- board.c --- */
+void board_init(struct hypervisor *h); /* nothing, where the plan has no chipset */
+/* Is `a` an access to one of the chips, and who answers. */
+bool board_owns(const struct board *board, const struct access *a,
+                enum region_handler *handler);
+/* Is it one to an interrupt controller: what a handler does there acknowledges its interrupt. */
+bool board_controls(const struct board *board, const struct access *a);
+void board_access(struct vcpu *v); /* v->access, if it is one of the chips' */
+void board_drive(struct board *board, unsigned gsi, unsigned driver, bool level);
+bool board_extint(const struct vcpu *v);
+uint8_t board_acknowledge(struct vcpu *v, trace_flow *flow);
+/* An EOI of the local APIC, on its way to the I/O APIC; and there. */
+void board_eoi(struct vcpu *v, uint8_t vector);
+void board_eoi_arrived(struct vcpu *v, uint8_t vector);
+/* Adds the vectors whose EOI an I/O APIC waits for. */
+void board_eoi_exits(const struct vcpu *v, struct vec256 *vectors);
 
 /* --- timer.c --- */
 void timer_init(struct vcpu *v);
@@ -435,10 +494,13 @@ bool host_leaves_at_once(
 void thread_wake(struct thread *t, sim_time at);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 void hypervisor_device_act(struct device *d);
+void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
 
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */
 void controls_set(struct vcpu *v);
+/* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
+void controls_set_eoi_exits(struct vcpu *v);
 
 /* --- hypervisor.c --- */
 /* Before: every array allocated, every plain field filled, pcpu_init() and pcpu_add_thread() done.

@@ -183,6 +183,7 @@ void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause 
                trace_flow flow)
 {
     v->exit = *why;
+    v->exit_cause = cause;
     v->immediate_exit = false;
     trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
               TRACE_EXIT(why->reason, cause), why->qualification);

@@ -7,27 +7,29 @@
  */
 #include "hypervisor/hypervisor.h"
 
-static bool has_apic(const struct vcpu *v)
+/* Its local APIC has something for the guest. */
+static bool apic_has(const struct vcpu *v)
 {
-    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
+    return v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE &&
+           lapic_pending(&v->apic) != NO_VECTOR;
 }
 
 /* QEMU: cpu_get_pic_interrupt(): the local APIC's vector, else the 8259A's. */
 static void interrupt_kvm(struct vcpu *v)
 {
-    const bool from_apic = lapic_pending(&v->apic) != NO_VECTOR;
-
-    v->user_vector = from_apic ? lapic_acknowledge(&v->apic) : extint_pending(v);
-    if (from_apic)
-        v->extint_flow[v->user_vector] = v->apic.service_flow[v->user_vector];
-    else
-        vec_clear(&v->extint, (unsigned)v->user_vector);
+    if (apic_has(v)) {
+        v->user_vector = lapic_acknowledge(&v->apic);
+        v->user_flow = v->apic.service_flow[v->user_vector];
+    } else {
+        v->user_vector = extint_take(v, &v->user_flow);
+    }
     vcpu_pay(v, COST_USER_INTERRUPT);
 }
 
+/* What userspace's controllers have; with a split irqchip the 8259A is one of them. */
 static bool has_more(const struct vcpu *v)
 {
-    return has_apic(v) && (lapic_pending(&v->apic) != NO_VECTOR || !vec_empty(&v->extint));
+    return v->hypervisor->policy.irqchip != IRQCHIP_KERNEL && (apic_has(v) || extint_waits(v));
 }
 
 /* KVM_INTERRUPT when the guest can take one, a request for the window for what it cannot take yet. */
@@ -85,6 +87,7 @@ static void device_access(struct vcpu *v)
         exit_complete_access(v);
     else
         ask_external(v);
+    board_access(v);
     guest_access_done(v);
     if (v->outbox_count) {
         v->after_outbox = run_again;
@@ -113,7 +116,7 @@ void userspace_run(struct vcpu *v)
         run_again(v);
         return;
     }
-    trace_put(v->hypervisor->trace, 0, TRACE_USERSPACE, v->index, v->kvm_exit, 0);
+    trace_put(v->hypervisor->trace, 0, TRACE_USERSPACE, v->index, v->kvm_exit, v->exit_cause);
     switch (v->kvm_exit) {
     case KVM_EXIT_IO:
     case KVM_EXIT_MMIO:
@@ -121,6 +124,11 @@ void userspace_run(struct vcpu *v)
         break;
     case KVM_EXIT_HLT:
         halted(v);
+        break;
+    case KVM_EXIT_IOAPIC_EOI:
+        vcpu_pay(v, COST_USER_DEVICE);
+        board_eoi_arrived(v, v->eoi_vector);
+        run_again(v);
         break;
     default:
         run_again(v);
@@ -134,7 +142,8 @@ void userspace_interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, t
 {
     struct hypervisor *h = v->hypervisor;
 
-    if (v->state == VCPU_BLOCKED) {
+    if (vcpu_waits(v)) { /* in userspace, or in KVM's HLT, which the signal ends too */
+        v->signal = h->policy.irqchip == IRQCHIP_SPLIT;
         vcpu_kick(v, sender, vector, flow);
         return;
     }

@@ -296,6 +296,10 @@ class Program:
         """A device outside (Machine.device) acts now."""
         return self._add("signal", device=device)
 
+    def lower(self, device: int) -> Program:
+        """A device with a line (Machine.line) lowers it, as when the guest has read its status register."""
+        return self._add("lower", device=device)
+
     def host_interrupt(self) -> Program:
         """An interrupt of the host's own arrives at this vCPU's CPU now."""
         return self._add("host_interrupt")

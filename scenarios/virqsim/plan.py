@@ -35,11 +35,18 @@ class Machine:
     Args:
         guest_apic: `xapic`, `x2apic` or `none`: what the guest's driver uses.
         physical_cpus: how many; by default as many as the highest pin asks for.
+        chipset: the PC's 8259A pair and I/O APIC, `82093aa` (version 11H) or `ich9` (version
+            20H, with an EOI register), with the PIT; None: none of them, and devices raise
+            interrupts by themselves.
+        hpet: the chipset has an HPET too.
     """
 
-    def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None) -> None:
+    def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None,
+                 chipset: str | None = None, hpet: bool = False) -> None:
         self.guest_apic = guest_apic
         self.physical_cpus = physical_cpus
+        self.chipset = chipset
+        self.hpet = hpet
         self.programs: dict[str, Program] = {}
         self._vcpus: list[dict[str, Any]] = []
         self._load: list[dict[str, Any]] = []
@@ -101,6 +108,21 @@ class Machine:
                               "delay_ns": delay_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
+    def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
+        """Adds a device with an interrupt line and returns its number, for Program.signal() and lower().
+
+        Args:
+            name: for people.
+            gsi: the chipset's input, 0 to 23: 0 to 15 reach the 8259A pair and the I/O APIC (input 0
+                its pin 2), the others the I/O APIC alone. 2 is the cascade.
+            delay_ns: from the signal to the assertion.
+            pulse_ns: how long it stays asserted; 0: until it is lowered.
+            at_ns: ascending times at which it asserts the line by itself.
+        """
+        self._devices.append({"name": name, "kind": "line", "gsi": gsi, "delay_ns": delay_ns,
+                              "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
+        return len(self._devices) - 1
+
     def document(self, profile: Profile) -> dict[str, Any]:
         """The plan's `machine`, with the profile's clocks."""
         pins = [each["pin"] for each in self._vcpus + self._load if isinstance(each["pin"], int) and each["pin"] >= 0]
@@ -112,6 +134,7 @@ class Machine:
             "load": self._load,
             "regions": self._regions,
             "devices": self._devices,
+            **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
         }
 
 

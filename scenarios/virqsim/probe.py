@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import features, library, profiles, runner
+from . import drivers, features, library, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
 from .guest import Program, icr, logical_flat, logical_x2apic
 from .plan import Hypervisor, Machine, Plan
@@ -28,12 +28,12 @@ SLICE_NS = 1_000_000
 SETTLE_CYCLES = 100_000  # longer than any exit, entry and handler
 ASLEEP_CYCLES = 1_000_000  # longer than it takes to block, without halt polling
 TIMER_CYCLES = 50_000
+GSI = {"ioapic.edge": 10, "ioapic.level": 11, "pic.master": 5, "pic.slave": 10}  # inputs that no chip of a PC uses
 
 _LDR = 0x0D0  # the logical destination register's offset in the APIC page
 
 # In data/exits_per_operation.csv, and in no model yet: asked for, they get no number.
-NOT_MODELLED = ("msi.passthrough", "msi.irqfd", "ioapic.level", "ioapic.edge", "pio.kernel_device", "pio.user_device",
-                "pio.ioeventfd", "mmio.user_device", "pic.master")
+NOT_MODELLED = ("msi.passthrough", "pio.kernel_device", "pio.user_device", "pio.ioeventfd", "mmio.user_device")
 TECHNOLOGIES_NOT_MODELLED = ("avic", "x2avic", "eli", "vtd-pi", "epic-hw")
 PROBED_VENDOR = "vmx"  # others' exits have not been held against real hardware or KVM here
 
@@ -63,17 +63,20 @@ class _Bench:
 
     def __init__(self, probe: Probe, core_hz: int) -> None:
         self.probe = probe
-        self.machine = Machine(probe.guest_apic)
+        self.machine = Machine(probe.guest_apic, chipset="82093aa" if probe.operation in GSI else None)
         self.ready, self.acknowledged, self.done, self.closed, self.sent, self.drowsy = map(
             self.machine.word, ("ready", "acknowledged", "done", "closed", "sent", "drowsy"))
         self.slice_cycles = SLICE_NS * core_hz // 10**9
         self.sender = Program("sender")
         self.handler = Program("handler").eoi().word_add(self.acknowledged)
-        self.machine.vcpu(self.sender, {VECTOR: self.handler})
 
     def plan(self) -> Plan:
         hypervisor = Hypervisor(irqchip=self.probe.irqchip, halt_poll_ns=0, time_slice_ns=SLICE_NS)
         return Plan(f"probe {self.probe.operation}", self.machine, hypervisor)
+
+
+    def add_sender(self) -> None:
+        self.machine.vcpu(self.sender, {VECTOR: self.handler})
 
 
 # What is probed: one operation of the sender's
@@ -122,18 +125,38 @@ def _write_cr8(bench: _Bench) -> None:
     bench.sender.cr8(2)
 
 
+def _device(bench: _Bench) -> None:
+    bench.sender.signal(0)
+
+
 # The plans around it
 
 
 def _to_others(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
     """The operation interrupts the targets, each in the condition that the probe asks for."""
-    probe, sender = bench.probe, bench.sender
+    probe = bench.probe
     target = _target(bench, repetitions)
+    bench.add_sender()
     for apic_id in probe.target_ids:
         main = target if probe.guest_apic != "xapic" else _with_logical_id(target, apic_id)
         bench.machine.vcpu(main, {VECTOR: bench.handler})
         if probe.target == "preempted":
             bench.machine.load(pin=apic_id)
+    _act_on_targets(bench, act, repetitions)
+
+
+def _from_device(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """A device interrupts vCPU 0, which an 8259A's INTR reaches; its backend runs beside vCPU 1."""
+    machine, (prepare, vector, handler) = bench.machine, _DEVICES[bench.probe.operation](bench)
+    machine.vcpu(prepare.follow(_target(bench, repetitions)), {vector: handler.word_add(bench.acknowledged)})
+    if bench.probe.target == "preempted":
+        machine.load(pin=0)
+    bench.add_sender()
+    _act_on_targets(bench, act, repetitions)
+
+
+def _act_on_targets(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    probe, sender = bench.probe, bench.sender
     sender.spin_until(bench.ready, probe.targets)
     for n in range(1, repetitions + 1):
         if probe.target == "if-off":
@@ -144,6 +167,34 @@ def _to_others(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -
             sender.compute(SETTLE_CYCLES).word_add(bench.sent)
         sender.spin_until(bench.acknowledged, n * probe.targets)
     sender.word_add(bench.done)
+
+
+# What a device's driver does first, the vector, and its handler
+
+
+def _pic(bench: _Bench) -> tuple[Program, int, Program]:
+    irq = GSI[bench.probe.operation]
+    line = bench.machine.line("device", irq)
+    prepare = drivers.pic_unmask(drivers.pic_start(Program("driver")), [irq])
+    if bench.probe.guest_apic != "none":
+        drivers.lint0_extint(prepare)
+    handler = drivers.pic_mask_and_acknowledge(Program("on_device"), irq).lower(line)
+    return prepare, drivers.PIC_BASE + irq, drivers.pic_unmask_one(handler, irq)
+
+
+def _ioapic(bench: _Bench) -> tuple[Program, int, Program]:
+    gsi = GSI[bench.probe.operation]
+    line = bench.machine.line("device", gsi)
+    prepare = drivers.ioapic_route(Program("driver"), gsi, VECTOR, level=bench.probe.operation == "ioapic.level")
+    return prepare, VECTOR, Program("on_device").lower(line).eoi()
+
+
+def _msi(bench: _Bench) -> tuple[Program, int, Program]:
+    bench.machine.device("device", "msi", 0, VECTOR)
+    return Program("driver"), VECTOR, Program("on_device").eoi()
+
+
+_DEVICES = {"pic.master": _pic, "pic.slave": _pic, "ioapic.edge": _ioapic, "ioapic.level": _ioapic, "msi.irqfd": _msi}
 
 
 def _target(bench: _Bench, repetitions: int) -> Program:
@@ -177,6 +228,7 @@ def _pause_cycles(bench: _Bench) -> int:
 
 def _to_itself(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
     """The operation interrupts the sender."""
+    bench.add_sender()
     for n in range(1, repetitions + 1):
         act(bench)
         bench.sender.spin_until(bench.acknowledged, n).compute(SETTLE_CYCLES)
@@ -189,12 +241,14 @@ def _timer(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> No
 
 def _alone(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
     """The operation interrupts nobody."""
+    bench.add_sender()
     for _ in range(repetitions):
         act(bench)
 
 
 def _halting(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
     """vCPU 0 halts, and vCPU 1 wakes it; only the HLT is the operation."""
+    bench.add_sender()
     waker = Program("waker")
     for n in range(1, repetitions + 1):
         bench.sender.compute(SETTLE_CYCLES).word_add(bench.drowsy)
@@ -213,7 +267,8 @@ class Operation:
 
     `source` is the results' latency source; `interrupts` says that delivery
     and acknowledgement are part of the operation; `many` that it may have
-    several targets; `needs` the feature without which there is none.
+    several targets; `needs` the feature without which there is none;
+    `without_apic` that a guest without a local APIC can do it.
     """
 
     name: str
@@ -224,6 +279,7 @@ class Operation:
     interrupts: bool = True
     many: bool = False
     needs: str | None = None
+    without_apic: bool = False
 
 
 OPERATIONS = {row.name: row for row in (
@@ -238,6 +294,12 @@ OPERATIONS = {row.name: row for row in (
     Operation("cpu.hlt", "HLT; the wake-up is not counted", _halt, _halting, None, interrupts=False),
     Operation("tpr.write_register", "a write to the TPR register", _write_tpr, _alone, None, interrupts=False),
     Operation("tpr.write_cr8", "MOV to CR8", _write_cr8, _alone, None, interrupts=False),
+    Operation("msi.irqfd", "an MSI by irqfd, the device's backend on another CPU", _device, _from_device, "msi"),
+    Operation("ioapic.edge", "a device's edge at an I/O APIC's pin", _device, _from_device, "line"),
+    Operation("ioapic.level", "a device's level, lowered before the EOI", _device, _from_device, "line"),
+    Operation("pic.master", "a device's line at the master 8259A, handled as Linux does", _device, _from_device, "line",
+              without_apic=True),
+    Operation("pic.slave", "the same at the slave", _device, _from_device, "line", without_apic=True),
     Operation("timer.tsc_deadline", "arming the TSC deadline, and its interrupt", _tsc_deadline, _timer, "timer"),
 )}
 
@@ -271,7 +333,7 @@ def probe(probe: Probe) -> dict[str, Any]:
         "guest_apic": probe.guest_apic,
         "irqchip": probe.irqchip,
         "condition": probe.target,
-        "per_operation": _per_operation(operation, _counts(busy) - _counts(idle), probe.repetitions),
+        "per_operation": _per_operation(operation, _counts(busy, operation) - _counts(idle, operation), probe.repetitions),
         "latency_ns": _latency(busy, operation.source),
     }
 
@@ -289,10 +351,10 @@ def _checked(probe: Probe) -> Operation:
         raise NotModelled(f"probe: {probe.operation} under {probe.tech}: not modelled yet")
     if probe.guest_apic == "epic":
         raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled yet")
-    if probe.guest_apic == "none":
+    if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
-    if operation.around is not _to_others and probe.target != "running":
+    if operation.around not in (_to_others, _from_device) and probe.target != "running":
         raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
     if probe.targets > 1 and not operation.many:
         many = ", ".join(row.name for row in OPERATIONS.values() if row.many)
@@ -309,18 +371,19 @@ class _Tally(Counter):
         return _Tally({key: self[key] - other[key] for key in {*self, *other}})
 
 
-def _counts(document: dict[str, Any]) -> _Tally:
+def _counts(document: dict[str, Any], operation: Operation) -> _Tally:
     """(part, reason) to how often, over a run."""
     tally = _Tally()
+    sender = 1 if operation.around is _from_device else 0
     parts = {"delivery": "target", "acknowledge": "eoi"}
     for row in document["exits"]:
         part = parts.get(row["cause"])
-        if row["cause"] == "operation" and row["vcpu"] == 0:
+        if row["cause"] == "operation" and row["vcpu"] == sender:
             part = "sender"
         if part:
             tally[part, row["reason"]] += row["count"]
     for row in document["userspace_exits"]:
-        if row["vcpu"] == 0 or row["reason"] != "KVM_EXIT_HLT":  # a target's own HLT is not the operation
+        if row["vcpu"] == sender or row["reason"] != "KVM_EXIT_HLT":  # a target's own HLT is not the operation
             tally["userspace", row["reason"]] += row["count"]
     return tally
 

@@ -27,7 +27,7 @@ TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "account
 
 _COLUMNS = {
     "exits": ["vcpu", "reason", "cause", "count"],
-    "userspace_exits": ["vcpu", "reason", "count"],
+    "userspace_exits": ["vcpu", "reason", "cause", "count"],
     "latency": ["source", "count", "min_ns", "mean_ns", "p50_ns", "p99_ns", "max_ns"],
     "stages": ["source", "stage", "mean_ns", "max_ns", "share"],
     "histogram": ["source", "up_to_ns", "count"],
@@ -75,8 +75,8 @@ class Results:
 
     @cached_property
     def userspace_exits(self) -> pd.DataFrame:
-        """Returns of KVM_RUN to userspace: vcpu, reason, count."""
-        return _table("userspace_exits", self.document["userspace_exits"])
+        """Returns of KVM_RUN to userspace: vcpu, reason, cause, count; without those of preparations."""
+        return _table("userspace_exits", [row for row in self.document["userspace_exits"] if row["cause"] != "setup"])
 
     @cached_property
     def latency(self) -> pd.DataFrame:

@@ -150,6 +150,7 @@ TEST(RunLoop, UserspaceInjectsAfterASignal)
     Plan p = sender_and_target("none", 1);
     p.guest_apic = "xapic";
     p.irqchip = "userspace";
+    p.guest_apic = "xapic";
     Machine m(p);
     EXPECT_EQ(VIRQSIM_ENDED, m.run());
     EXPECT_EQ(2u, m.exits(0, "EPT_MISCONFIG", "operation"))
@@ -195,6 +196,7 @@ TEST(RunLoop, AVectorFromUserspaceCostsAKickAndAnImmediateExit)
 {
     Plan p;
     p.irqchip = "userspace";
+    p.guest_apic = "xapic";
     p.devices =
         R"({"name":"pic","kind":"extint","vcpu":0,"vector":48,"delay_ns":1000,"at_ns":[]},)"
         R"({"name":"pic","kind":"extint","vcpu":0,"vector":49,"delay_ns":1000,"at_ns":[]})";

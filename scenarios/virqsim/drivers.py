@@ -1,0 +1,105 @@
+"""What a guest's drivers write to a PC's interrupt controllers and timers.
+
+Each function adds the accesses of one driver routine to a program, in the order
+in which Linux makes them; a machine needs a chipset for them (Machine).
+
+    guest = Program("guest")
+    drivers.pic_start(guest)
+    drivers.pic_unmask(guest, [5])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .errors import VirqsimError
+from .guest import Program
+
+PIC_BASE = 0x30
+"""The vector of IRQ 0: Linux's ISA_IRQ_VECTOR(0)."""
+
+IOAPIC = 0xFEC00000
+PIT_HZ = 1_193_182
+
+_MASTER, _SLAVE = (0x20, 0x21), (0xA0, 0xA1)  # command port, data port
+_CASCADE = 2
+_LEVEL, _LOGICAL, _MASKED, _LOW = 1 << 15, 1 << 11, 1 << 16, 1 << 13  # of a redirection entry
+_LVT_LINT0, _EXTINT = 0x350, 0x700
+
+
+def pic_start(program: Program, base: int = PIC_BASE) -> Program:
+    """Initializes the 8259A pair for 8086 mode with everything masked (8259A data sheet, ICW1 to ICW4).
+
+    IRQ n has vector base + n; base is a multiple of 8.
+    """
+    for (command, data), vector, wiring in ((_MASTER, base, 1 << _CASCADE), (_SLAVE, base + 8, _CASCADE)):
+        for port, value in ((command, 0x11), (data, vector), (data, wiring), (data, 0x01), (data, 0xFF)):
+            program.port_out(port, 1, value)
+    return program
+
+
+def pic_unmask(program: Program, irqs: Iterable[int]) -> Program:
+    """Writes both mask registers: these IRQs, and the cascade where it is needed, are let through."""
+    wanted = set(irqs)
+    if any(irq >= 8 for irq in wanted):
+        wanted.add(_CASCADE)
+    mask = 0xFFFF & ~sum(1 << irq for irq in wanted)
+    return program.port_out(_MASTER[1], 1, mask & 0xFF).port_out(_SLAVE[1], 1, mask >> 8)
+
+
+def pic_mask_and_acknowledge(program: Program, irq: int) -> Program:
+    """Linux's mask_and_ack_8259A(): read and write the mask, then a specific EOI (of both chips for IRQ 8 to 15)."""
+    command, data = _SLAVE if irq >= 8 else _MASTER
+    program.port_in(data, 1).port_out(data, 1, 0xFF).port_out(command, 1, 0x60 | irq & 7)
+    if irq >= 8:
+        program.port_out(_MASTER[0], 1, 0x60 | _CASCADE)
+    return program
+
+
+def pic_unmask_one(program: Program, irq: int) -> Program:
+    """Linux's unmask_8259A_irq(): one write to the mask register that lets this IRQ through."""
+    data = (_SLAVE if irq >= 8 else _MASTER)[1]
+    let_through = 1 << (irq & 7) | (1 << _CASCADE if irq < 8 else 0)
+    return program.port_out(data, 1, 0xFF & ~let_through)
+
+
+def lint0_extint(program: Program) -> Program:
+    """LINT0 takes the 8259A's INTR: virtual wire mode (SDM 3A "Local Vector Table")."""
+    return program.apic_write(_LVT_LINT0, _EXTINT)
+
+
+def ioapic_write(program: Program, register: int, value: int) -> Program:
+    """Selects a register of the I/O APIC and writes it: two accesses."""
+    return program.mmio_write(IOAPIC, 4, register).mmio_write(IOAPIC + 0x10, 4, value)
+
+
+def ioapic_route(program: Program, gsi: int, vector: int, destination: int = 0, *, level: bool = False,
+                 logical: bool = False, low: bool = False, masked: bool = False) -> Program:
+    """Writes the redirection entry of an input: upper half, then lower half (82093AA data sheet, 3.2.4).
+
+    Args:
+        gsi: the chipset's input; 0 is pin 2.
+        vector: 16 to 255.
+        destination: an APIC ID, or with `logical` a set of logical ones; 8 bits.
+
+    Raises:
+        VirqsimError: the destination does not fit.
+    """
+    if not 0 <= destination <= 0xFF:
+        raise VirqsimError(f"ioapic_route: destination: {destination} does not fit the entry's 8 bits")
+    pin = 2 if gsi == 0 else gsi
+    low_half = vector | (_LEVEL if level else 0) | (_LOGICAL if logical else 0) | (_LOW if low else 0)
+    ioapic_write(program, 0x11 + 2 * pin, destination << 24)
+    return ioapic_write(program, 0x10 + 2 * pin, low_half | (_MASKED if masked else 0))
+
+
+def pit_periodic(program: Program, hz: int) -> Program:
+    """Counter 0 in mode 2, so many interrupts a second on input 0 (8254 data sheet, "Rate generator").
+
+    Raises:
+        VirqsimError: the 16-bit counter cannot divide to that.
+    """
+    count = round(PIT_HZ / hz) if hz > 0 else 0
+    if not 2 <= count <= 0xFFFF:
+        raise VirqsimError(f"pit_periodic: {hz} Hz: the PIT's counter makes {PIT_HZ // 0xFFFF + 1} to {PIT_HZ // 2}")
+    return program.port_out(0x43, 1, 0x34).port_out(0x40, 1, count & 0xFF).port_out(0x40, 1, count >> 8)
