@@ -92,6 +92,131 @@ bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t siz
                    unsigned *bits);
 uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n);
 
+/*
+ * The interrupt controllers alone, on a board without a machine: an 8259A pair, an I/O APIC, and
+ * a local APIC for each CPU, from power-on. INT drives LINT0 of every CPU. Operations come one at
+ * a time from the CPUs' buses and from devices' lines; nothing runs by itself but the APIC
+ * timers, and time passes in VIRQSIM_WAIT only. The CPUs take NMI, INIT and start-up IPIs at
+ * once, and an interrupt when VIRQSIM_TAKE says so; EOI is an operation like others.
+ */
+struct virqsim_chips;
+
+enum { VIRQSIM_CHIPS_CPUS = 64, VIRQSIM_CHIPS_PINS = 24 };
+
+enum virqsim_follows { VIRQSIM_MANUALS, VIRQSIM_QEMU, VIRQSIM_KVM };
+
+struct virqsim_chips_config {
+    uint32_t cpus; /* 0: the I/O APIC's messages leave the board, which accepts them all */
+    uint32_t apic_id[VIRQSIM_CHIPS_CPUS]; /* the first CPU is the bootstrap processor */
+    uint32_t ioapic_version;              /* 11H or 20H */
+    uint32_t follows;                     /* enum virqsim_follows: with whose quirks */
+    bool x2apic;                          /* CPUID announces x2APIC */
+    bool wait_for_sipi;                   /* all CPUs but the first do */
+};
+
+/* NULL, and `error` filled: the configuration is wrong, or there is no memory. */
+struct virqsim_chips *virqsim_chips_open(const struct virqsim_chips_config *config,
+                                         struct virqsim_error *error);
+void virqsim_chips_close(struct virqsim_chips *chips);
+
+/* `cpu` performs the first group; `address` is a port, a physical address, an MSR, or the number
+   of a line or pin; `value` what is written, a level, an MSI's data, or milliseconds. */
+enum virqsim_chips_operation {
+    VIRQSIM_PORT_READ,
+    VIRQSIM_PORT_WRITE,
+    VIRQSIM_MEMORY_READ, /* of `size` bytes: 1, 2, 4 */
+    VIRQSIM_MEMORY_WRITE,
+    VIRQSIM_MSR_READ,
+    VIRQSIM_MSR_WRITE,
+    VIRQSIM_TAKE, /* the interrupt window opens for one interrupt: its vector */
+
+    VIRQSIM_LINE, /* an input of the 8259A pair, 0 to 15 */
+    VIRQSIM_PIN,  /* an input of the I/O APIC, 0 to 23 */
+    VIRQSIM_MSI,
+    VIRQSIM_INT,  /* the level of the 8259A pair's output */
+    VIRQSIM_INTA, /* an acknowledge cycle of the 8259A pair, whatever INT says: the vector */
+    VIRQSIM_WAIT,
+};
+
+enum virqsim_chips_status {
+    VIRQSIM_DONE,     /* there is no result */
+    VIRQSIM_VALUE,    /* the result is in `result` */
+    VIRQSIM_FROM_PIC, /* so is the vector, which the 8259A pair gave */
+    VIRQSIM_OPEN_BUS, /* nobody answered: all ones */
+    VIRQSIM_NOTHING,  /* VIRQSIM_TAKE: there was no interrupt to take */
+    VIRQSIM_FAULT,    /* #GP(0) */
+    VIRQSIM_TOO_BUSY, /* VIRQSIM_WAIT: ended early, timers expired too often */
+    VIRQSIM_REFUSED,  /* no such CPU, line, pin, size or operation; nothing was done */
+};
+
+enum virqsim_chips_status virqsim_chips_do(struct virqsim_chips *chips,
+                                           enum virqsim_chips_operation operation, uint32_t cpu,
+                                           uint32_t size, uint64_t address, uint64_t value,
+                                           uint64_t *result);
+
+/* What came of the last operation. Vector bits and Remote IRR: as it left them, if that differs
+   from how it found them. */
+enum virqsim_chips_effect_kind {
+    VIRQSIM_IRR, /* where: the CPU's index; vector; on */
+    VIRQSIM_ISR,
+    VIRQSIM_TMR,
+    VIRQSIM_REMOTE_IRR, /* where: the pin; on */
+    VIRQSIM_MESSAGE, /* where: the pin; vector, delivery, dest, logical; on: level-triggered */
+    VIRQSIM_NMI,     /* where: the CPU's index */
+    VIRQSIM_INITIALIZED, /* it waits for a start-up IPI now */
+    VIRQSIM_STARTED,     /* vector: of the page at which it starts */
+};
+
+struct virqsim_chips_effect {
+    uint32_t kind; /* enum virqsim_chips_effect_kind */
+    uint32_t where;
+    uint32_t dest;
+    uint8_t vector, delivery;
+    bool on, logical;
+};
+
+const struct virqsim_chips_effect *virqsim_chips_effects(const struct virqsim_chips *chips,
+                                                         uint32_t *count);
+
+/* The chips' state, which changes nothing; and such a state put in its place, which takes effect
+   at once. False: there is no such chip or CPU. */
+struct virqsim_pic_state {
+    uint8_t level, request, in_service, mask, elcr, base, highest;
+    uint8_t icw1, icw4, awaits; /* awaits: the ICW that is expected at A0 = 1; 0: none */
+    bool auto_eoi, special_mask, poll, read_in_service;
+    bool output; /* INT of the pair */
+};
+bool virqsim_chips_pic(const struct virqsim_chips *chips, uint32_t chip,
+                       struct virqsim_pic_state *state);
+/* As after an initialization for 8086 mode that ended with level, request, in_service, mask, base,
+   highest and auto_eoi; the rest of `state` is not looked at. */
+bool virqsim_chips_load_pic(struct virqsim_chips *chips, uint32_t chip,
+                            const struct virqsim_pic_state *state);
+
+struct virqsim_ioapic_state {
+    uint64_t entry[VIRQSIM_CHIPS_PINS];
+    uint32_t level; /* bit n: pin n is high */
+    uint32_t select, id;
+};
+void virqsim_chips_ioapic(const struct virqsim_chips *chips,
+                          struct virqsim_ioapic_state *state);
+void virqsim_chips_load_ioapic(struct virqsim_chips *chips,
+                               const struct virqsim_ioapic_state *state);
+
+struct virqsim_lapic_state {
+    uint32_t mode;     /* 0: disabled, 1: xAPIC, 2: x2APIC */
+    uint32_t page[64]; /* the registers, by offset / 16 */
+    uint32_t id, logical_id, ppr;
+    int32_t pending; /* the vector that it would deliver, or -1 */
+    bool extint;     /* it asks for an acknowledge cycle of the 8259A pair */
+    bool waits_for_sipi;
+};
+bool virqsim_chips_lapic(const struct virqsim_chips *chips, uint32_t cpu,
+                         struct virqsim_lapic_state *state);
+/* TPR, ISR, TMR and IRR of the page; the rest of `state` is not looked at. */
+bool virqsim_chips_load_lapic(struct virqsim_chips *chips, uint32_t cpu,
+                              const struct virqsim_lapic_state *state);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -39,6 +39,7 @@ _LISTS = [*_TABLES, "profiles", "scenarios"]
 _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
 
 _LATER = {  # commands loaded when they are called
+    "device": "virqsim.device.command:device_command",
     "replay": "virqsim.replay.command:replay_command",
     "validate": "virqsim.accuracy:validate_command",
 }

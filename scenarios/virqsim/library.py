@@ -35,7 +35,8 @@ def declarations(header: str) -> str:
 
 
 @cache
-def _load() -> tuple[cffi.FFI, Any]:
+def core() -> tuple[cffi.FFI, Any]:
+    """cffi's view of the header, and the library: for the modules that wrap a part of it."""
     ffi = cffi.FFI()
     ffi.cdef(declarations(paths.find("virqsim.h").read_text()))
     library = paths.find("libvirqsim.so")
@@ -58,7 +59,7 @@ def _take_json(ffi: cffi.FFI, lib: Any, string: Any) -> dict[str, Any]:
 @cache
 def describe() -> dict[str, Any]:
     """What the core knows: technologies, features, exit reasons, costs, operations, as lists of rows."""
-    ffi, lib = _load()
+    ffi, lib = core()
     return _take_json(ffi, lib, lib.virqsim_describe())
 
 
@@ -80,7 +81,7 @@ class Simulation:
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        self._ffi, self._lib = _load()
+        self._ffi, self._lib = core()
         self._sim = self._ffi.NULL
         self.state = "running"
         self.interrupted_by = 0

@@ -56,7 +56,7 @@ def _run(plan: dict[str, Any], host: str, trace: Path | None) -> dict[str, Any]:
 
 
 def _run_in_c(plan: dict[str, Any], trace: Path | None) -> dict[str, Any]:
-    with Simulation(plan) as simulation, _progress_bar(plan["name"]) as progress:
+    with Simulation(plan) as simulation, progress_bar(plan["name"]) as progress:
         if trace:
             simulation.keep_trace(trace)
         simulation.run(progress)
@@ -66,7 +66,7 @@ def _run_in_c(plan: dict[str, Any], trace: Path | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress_bar(title: str) -> Iterator[Any]:
+def progress_bar(title: str) -> Iterator[Any]:
     """Gives the callback for Simulation.run(): a bar on standard error, for runs that take a while."""
     from rich.console import Console
     from rich.progress import Progress

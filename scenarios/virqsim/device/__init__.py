@@ -1,0 +1,1 @@
+"""Recorded logs of interrupt controllers, replayed on the models: `virqsim device`."""
