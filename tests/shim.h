@@ -12,6 +12,7 @@ extern "C" {
 #include "device/pit.h"
 #include "irq/apic_fabric.h"
 #include "irq/i8259.h"
+#include "irq/ioapic.h"
 #include "irq/lapic.h"
 #include "irq/msi.h"
 #include "irq/msix.h"
