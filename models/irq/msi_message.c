@@ -1,4 +1,5 @@
-/* Address and data of a message signalled interrupt, and what they say. */
+/* Address and data of a message signalled interrupt, and what they say: the fields of msi_regs.def.
+   Bit 14 of the data (LEVEL) is written and not read: a device sends asserted messages alone. */
 #include "irq/msi_message.h"
 
 #include "port/bits.h"

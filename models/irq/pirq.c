@@ -41,14 +41,16 @@ void pirq_restore(struct pirq *p, const struct pirq *saved)
 /* ---- the board: pins to lines ---- */
 
 /* Neighbouring slots have their pins in turn, so that INTA#, which all devices use, is spread.
-   i440FX: slot 1 starts at PIRQA#. Q35: slot 0 at PIRQE#; devices 25 to 31 are the ICH9's own, as
-   its route registers have them at reset. */
+   i440FX: slot 1 starts at PIRQA#. Q35: slot 0 at PIRQE#; 25 to 31 are the ICH9's own devices, as
+   its route registers have them at reset, but for 30, the bridge to the slots of a PCI bus. */
 unsigned pirq_line(enum pirq_board board, unsigned device, enum pirq_pin pin)
 {
-    enum { FIRST_OWN_DEVICE = 25, PIRQE = 4 };
+    enum { FIRST_OWN_DEVICE = 25, PCI_BRIDGE = 30, PIRQE = 4 };
 
     if (board == PIRQ_PIIX3)
         return (device + pin + PIRQ_PINS - 1) % PIRQ_PINS;
+    if (device == PCI_BRIDGE)
+        return PIRQE + pin;
     if (device >= FIRST_OWN_DEVICE)
         return pin;
     return PIRQE + (device + pin) % PIRQ_PINS;

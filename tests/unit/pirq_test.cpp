@@ -111,6 +111,7 @@ TEST_F(Pirq, SlotsOfTheQ35UsePirqEToHAndItsOwnDevicesAToD)
     EXPECT_EQ(PIRQE, pirq_line(PIRQ_ICH9, 2, PIRQ_INTC));
     EXPECT_EQ(PIRQE, pirq_line(PIRQ_ICH9, 24, PIRQ_INTA));
     EXPECT_EQ(PIRQA, pirq_line(PIRQ_ICH9, 25, PIRQ_INTA));
+    EXPECT_EQ(PIRQE, pirq_line(PIRQ_ICH9, 30, PIRQ_INTA)) << "the PCI bridge";
     EXPECT_EQ(PIRQD, pirq_line(PIRQ_ICH9, 31, PIRQ_INTD));
 }
 
