@@ -38,6 +38,16 @@ static const struct chip_row i8259_rows[] = {
 #undef FIELD
 };
 
+static const struct chip_row ioapic_rows[] = {
+#define REG(name, where_it_is, offset, width, may, reset, writable, where, title)              \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .section = (where),     \
+     .space = #where_it_is},
+#define FIELD(...)
+#include "irq/ioapic_regs.def"
+#undef REG
+#undef FIELD
+};
+
 static const struct chip_row pit_rows[] = {
 #define REG(name, port, width, may, reset, writable, select, match, effect, where, title)      \
     {ROW(name, port, width, reset, writable, title), .access = #may, .section = (where)},
@@ -133,6 +143,10 @@ static const struct chip_field i8259_fields[] = {
 #include "irq/i8259_regs.def"
 };
 
+static const struct chip_field ioapic_fields[] = {
+#include "irq/ioapic_regs.def"
+};
+
 static const struct chip_field pit_fields[] = {
 #include "device/pit_regs.def"
 };
@@ -173,15 +187,11 @@ static const struct chip_field posted_fields[] = {
     }
 
 const struct chip chips[] = {
-    CHIP(lapic),
-    CHIP(i8259),
-    CHIP(msi),
-    CHIP(msix),
-    CHIP(pirq),
-    CHIP(pit),
-    CHIP(hpet),
-    CHIP(remap),
-    {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
+    CHIP(lapic),  CHIP(i8259),
+    CHIP(ioapic), CHIP(msi),
+    CHIP(msix),   CHIP(pirq),
+    CHIP(pit),    CHIP(hpet),
+    CHIP(remap),  {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
 };
 
 const size_t chip_count = COUNT(chips);
@@ -189,6 +199,9 @@ const size_t chip_count = COUNT(chips);
 const struct chip_quirk chip_quirks[] = {
 #define QUIRK(name, id, qemu, kvm, title) {"i8259", id, qemu, kvm, title},
 #include "irq/i8259_quirks.def"
+#undef QUIRK
+#define QUIRK(name, id, qemu, kvm, title) {"ioapic", id, qemu, kvm, title},
+#include "irq/ioapic_quirks.def"
 #undef QUIRK
 #define QUIRK(name, id, qemu, kvm, title) {"lapic", id, qemu, kvm, title},
 #include "irq/lapic_quirks.def"
