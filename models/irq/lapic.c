@@ -57,8 +57,7 @@ bool lapic_legal(const struct lapic *l, uint8_t vector)
 static enum lapic_answer refuse(const struct lapic *l, const struct irq_msg *msg,
                                 enum trace_refused why, enum lapic_answer answer)
 {
-    if (msg->flow) /* an ExtINT message has none */
-        trace_vector(l, msg->flow, TRACE_REFUSED, msg->vector, why);
+    trace_vector(l, msg->flow, TRACE_REFUSED, msg->vector, why);
     return answer;
 }
 
@@ -136,14 +135,18 @@ static enum lapic_answer accept_sipi(struct lapic *l, const struct irq_msg *msg)
     return LAPIC_ACCEPTED;
 }
 
-/* The interrupt is the 8259A's request, which has a flow of its own. */
+/* The interrupt is the 8259A's request, which has a flow of its own: the message's, if it has one,
+   ends here. */
 static enum lapic_answer accept_extint(struct lapic *l, const struct irq_msg *msg)
 {
+    const bool enabled = lapic_enabled(l);
+
     if (lapic_follows(l, LAPIC_QUIRK_EXTINT_FIXED))
         return accept_fixed(l, msg);
-    if (!lapic_enabled(l))
-        return refuse(l, msg, TRACE_REFUSED_DISABLED, LAPIC_DISABLED);
-    refuse(l, msg, TRACE_REFUSED_MODE, LAPIC_INTA);
+    if (msg->flow)
+        refuse(l, msg, enabled ? TRACE_REFUSED_MODE : TRACE_REFUSED_DISABLED, LAPIC_IGNORED);
+    if (!enabled)
+        return LAPIC_DISABLED;
     if (lapic_follows(l, LAPIC_QUIRK_EXTINT_IGNORED))
         return LAPIC_IGNORED;
     l->extint_message = true;
