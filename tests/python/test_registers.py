@@ -52,7 +52,7 @@ CHIPS = [chip for chip in registers.chips() if registers.chip(chip)["rows"]]
 
 
 def test_every_chip_was_typed_a_second_time():
-    assert set(CHIPS) <= set(typed("regs"))
+    assert sorted(CHIPS) == typed("regs")
 
 
 @pytest.mark.parametrize("chip", CHIPS)
@@ -109,31 +109,32 @@ def test_the_bits_that_can_be_written_are_those_of_the_manuals_fields(chip):
     assert {name: bits for name, bits in named.items() if bits} == {name: writable[name] for name in named if named[name]}
 
 
-def tables(page):
-    """The Markdown tables of a page, each as text."""
+def tables_of_registers():
+    """The tables of registers on all pages, as text: those whose heads have an offset and what may be written."""
     found, table = [], []
-    for line in [*page.read_text().splitlines(), ""]:
+    for line in [line for page in sorted(PAGES.glob("*.md")) for line in [*page.read_text().splitlines(), ""]]:
         if line.startswith("|"):
             table.append(line + "\n")
         elif table:
-            found.append("".join(table))
+            if {"offset", "writable"} <= {head.strip() for head in table[0].split("|")}:
+                found.append("".join(table))
             table = []
     return found
 
 
-def page_of(chip):
-    return PAGES / f"{chip}.md"
+UNWRITTEN = [chip for chip in ("ioapic",) if not (PAGES / f"{chip}.md").exists()]
 
 
-PAGED = [chip for chip in CHIPS if page_of(chip).exists()]
-
-
-@pytest.mark.parametrize("chip", PAGED)
-def test_the_page_has_the_table_that_list_registers_prints_and_no_other(chip, virqsim):
+@pytest.mark.parametrize("chip", [chip for chip in CHIPS if chip not in UNWRITTEN])
+def test_one_page_has_the_table_that_list_registers_prints(chip, virqsim):
     said = virqsim("list", "registers", chip, "--markdown")
     assert said.status == 0
-    head = said.out.splitlines(keepends=True)[0]
-    assert [table for table in tables(page_of(chip)) if table.startswith(head)] == [said.out]
+    assert tables_of_registers().count(said.out) == 1
+
+
+def test_the_pages_have_no_table_of_registers_that_list_registers_does_not_print():
+    printed = [registers.markdown(chip) for chip in CHIPS]
+    assert [table for table in tables_of_registers() if table not in printed] == []
 
 
 @pytest.mark.parametrize("chip", CHIPS)
