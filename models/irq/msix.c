@@ -138,10 +138,8 @@ uint32_t msix_read(const struct msix *m, uint16_t offset, unsigned size)
 /* Looks again after each message: whoever hears it may mask, raise or withdraw others. */
 void msix_write(struct msix *m, uint16_t offset, unsigned size, uint32_t value)
 {
-    const bool silent = !msix_enabled(m) || m->regs.CONTROL & FUNCTION_MASK;
-
     pci_registers_write(&registers, &m->regs, offset, size, value);
-    for (unsigned n = 0; silent && n < m->config.entries; n++)
+    for (unsigned n = 0; n < m->config.entries; n++)
         send_if_unmasked(m, n);
 }
 
