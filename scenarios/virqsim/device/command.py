@@ -144,6 +144,9 @@ def _summary(outcomes: list[Outcome]) -> None:
     """How many of how many: a sentence for one log, a table for several."""
     if len(outcomes) == 1:
         log, count = outcomes[0].log, len(outcomes[0].differences)
+        if not log.recorded:
+            click.echo(f"{log.path}: {len(log.steps)} operations, and nothing to compare with: --write fills it in")
+            return
         differences = "1 difference" if count == 1 else f"{count} differences" if count else "no difference"
         click.echo(f"{log.path}: {len(log.steps)} operations, {log.recorded} results compared: {differences}")
         return

@@ -6,8 +6,10 @@ header, `begin` and `end`, results, side effects and states.
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +76,11 @@ class Log:
         return sum((step.result is not None) + step.effect_lines + len(step.states) for step in self.steps)
 
     @property
+    def is_recording(self) -> bool:
+        """Absent side effects mean that there were none. Not so in what is typed by hand without any."""
+        return "source" in self.header or any(step.effects for step in self.steps)
+
+    @property
     def nmis_are_seen(self) -> bool:
         """Where QEMU recorded, NMIs can be seen only with `nmi=1`."""
         return self.config.nmi or not self.header.get("source", "").startswith("qemu")
@@ -98,13 +105,11 @@ def read(path: str, device: str) -> Log:
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":
-            import gzip
-
             data = gzip.decompress(data)
         text = data.decode()
     except OSError as error:
         raise VirqsimError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, EOFError) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise VirqsimError(f"{path}: is no text: {error}") from None
     return _Reader("standard input" if path == "-" else path, device).read(text.splitlines())
 

@@ -120,11 +120,18 @@ def _facts(facts: list[Fact], said: str) -> list[str]:
     cpus: dict[int, dict[tuple[str, bool], list[int]]] = {}
     for fact in sorted(f for f in facts if isinstance(f, Bit)):
         cpus.setdefault(fact.cpu, {}).setdefault((fact.register, fact.on), []).append(fact.vector)
-    phrases = [("its " if said.endswith(f"to CPU {cpu}") else f"CPU {cpu}: ")
-               + " and ".join(f"{register.upper()} {'gets' if on else 'loses'} {vectors(found)}"
-                              for (register, on), found in changes.items())
-               for cpu, changes in cpus.items()]
+    phrases = [("its " if said.endswith(f"to CPU {cpu}") else f"CPU {cpu}: ") + " and ".join(_changed(bits))
+               for cpu, bits in cpus.items()]
     return phrases + [words for fact in facts if (words := _other(fact))]
+
+
+def _changed(bits: dict[tuple[str, bool], list[int]]) -> list[str]:
+    """`IRR loses 0x31`, `IRR and TMR get 0x31`."""
+    together: dict[tuple[bool, str], list[str]] = {}
+    for (register, on), found in bits.items():
+        together.setdefault((on, vectors(found)), []).append(register.upper())
+    return [f"{' and '.join(names)} {('get' if on else 'lose') + ('s' if len(names) == 1 else '')} {found}"
+            for (on, found), names in together.items()]
 
 
 def _other(fact: Fact) -> str:

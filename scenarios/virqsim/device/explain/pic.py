@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .words import bits, changes, inputs, level_change
+from .words import changes, inputs, level_change
 
 _CHIPS = ("master", "slave")
 _ELCR_PORTS = (0x4d0, 0x4d1)
@@ -117,10 +117,10 @@ def became(before: list[Any], after: list[Any]) -> list[str]:
 
 
 def why_not(state: list[Any]) -> str:
-    """`take`, and there was nothing."""
-    waiting = [f"{_CHIPS[chip]} {inputs(open_requests)}" for chip, one in enumerate(state)
-               if (open_requests := one.request & ~one.mask)]
-    if not waiting:
-        masked = [f"{_CHIPS[chip]} {inputs(one.request)}" for chip, one in enumerate(state) if bits(one.request)]
-        return f"INT is low: {' and '.join(masked)} masked" if masked else "INT is low: nothing is requested"
-    return f"INT is low: {' and '.join(waiting)} requested, but what is in service has precedence"
+    """`take`, and there was nothing: the chip that holds requests back, the master first."""
+    for chip, one in enumerate(state):
+        if asking := one.request & ~one.mask:
+            return f"INT is low: {_CHIPS[chip]} {inputs(asking)} requested, but what is in service has precedence"
+        if one.request:
+            return f"INT is low: {_CHIPS[chip]} {inputs(one.request)} masked"
+    return "INT is low: nothing is requested"
