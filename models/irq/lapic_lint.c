@@ -215,10 +215,10 @@ static uint32_t *source_entry(struct lapic *l, uint16_t lvt)
 void lapic_local_event(struct lapic *l, uint16_t lvt)
 {
     uint32_t *entry = source_entry(l, lvt);
-    const uint32_t value = entry ? *entry : LAPIC_LVT_MASKED;
 
-    if (l->mode == LAPIC_MODE_DISABLED || is_masked(value))
+    if (!entry || l->mode == LAPIC_MODE_DISABLED || is_masked(*entry))
         return;
+    const uint32_t value = *entry;
     if (lvt == LAPIC_LVT_PERF)
         *entry |= LAPIC_LVT_MASKED;
     if (source_raises(delivery_of(value)))
