@@ -9,9 +9,14 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from virqsim.device import effects
+from virqsim.device import effects, operations
 from virqsim.device import log as logs
+from virqsim.device.explain import Explainer
+from virqsim.device.replay import Board, compare
+from virqsim.errors import VirqsimError
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "tests/data/device_logs"
@@ -456,3 +461,48 @@ def test_the_examples_of_the_page_print_what_it_shows(virqsim, tmp_path, monkeyp
         said = virqsim(*(a.removeprefix(f"{tmp_path}/") for a in arguments))
         printed = [line.rstrip() for line in (said.out + said.err).rstrip().splitlines()]
         assert printed == re.sub(r"virqsim \d+\.\d+\.\d+", f"virqsim {version('virqsim')}", shown).rstrip().splitlines()
+
+
+# ---- anything that can be typed is a log or is refused
+
+LINES = sorted({line for path in of_tier("core")[::20] + of_tier("quirk")[::9] for line in path.read_text().splitlines()
+                if not line.startswith("#")})
+WORDS = sorted({word for line in LINES for word in line.split()} | {"-1", "0xffffffffffffffff", "25", "{", "->"})
+
+
+@st.composite
+def lines_of_logs(draw):
+    """A line of some log, or one with another word in it."""
+    words = draw(st.sampled_from(LINES)).split()
+    if draw(st.integers(0, 9)) == 0:
+        words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(WORDS))
+    return " ".join(words)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(lines=st.lists(lines_of_logs(), max_size=10), device=st.sampled_from(["i8259", "ioapic", "lapic"]))
+def test_any_lines_are_a_log_or_refused_in_one(lines, device, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lines") / "lines.log"
+    path.write_text("\n".join(lines))
+    try:
+        assert logs.read(str(path), device).steps
+    except VirqsimError as error:
+        assert "\n" not in str(error) and "lines.log" in str(error)
+
+
+OPERATIONS = [line for line in LINES if line.split()[0] in operations.FORMS and "->" not in line and "{" not in line
+              and not re.match(r"(cpu|lp|set lapic) ", line)]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(lines=st.lists(st.sampled_from([*OPERATIONS, "take", "rdmsr 0x802", "mr 0xfee000a0", "inb 0x20"]), min_size=1))
+def test_any_operations_are_performed_and_explained(lines, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lines") / "lines.log"
+    path.write_text("\n".join(lines))
+    log = logs.read(str(path), "lapic")
+    with Board(log, "manuals") as board:
+        explainer = Explainer(board)
+        for step in log.steps:
+            answer = board.answer(step)
+            assert compare(log, step, answer) == []
+            assert explainer.explain(step.operation, answer) or step.operation.name == "dump"
