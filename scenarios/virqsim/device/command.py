@@ -51,7 +51,8 @@ class _Command(click.Command):
 @click.argument("paths", metavar="LOG…", nargs=-1, required=True)
 @click.option("--write", "written", is_flag=True, help="Print the log with our own answers instead of comparing.")
 @click.option("--explain", is_flag=True, help="Say in words what each operation did.")
-@click.option("--quirks", type=click.Choice(["qemu", "kvm"]), help="Follow this system where it departs from the manuals.")
+@click.option("--quirks", type=click.Choice(["qemu", "kvm"]),
+              help="Follow this system where it departs from the manuals.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 @click.pass_context
 def device_command(ctx: click.Context, device: str, paths: tuple[str, ...], written: bool, explain: bool,

@@ -90,7 +90,8 @@ def parse(words: list[str], apic_ids: tuple[int, ...]) -> Operation:
         raise Malformed(str(unknown("operation", name, FORMS)))
     form = FORMS[name]
     if form.needs_cpu and not apic_ids:
-        raise Malformed(f"{name}: there is no CPU on this board; a header line gives it some: config: apicids=0,1 ap=run")
+        raise Malformed(f"{name}: there is no CPU on this board; "
+                        "a header line gives it some: config: apicids=0,1 ap=run")
     special = _SPECIAL.get(name)
     arguments = special(words, apic_ids) if special else _numbers(words, form)
     return Operation(name, " ".join(words), arguments)

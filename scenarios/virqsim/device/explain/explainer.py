@@ -35,7 +35,8 @@ class Explainer:
 
     def _look(self) -> _Snapshot:
         chips = self._board.chips
-        return _Snapshot([chips.pic(0), chips.pic(1)], chips.ioapic(), [chips.lapic(n) for n in range(len(self._apic_ids))])
+        return _Snapshot([chips.pic(0), chips.pic(1)], chips.ioapic(),
+                         [chips.lapic(n) for n in range(len(self._apic_ids))])
 
     def explain(self, operation: Operation, answer: Answer) -> str:
         """What the board's last operation did; empty for those that say it themselves."""

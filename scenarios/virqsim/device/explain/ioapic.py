@@ -53,7 +53,8 @@ def pin(before: Any, after: Any, number: int, level: int, sent: bool) -> str:
     if entry >> 16 & 1:
         return f"{said}: entry {number} is masked"
     if entry >> 15 & 1:
-        return f"{said}: Remote IRR is set, the entry waits for EOI of 0x{entry & 0xff:02x}" if entry >> 14 & 1 else said
+        waits = f"{said}: Remote IRR is set, the entry waits for EOI of 0x{entry & 0xff:02x}"
+        return waits if entry >> 14 & 1 else said
     return f"{said}: no edge" if before.level >> number & 1 else said
 
 
@@ -61,7 +62,8 @@ def message(pin: int, sent: Message, apic_ids: Sequence[int]) -> str:
     """`entry 4 sends vector 0x31, fixed, to CPU 2`."""
     delivery = DELIVERIES[sent.delivery]
     what = f"vector 0x{sent.vector:02x}, {delivery}" if sent.delivery in (0, 1, 6) else delivery
-    return f"entry {pin} sends {what}, {'level, ' if sent.level else ''}{destination(sent.dest, sent.logical, apic_ids)}"
+    to = destination(sent.dest, sent.logical, apic_ids)
+    return f"entry {pin} sends {what}, {'level, ' if sent.level else ''}{to}"
 
 
 def destination(dest: int, logical: bool, apic_ids: Sequence[int]) -> str:

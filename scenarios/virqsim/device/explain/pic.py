@@ -71,7 +71,7 @@ def read(before: list[Any], port: int, value: int) -> str:
         return "no port of the 8259A pair"
     chip = port >> 7 & 1
     if before[chip].poll:
-        return f"{_CHIPS[chip]} poll word: {f'IR{value & 7} wants service' if value & 0x80 else 'nothing wants service'}"
+        return f"{_CHIPS[chip]} poll word: {f'IR{value & 7}' if value & 0x80 else 'nothing'} wants service"
     if port & 1:
         return f"{_CHIPS[chip]} IMR: masked: {inputs(value)}"
     register = "ISR" if before[chip].read_in_service else "IRR"
