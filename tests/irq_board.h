@@ -24,9 +24,9 @@ constexpr uint64_t to(uint64_t destination)
     return destination << 56;
 }
 
-constexpr uint64_t mode(irq_delivery delivery)
+constexpr uint64_t delivery(unsigned code)
 {
-    return static_cast<uint64_t>(delivery) << 8;
+    return uint64_t{code} << 8;
 }
 
 class IrqBoard
