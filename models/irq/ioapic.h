@@ -51,8 +51,9 @@ void ioapic_drive(struct ioapic *io, unsigned pin, bool level);
 void ioapic_evaluate(struct ioapic *io);
 
 /* IOREGSEL, IOWIN, and the EOI register of version 20H, by offset in the page. Registers have 4
-   bytes: with another size, and elsewhere, a read gives 0 and a write does nothing. */
-uint32_t ioapic_read(struct ioapic *io, uint16_t offset, unsigned size);
+   bytes, IOREGSEL of version 20H one of them: with another size, and elsewhere, a read gives 0 and
+   a write does nothing. */
+uint32_t ioapic_read(const struct ioapic *io, uint16_t offset, unsigned size);
 void ioapic_write(struct ioapic *io, uint16_t offset, unsigned size, uint32_t value);
 
 /* An EOI broadcast by a local APIC: Remote IRR of every level entry with this vector is cleared;

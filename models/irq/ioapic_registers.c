@@ -105,13 +105,15 @@ static void write_indirect(struct ioapic *io, uint32_t value)
 
 /* ---- the page ---- */
 
-/* 3.0: registers are accessed as 32 bits; anything else reaches none. */
+/* 3.0: registers are accessed as 32 bits; anything else reaches none. But of version 20H IOREGSEL
+   is a byte (ICH10 data sheet, 13.5.2), so that every access reaches the whole of it. */
 static bool has_size(const struct ioapic *io, unsigned row, unsigned size)
 {
     const bool narrow = size == 1 || size == 2;
 
     if (narrow && row == ROW_IOREGSEL)
-        return ioapic_follows(io, IOAPIC_QUIRK_SELECT_PART);
+        return io->config.version >= IOAPIC_VERSION_20 ||
+               ioapic_follows(io, IOAPIC_QUIRK_SELECT_PART);
     if (narrow && row == ROW_IOWIN)
         return ioapic_follows(io, IOAPIC_QUIRK_WINDOW_PART);
     return size == 4;
@@ -128,7 +130,7 @@ static uint32_t part(uint32_t value, unsigned size)
     return size < 4 ? value & ((UINT32_C(1) << 8 * size) - 1) : value;
 }
 
-uint32_t ioapic_read(struct ioapic *io, uint16_t offset, unsigned size)
+uint32_t ioapic_read(const struct ioapic *io, uint16_t offset, unsigned size)
 {
     if (reaches(io, ROW_IOREGSEL, offset, size))
         return io->select;

@@ -8,7 +8,7 @@
 #include <random>
 #include <string>
 
-#include "unit/ioapic_recorder.h"
+#include "unit/ioapic_bench.h"
 
 namespace
 {
@@ -61,22 +61,22 @@ std::vector<Step> steps(unsigned seed, unsigned count = OPERATIONS)
     return list;
 }
 
-void perform(IoapicRecorder &bench, const Step &step)
+void perform(IoapicBench &bench, const Step &step)
 {
-    bench.accepts = [&step](const IoapicRecorder::Sent &) { return step.accepted; };
+    bench.accepts = [&step](const IoapicBench::Sent &) { return step.accepted; };
     switch (step.what) {
     case DRIVE:
         return bench.drive(step.pin, step.value & 1);
     case WRITE_LOW:
-        return bench.write(IoapicRecorder::low(step.pin), step.value);
+        return bench.write(IoapicBench::low(step.pin), step.value);
     case WRITE_HIGH:
-        return bench.write(IoapicRecorder::high(step.pin), step.value);
+        return bench.write(IoapicBench::high(step.pin), step.value);
     case BROADCAST:
         return bench.eoi(static_cast<uint8_t>(step.value));
     case EOI_REGISTER:
-        return ioapic_write(&bench.io, IoapicRecorder::EOI, 4, step.value);
+        return ioapic_write(&bench.io, IoapicBench::EOI, 4, step.value);
     case SELECT:
-        return ioapic_write(&bench.io, IoapicRecorder::IOREGSEL, 4, step.value);
+        return ioapic_write(&bench.io, IoapicBench::IOREGSEL, 4, step.value);
     case OPERATIONS_THERE_ARE:
         break;
     }
@@ -95,10 +95,10 @@ std::string line(unsigned pin, unsigned vector, unsigned delivery, bool logical,
     return text;
 }
 
-std::vector<std::string> lines(const std::vector<IoapicRecorder::Sent> &sent)
+std::vector<std::string> lines(const std::vector<IoapicBench::Sent> &sent)
 {
     std::vector<std::string> found;
-    for (const IoapicRecorder::Sent &s : sent)
+    for (const IoapicBench::Sent &s : sent)
         found.push_back(
             line(s.pin, s.msg.vector, s.msg.delivery, s.msg.logical, s.msg.level, s.msg.dest));
     return found;
@@ -188,13 +188,13 @@ class Reading
 class RandomOperations : public testing::TestWithParam<unsigned>
 {
   protected:
-    IoapicRecorder bench;
+    IoapicBench bench;
 
     void run(const std::vector<Step> &list)
     {
         for (const Step &step : list)
             perform(bench, step);
-        bench.accepts = [](const IoapicRecorder::Sent &) { return true; };
+        bench.accepts = [](const IoapicBench::Sent &) { return true; };
         bench.sent.clear();
     }
 };
@@ -221,7 +221,7 @@ TEST_P(RandomOperations, NoMessageLeavesAPinThatIsMaskedOrNotAsserted)
     for (const Step &step : steps(GetParam())) {
         bench.sent.clear();
         perform(bench, step);
-        for (const IoapicRecorder::Sent &s : bench.sent) {
+        for (const IoapicBench::Sent &s : bench.sent) {
             EXPECT_FALSE(ioapic_masked(&bench.io, s.pin));
             EXPECT_TRUE(ioapic_asserted(&bench.io, s.pin));
         }
@@ -252,7 +252,7 @@ TEST_P(RandomOperations, RemoteIrrIsNeverStuck)
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
         if (!bench.remote_irr(pin))
             continue;
-        bench.drive(pin, bench.entry(pin) & IoapicRecorder::ACTIVE_LOW);
+        bench.drive(pin, bench.entry(pin) & IoapicBench::ACTIVE_LOW);
         EXPECT_TRUE(bench.remote_irr(pin));
         bench.eoi(ioapic_message(&bench.io, pin).vector);
         EXPECT_FALSE(bench.remote_irr(pin));
@@ -264,11 +264,10 @@ TEST_P(RandomOperations, RemoteIrrEndsWhenTheEntryBecomesEdgeTriggered)
 {
     run(steps(GetParam()));
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-        const uint32_t before = bench.read(IoapicRecorder::low(pin));
-        bench.write(IoapicRecorder::low(pin), static_cast<uint32_t>(IoapicRecorder::MASKED));
+        const uint32_t before = bench.read(IoapicBench::low(pin));
+        bench.write(IoapicBench::low(pin), static_cast<uint32_t>(IoapicBench::MASKED));
         EXPECT_FALSE(bench.remote_irr(pin));
-        bench.write(IoapicRecorder::low(pin),
-                    before | static_cast<uint32_t>(IoapicRecorder::MASKED));
+        bench.write(IoapicBench::low(pin), before | static_cast<uint32_t>(IoapicBench::MASKED));
         EXPECT_FALSE(bench.remote_irr(pin));
     }
     EXPECT_TRUE(bench.sent.empty());
@@ -277,22 +276,22 @@ TEST_P(RandomOperations, RemoteIrrEndsWhenTheEntryBecomesEdgeTriggered)
 TEST_P(RandomOperations, AnOpenLevelIsServedAsLongAsItIsAsserted)
 {
     run(steps(GetParam()));
-    bench.write(IoapicRecorder::low(9), static_cast<uint32_t>(IoapicRecorder::MASKED));
+    bench.write(IoapicBench::low(9), static_cast<uint32_t>(IoapicBench::MASKED));
     bench.drive(9, true);
-    bench.set(9, IoapicRecorder::LEVEL | 0xe9);
+    bench.set(9, IoapicBench::LEVEL | 0xe9);
     for (int round = 0; round < 5; round++) {
-        EXPECT_EQ(bench.vectors(), IoapicRecorder::Vectors{0xe9});
+        EXPECT_EQ(bench.vectors(), IoapicBench::Vectors{0xe9});
         bench.eoi(0xe9);
     }
     bench.drive(9, false);
     bench.vectors();
     bench.eoi(0xe9);
-    EXPECT_EQ(bench.vectors(), IoapicRecorder::Vectors{});
+    EXPECT_EQ(bench.vectors(), IoapicBench::Vectors{});
 }
 
 TEST_P(RandomOperations, ARestoredIoapicHasTheSameFuture)
 {
-    IoapicRecorder other;
+    IoapicBench other;
     run(steps(GetParam()));
     for (const Step &step : steps(GetParam() + 1000, 300))
         perform(other, step);
@@ -312,15 +311,15 @@ TEST_P(RandomOperations, ARestoredIoapicHasTheSameFuture)
 TEST_P(RandomOperations, EveryMixOfQuirksSurvivesHostileAccesses)
 {
     std::mt19937 random(GetParam());
-    IoapicRecorder hostile(random() % 2 ? IOAPIC_VERSION_20 : IOAPIC_VERSION_11,
-                           static_cast<uint32_t>(random()));
+    IoapicBench hostile(random() % 2 ? IOAPIC_VERSION_20 : IOAPIC_VERSION_11,
+                        static_cast<uint32_t>(random()));
     for (const Step &step : steps(GetParam())) {
         perform(hostile, step);
         hostile.drive(random() % 64, random() & 1);
         ioapic_write(&hostile.io, static_cast<uint16_t>(random() % 0x50), random() % 18,
                      static_cast<uint32_t>(random()));
         ioapic_read(&hostile.io, static_cast<uint16_t>(random()), random() % 18);
-        for (const IoapicRecorder::Sent &s : hostile.sent)
+        for (const IoapicBench::Sent &s : hostile.sent)
             EXPECT_LT(s.pin, unsigned{IOAPIC_PINS});
         hostile.sent.clear();
     }
