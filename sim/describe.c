@@ -29,7 +29,8 @@ static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn"};
-static const char *const notify[] = {"not needed", "kick", "posted", "wake", "signal", "later"};
+static const char *const notify[] = {"not needed", "kick",     "posted", "wake",
+                                     "signal",     "doorbell", "later"};
 static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};
 static const char *const stages[] = {
 #define STAGE(name) #name,

@@ -8,8 +8,9 @@ static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v,
     v->hypervisor = h;
     v->index = index;
     v->outbox = arena_alloc(a, h->vcpu_count > 128 ? h->vcpu_count : 128, sizeof *v->outbox);
+    v->hw.target = arena_alloc(a, h->vcpu_count, sizeof *v->hw.target);
     v->extint_flow = arena_alloc(a, VECTORS, sizeof *v->extint_flow);
-    return v->outbox && v->extint_flow;
+    return v->outbox && v->hw.target && v->extint_flow;
 }
 
 bool machine_allocate(struct virqsim *sim)
@@ -23,8 +24,10 @@ bool machine_allocate(struct virqsim *sim)
     h->pcpu = arena_alloc(a, h->pcpu_count, sizeof *h->pcpu);
     h->device = arena_alloc(a, h->device_count, sizeof *h->device);
     h->fabric.apic = arena_alloc(a, h->vcpu_count, sizeof *h->fabric.apic);
+    h->avic.entry = arena_alloc(a, h->vcpu_count, sizeof *h->avic.entry);
     h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
-    if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table)
+    if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table ||
+        !h->avic.entry)
         return false;
     event_queue_init(&sim->events, queue, events);
     sim->trace = (struct trace){.events = &sim->events};

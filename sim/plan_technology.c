@@ -49,9 +49,15 @@ static void check_vendor(struct build *b, const struct technology *t, feature_se
         UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY | UINT32_C(1) << FEATURE_POSTED_INTERRUPTS |
         UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION | UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
 
+    const feature_set svm_only = UINT32_C(1) << FEATURE_AVIC | UINT32_C(1) << FEATURE_X2AVIC |
+                                 UINT32_C(1) << FEATURE_ERRATUM_1235;
+
     if (t->vendor == VIRT_SVM && (set & vmx_only))
         reader_fail(&b->reader, &at, "%s is not a feature of SVM (%s)",
                     features[__builtin_ctz(set & vmx_only)].name, t->name);
+    if (t->vendor == VIRT_VMX && (set & svm_only))
+        reader_fail(&b->reader, &at, "%s is not a feature of VMX (%s)",
+                    features[__builtin_ctz(set & svm_only)].name, t->name);
 }
 
 void plan_read_technology(struct build *b)

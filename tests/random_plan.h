@@ -106,8 +106,12 @@ inline void choose_features(Draw &d, Plan &p)
     for (const auto &f : free_ones)
         if (d.chance(25))
             p.features[f] = d.chance(50);
-    if (p.technology != "svm" && d.chance(30))
+    const bool vmx =
+        p.technology == "none" || p.technology == "apicv" || p.technology == "ipiv";
+    if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
+    if (p.technology == "avic" || p.technology == "x2avic")
+        p.features["erratum-1235"] = d.chance(30);
     if (p.technology == "apicv" && d.chance(30))
         p.features["posted-interrupts"] = false;
     if (p.technology == "none" && d.chance(30))
@@ -180,7 +184,7 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "svm"});
+    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

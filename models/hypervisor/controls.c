@@ -96,6 +96,40 @@ static void vmx_set(struct vcpu *v)
     v->hw.apic_page_is_mmio = !apic_in_kernel || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }
 
+/* KVM: AVIC serves the APIC mode that it knows, of an APIC in the kernel. */
+static bool avic_serves(const struct hypervisor *h)
+{
+    const enum feature needed =
+        h->guest_apic == LAPIC_MODE_X2APIC ? FEATURE_X2AVIC : FEATURE_AVIC;
+
+    return h->guest_apic != LAPIC_MODE_DISABLED && h->policy.irqchip != IRQCHIP_USERSPACE &&
+           feature_in(h->features, needed);
+}
+
+static void svm_set_avic(struct vcpu *v, bool on)
+{
+    const bool x2avic = on && v->hypervisor->guest_apic == LAPIC_MODE_X2APIC;
+
+    v->hw.vmcb.avic = on;
+    v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = x2avic ? 0 : ~UINT64_C(0);
+}
+
+/* Whoever runs leaves the guest for it. */
+void controls_inhibit_avic(struct hypervisor *h, bool inhibit, const struct vcpu *self)
+{
+    for (uint32_t i = 0; i < h->vcpu_count; i++) {
+        struct vcpu *v = &h->vcpu[i];
+
+        svm_set_avic(v, avic_serves(h) && !inhibit);
+        v->request = true;
+        if (v == self || !vcpu_in_guest_mode(v) || v->kicked)
+            continue;
+        v->kicked = true;
+        host_send(v->thread.pcpu, HOST_RESCHEDULE,
+                  hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), 0);
+    }
+}
+
 static void svm_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -112,7 +146,7 @@ static void svm_set(struct vcpu *v)
                   !feature_in(h->features, FEATURE_TPR_SHADOW) ||
                       h->policy.irqchip == IRQCHIP_USERSPACE);
     b->v_intr_masking = true;
-    v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = ~UINT64_C(0);
+    svm_set_avic(v, avic_serves(h));
 }
 
 void controls_set(struct vcpu *v)

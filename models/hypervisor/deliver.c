@@ -87,6 +87,49 @@ static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
     send(v, sender, HOST_POSTED, msg->flow);
 }
 
+/* KVM: avic_ring_doorbell(), or a wake-up: IRR says the rest. */
+static void ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    if (wake_if_waiting(v, sender, vector, flow))
+        return;
+    if (v == sender || !vcpu_in_guest_mode(v)) {
+        notified(v, vector, flow, TRACE_NOTIFY_NOT_NEEDED);
+        return;
+    }
+    notified(v, vector, flow, TRACE_NOTIFY_DOORBELL);
+    send(v, sender, HOST_DOORBELL, flow);
+}
+
+void deliver_doorbells(struct vcpu *sender, unsigned vector)
+{
+    struct hypervisor *h = sender->hypervisor;
+    const sim_time at =
+        hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n);
+
+    for (uint32_t i = 0; i < sender->hw.target_count; i++) {
+        const struct avic_target *t = &sender->hw.target[i];
+        struct vcpu *v = &h->vcpu[t->index];
+
+        if (!t->flow || !t->running || v == sender)
+            continue;
+        notified(v, vector, t->flow, TRACE_NOTIFY_DOORBELL);
+        if (v->state == VCPU_POLLING && halt_ends(v))
+            thread_wake(&v->thread, hv_now(h));
+        host_send(&h->pcpu[t->host], HOST_DOORBELL, at, t->flow);
+    }
+}
+
+/* KVM: avic_kick_target_vcpus(). */
+void deliver_wakeups(struct vcpu *sender, unsigned vector)
+{
+    for (uint32_t i = 0; i < sender->hw.target_count; i++) {
+        const struct avic_target *t = &sender->hw.target[i];
+
+        if (t->flow && !t->running)
+            ring(&sender->hypervisor->vcpu[t->index], sender, vector, t->flow);
+    }
+}
+
 /* Into IRR, or into the pending flags of NMI, INIT and SIPI. */
 static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
@@ -100,6 +143,11 @@ static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *
     }
     if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
         userspace_interrupt(v, sender, msg->vector, msg->flow);
+        return;
+    }
+    if (v->hw.ops->vendor == VIRT_SVM && v->hw.ops->delivers(&v->hw) &&
+        msg->delivery != IRQ_NMI) {
+        ring(v, sender, msg->vector, msg->flow);
         return;
     }
     v->request = true;
@@ -272,6 +320,22 @@ static void update_tpr_threshold(struct vcpu *v)
     v->hw.ops->set_tpr_threshold(&v->hw, (uint8_t)(v->apic.regs.TPR >> 4 >= class ? class : 0));
 }
 
+/* KVM: svm_enable_irq_window(): V_IRQ and AVIC exclude each other, so AVIC is off until the last
+   window has opened. */
+static void open_window(struct vcpu *v, bool open)
+{
+    struct hypervisor *h = v->hypervisor;
+    const uint32_t before = h->windows;
+
+    if (feature_in(h->features, FEATURE_AVIC)) {
+        h->windows += (uint32_t)open - (uint32_t)v->window_open;
+        if (!before != !h->windows)
+            controls_inhibit_avic(h, h->windows, v);
+    }
+    v->window_open = open;
+    v->hw.ops->open_window(&v->hw, open);
+}
+
 /* KVM: kvm_check_and_inject_events(): first what was cut short, then NMI, 8259A, APIC. */
 void deliver_inject(struct vcpu *v)
 {
@@ -285,10 +349,14 @@ void deliver_inject(struct vcpu *v)
         inject_extint(v);
     else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
         inject_from_apic(v);
-    v->window_open = interrupt_waits(v);
-    v->hw.ops->open_window(&v->hw, v->window_open);
+    open_window(v, interrupt_waits(v));
     v->hw.ops->open_nmi_window(&v->hw, v->apic.nmi_pending);
     update_tpr_threshold(v);
+}
+
+void deliver_close_window(struct vcpu *v)
+{
+    open_window(v, false);
 }
 
 void deliver_cancel(struct vcpu *v)

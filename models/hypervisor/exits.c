@@ -203,6 +203,22 @@ static void complete_access(struct vcpu *v)
     finish(v);
 }
 
+/* KVM: avic_incomplete_ipi_interception(). IRRs are set where the target was only not running. */
+static void incomplete_ipi(struct vcpu *v)
+{
+    const enum avic_incomplete why = AVIC_INCOMPLETE(v->exit.qualification);
+
+    if (why == AVIC_INVALID_TYPE || why == AVIC_INVALID_TARGET) {
+        complete_access(v);
+        return;
+    }
+    if (why == AVIC_NOT_RUNNING)
+        deliver_wakeups(v, (uint8_t)v->access.value);
+    if (!v->access_done)
+        guest_access_done(v);
+    finish(v);
+}
+
 /* The interrupt that made the guest leave has been taken by the host: host_take_pending(). */
 static void host_interrupt(struct vcpu *v)
 {
@@ -211,8 +227,7 @@ static void host_interrupt(struct vcpu *v)
 
 static void window(struct vcpu *v)
 {
-    v->window_open = false;
-    v->hw.ops->open_window(&v->hw, false);
+    deliver_close_window(v);
     if (v->window_wanted) {
         v->window_wanted = false;
         v->kvm_exit = KVM_EXIT_IRQ_WINDOW_OPEN;
@@ -378,6 +393,8 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_SVM_VMMCALL] = {hypercall, COST_KVM_HYPERCALL, false},
     [EXIT_SVM_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
     [EXIT_SVM_NPF] = {page, BY_ACCESS, true},
+    [EXIT_SVM_AVIC_INCOMPLETE_IPI] = {incomplete_ipi, BY_ACCESS, false},
+    [EXIT_SVM_AVIC_NOACCEL] = {complete_access, BY_ACCESS, false},
 };
 
 void exit_pay(struct vcpu *v)

@@ -242,6 +242,7 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     if (sends(v, a)) {
         v->message_flow = trace_new_flow(v->hypervisor->trace);
         v->hw.message_flow = v->message_flow;
+        v->hw.target_count = 0;
         trace_put(v->hypervisor->trace, v->message_flow, TRACE_RAISED, v->index, a->value,
                   TRACE_SOURCE(TRACE_SOURCE_IPI, v->index));
     } else {
@@ -251,6 +252,8 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     v->access_done = verdict.path == VIRT_EXIT_AFTER;
     if (verdict.path != VIRT_EXIT)
         guest_access_done(v);
+    if (v->message_flow && v->hw.target_count)
+        deliver_doorbells(v, (uint8_t)a->value);
     if (virt_exits(&verdict)) {
         vcpu_exit(v, &verdict, cause_of(v, i),
                   v->message_flow ? v->message_flow : v->guest.frame->flow);

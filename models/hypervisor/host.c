@@ -166,6 +166,7 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
     case HOST_TICK:
         slice_over(p);
         break;
+    case HOST_DOORBELL:   /* nobody's: no guest runs */
     case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
     case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */
     case HOST_DEVICE:
@@ -219,6 +220,8 @@ static void arrive(struct pcpu *p, enum host_vector vector)
 {
     struct vcpu *v = vcpu_on(p);
 
+    if (vector == HOST_DOORBELL && !(v && v->state == VCPU_GUEST))
+        return; /* the next entry looks at IRR by itself */
     if (v && v->state == VCPU_GUEST) {
         guest_interrupted(v);
         if (!meet(p, v, vector))

@@ -185,6 +185,8 @@ static void hardware_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor
     v->hw.apic = &v->apic;
     v->hw.descriptor = &v->descriptor;
     v->hw.pid_table = h->pid_table;
+    v->hw.avic = &h->avic;
+    h->avic.entry[v->index].backing = &v->apic;
     v->hw.interrupts_enabled = true;
     v->descriptor = (struct posted_descriptor){
         .nv = HOST_NUMBER_POSTED,
@@ -216,6 +218,8 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
 {
     h->fabric.count = h->vcpu_count;
     h->fabric.trace = h->trace;
+    h->avic.count = h->vcpu_count;
+    h->avic.trace = h->trace;
     h->running = h->vcpu_count;
     for (uint32_t i = 0; i < h->vcpu_count;
          i++) /* the busiest events side by side in the queue */

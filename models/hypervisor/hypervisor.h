@@ -101,6 +101,8 @@ enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT }
 /* Interrupts of the host's own, to a physical CPU. Numbers as Linux gives them. */
 #define HOST_VECTORS(VECTOR)                                                                   \
     VECTOR(RESCHEDULE, 0xfd, "kick a vCPU, or schedule")                                       \
+    VECTOR(DOORBELL, VIRT_DOORBELL,                                                            \
+           "AVIC's signal: no vector, and nothing for a CPU without a guest")                  \
     VECTOR(POSTED, 0xf2, "posted-interrupt notification")                                      \
     VECTOR(WAKEUP, 0xf1, "a descriptor of a blocked vCPU was posted to")                       \
     VECTOR(TIMER, 0xec, "a timer of the host expired: a guest's APIC timer")                   \
@@ -343,6 +345,8 @@ struct hypervisor {
     uint32_t region_count;
     struct apic_fabric fabric;
     struct posted_descriptor **pid_table; /* by APIC ID */
+    struct avic_table avic;
+    uint32_t windows; /* vCPUs that wait for an interrupt window, which AVIC has not */
 
     uint64_t *word;         /* shared memory of the guest */
     struct vcpu **spinners; /* by word */
@@ -442,7 +446,12 @@ int extint_take(struct vcpu *v, trace_flow *flow);
 /* An 8259A's output rose: the vCPU is to look. */
 void extint_tell(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
+/* An IPI that the hardware has put into IRRs: doorbells to those that run, from `sender`'s CPU. */
+void deliver_doorbells(struct vcpu *sender, unsigned vector);
+/* And of those that do not run, KVM wakes who waits. */
+void deliver_wakeups(struct vcpu *sender, unsigned vector);
 void deliver_inject(struct vcpu *v); /* pending interrupts into the control structure */
+void deliver_close_window(struct vcpu *v);
 void deliver_cancel(struct vcpu *v); /* and back, when the entry is called off */
 
 /* --- board.c --- */
@@ -499,6 +508,8 @@ void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone *
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */
 void controls_set(struct vcpu *v);
+/* KVM: kvm_set_or_clear_apicv_inhibit(): AVIC on or off, for all vCPUs. */
+void controls_inhibit_avic(struct hypervisor *h, bool inhibit, const struct vcpu *self);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
 void controls_set_eoi_exits(struct vcpu *v);
 

@@ -119,9 +119,20 @@ void vcpu_init_steps(struct vcpu *v)
     event_init(v->hypervisor->events, &v->step, EVENT_PHASE_CPU, step_fired);
 }
 
+/* KVM: avic_vcpu_load(), avic_vcpu_put(). The erratum's remedy: the hardware never sees it run. */
+static void set_running(struct vcpu *v, bool running)
+{
+    struct hypervisor *h = v->hypervisor;
+    struct avic_entry *entry = &h->avic.entry[v->index];
+
+    entry->running = running && !feature_in(h->features, FEATURE_ERRATUM_1235);
+    entry->host = v->thread.pcpu->index;
+}
+
 /* The thread has its CPU: vmx_vcpu_load() points the descriptor here again. */
 static void resume(struct vcpu *v)
 {
+    set_running(v, true);
     v->descriptor.sn = false;
     v->descriptor.nv = HOST_NUMBER_POSTED;
     v->descriptor.ndst = v->thread.pcpu->index;
@@ -193,6 +204,7 @@ void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause 
 /* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
 static void park(struct vcpu *v)
 {
+    set_running(v, false);
     if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION))
         v->descriptor.sn = true;
     vcpu_take(v, VCPU_ON_PREEMPT);
@@ -202,6 +214,7 @@ static void park(struct vcpu *v)
 /* Off its CPU, asleep: the descriptor names the wake-up vector, unless it is too late to sleep. */
 static void block(struct vcpu *v)
 {
+    set_running(v, false);
     if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION)) {
         v->descriptor.nv = HOST_NUMBER_WAKEUP;
         v->descriptor.sn = false;

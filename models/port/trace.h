@@ -34,6 +34,7 @@ enum trace_notify {
     TRACE_NOTIFY_POSTED,     /* the posted-interrupt notification vector */
     TRACE_NOTIFY_WAKE,       /* it was blocked or polling */
     TRACE_NOTIFY_SIGNAL,     /* userspace signals the vCPU thread */
+    TRACE_NOTIFY_DOORBELL,   /* AVIC's signal to the CPU where it runs */
     TRACE_NOTIFY_LATER,      /* ON or SN was set: no notification was sent */
 };
 enum trace_inject { TRACE_INJECT_EVENT, TRACE_INJECT_VIRTUAL };

@@ -1,6 +1,6 @@
 /*
- * SVM without AVIC: every access to the APIC is intercepted; interrupts reach
- * the guest by event injection; V_IRQ with its intercept serves as an interrupt
+ * SVM. Without AVIC (avic.c) every access to the APIC is intercepted, and
+ * interrupts reach the guest by event injection; V_IRQ with its intercept serves as an interrupt
  * window, the IRET intercept as an NMI window (APM 2 chapter "Secure Virtual
  * Machine").
  *
@@ -8,7 +8,7 @@
  * copies one to the other around every entry and exit, so that nobody can see
  * them differ.
  *
- * Left out: AVIC, vNMI, VGIF, V_INTR_PRIO (taken as 15, KVM's value) and
+ * Left out: vNMI, VGIF, V_INTR_PRIO (taken as 15, KVM's value) and
  * V_INTR_VECTOR (V_IRQ is always intercepted).
  */
 #include "virt/virt.h"
@@ -78,15 +78,16 @@ static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i,
 
 static struct virt_verdict svm_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now)
 {
-    (void)now;
+    if (v->vmcb.avic)
+        return avic_read(v, offset, now);
     return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
 }
 
 static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
                                           sim_time now)
 {
-    (void)value;
-    (void)now;
+    if (v->vmcb.avic)
+        return avic_write(v, offset, value, now);
     return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
 }
 
@@ -100,17 +101,32 @@ static struct virt_verdict msr_access(struct virt_cpu *v, uint32_t msr, uint64_t
     return leave_if(v, SVM_MSR, EXIT_SVM_MSR, msr);
 }
 
+/* APM 2 15.29.10 "x2AVIC": an x2APIC MSR that the map passes is the backing page's. */
+static bool is_x2avic(const struct virt_cpu *v, uint32_t msr, uint64_t x2apic_map)
+{
+    const uint32_t n = msr - MSR_X2APIC_FIRST;
+
+    return v->vmcb.avic && v->apic->mode == LAPIC_MODE_X2APIC && n < MSR_IN_BITMAP &&
+           !(x2apic_map >> n & 1);
+}
+
+static uint16_t offset_of(uint32_t msr)
+{
+    return (uint16_t)((msr - MSR_X2APIC_FIRST) << 4);
+}
+
 static struct virt_verdict svm_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now)
 {
-    (void)now;
+    if (is_x2avic(v, msr, v->x2apic_read_exits))
+        return avic_read(v, offset_of(msr), now);
     return msr_access(v, msr, v->x2apic_read_exits);
 }
 
 static struct virt_verdict svm_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value,
                                      sim_time now)
 {
-    (void)value;
-    (void)now;
+    if (is_x2avic(v, msr, v->x2apic_write_exits))
+        return avic_write(v, offset_of(msr), value, now);
     if (msr == MSR_TSC_DEADLINE && !v->tsc_deadline_write_exits)
         return stay(VIRT_NATIVE, 0);
     return msr_access(v, msr, v->x2apic_write_exits);
@@ -171,10 +187,12 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
     return stay(VIRT_NATIVE, 0);
 }
 
-/* The vector stays in the physical APIC until the host enables interrupts. */
+/* The vector stays in the physical APIC until the host enables interrupts. A doorbell is none: it
+   makes the hardware look at IRR, which it does at the next boundary. */
 static struct virt_verdict svm_external_interrupt(struct virt_cpu *v, uint8_t host_vector)
 {
-    (void)host_vector;
+    if (host_vector == VIRT_DOORBELL)
+        return stay(VIRT_DONE, 0);
     return leave_if(v, SVM_INTR, EXIT_SVM_INTR, 0);
 }
 
@@ -208,6 +226,24 @@ static bool interrupt_window_open(const struct virt_cpu *v)
            (b->v_ign_tpr || b->v_tpr < V_INTR_PRIO);
 }
 
+/* APM 2 "Virtual Interrupt Delivery": IRR against PPR, by the backing page. */
+static struct virt_boundary deliver_by_avic(struct virt_cpu *v)
+{
+    struct virt_boundary b = quiet;
+
+    if (!v->interrupts_enabled || lapic_pending(v->apic) == NO_VECTOR)
+        return b;
+    v->halted = false;
+    if (v->delivery_faults) {
+        v->delivery_faults = false;
+        b.exit = leave(v, EXIT_SVM_NPF, 0);
+        return b; /* IRR keeps the vector */
+    }
+    b.vector = lapic_acknowledge(v->apic);
+    v->interrupts_enabled = false;
+    return b;
+}
+
 /* An NMI that waits although no handler holds it up makes KVM step over one instruction; the exit
    of that step is counted as one of the IRET intercept. */
 static struct virt_boundary svm_boundary(struct virt_cpu *v)
@@ -218,7 +254,7 @@ static struct virt_boundary svm_boundary(struct virt_cpu *v)
         return window_exit(v, EXIT_SVM_IRET);
     if (interrupt_window_open(v))
         return window_exit(v, EXIT_SVM_VINTR);
-    return quiet;
+    return v->vmcb.avic ? deliver_by_avic(v) : quiet;
 }
 
 /* APM 2 "Event Injection"; a fault on the way leaves EXITINTINFO behind. */
@@ -290,6 +326,11 @@ static bool never(const struct virt_cpu *v)
     return false;
 }
 
+static bool svm_delivers(const struct virt_cpu *v)
+{
+    return v->vmcb.avic;
+}
+
 /* Nothing in the VMCB follows IRR or ISR. */
 static void svm_sync(struct virt_cpu *v)
 {
@@ -323,7 +364,7 @@ const struct virt_ops virt_svm = {
     .open_nmi_window = svm_open_nmi_window,
     .set_tpr_threshold = svm_set_tpr_threshold,
     .posts = never,
-    .delivers = never,
+    .delivers = svm_delivers,
     .sync = svm_sync,
     .interrupted_delivery = svm_interrupted_delivery,
 };

@@ -2,7 +2,7 @@
  * The part of a VMCB that interrupts touch: intercepts, V_IRQ, V_TPR, EVENTINJ
  * (APM 2 15.9 "Instruction Intercepts", 15.13 "Exception, Interrupt and Abort
  * Intercepts", 15.20 "Event Injection", 15.21 "Interrupt and Local APIC
- * Support"). AVIC is not here yet.
+ * Support"). AVIC's own is in avic.h.
  */
 #ifndef VIRQSIM_VIRT_SVM_H
 #define VIRQSIM_VIRT_SVM_H
@@ -38,6 +38,7 @@ struct vmcb {
     bool v_irq;             /* bit 8: a virtual interrupt is pending */
     bool v_ign_tpr;         /* bit 20 */
     bool v_intr_masking;    /* bit 24: the guest's IF masks virtual interrupts only */
+    bool avic;              /* bit 31: AVIC enable; x2AVIC (bit 30) goes with the APIC's mode */
     uint32_t exit_int_info; /* offset 088h */
     uint32_t event_inj;     /* offset 0A8h */
 };

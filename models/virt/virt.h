@@ -16,6 +16,7 @@
 
 #include "irq/lapic.h"
 #include "irq/posted.h"
+#include "virt/avic.h"
 #include "virt/svm.h"
 #include "virt/vmcs.h"
 
@@ -28,6 +29,9 @@ enum exit_reason {
 };
 
 enum virt_vendor { VIRT_VMX, VIRT_SVM };
+
+/* As a host vector: not an interrupt, but AVIC's signal from one CPU to another. */
+enum { VIRT_DOORBELL = 0 };
 
 struct exit_reason_info {
     const char *name; /* KVM's */
@@ -79,6 +83,11 @@ struct virt_cpu {
     struct posted_descriptor *descriptor; /* this vCPU's, where it has one */
     /* IPI virtualization: descriptors by APIC ID; NULL entries are invalid. */
     struct posted_descriptor *const *pid_table;
+    /* AVIC: the table of physical APIC IDs, and room for as many targets; those of the last ICR
+       write. */
+    struct avic_table *avic;
+    struct avic_target *target;
+    uint32_t target_count;
 
     /* MSR bitmaps, the parts that matter; a set bit exits. x2APIC: bit n is MSR 800H + n. */
     uint64_t x2apic_read_exits, x2apic_write_exits;

@@ -88,7 +88,7 @@ TEST_P(Everywhere, ALineReachesTheGuestThroughThe8259A)
 TEST_P(Everywhere, ALineReachesTheGuestThroughTheIoApic)
 {
     for (uint32_t trigger : {0u, LEVEL}) {
-        for (const char *technology : {"none", "apicv", "ipiv", "svm"}) {
+        for (const char *technology : {"none", "apicv", "ipiv", "svm", "x2avic"}) {
             Plan p = ioapic_device(trigger, 3);
             p.irqchip = GetParam();
             p.technology = technology;

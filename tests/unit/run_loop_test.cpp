@@ -276,13 +276,13 @@ TEST_P(HaltWithInterruptsOff, IsEndedByAnNmiAlone)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, HaltWithInterruptsOff,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
                                           testing::Values("kernel", "userspace"),
                                           testing::Values(0u, 20000u, 1000000u)));
 
 TEST(RunLoop, AnInterruptThatTprHoldsBackDoesNotEndAHalt)
 {
-    for (const char *technology : {"none", "apicv", "ipiv", "svm"}) {
+    for (const char *technology : {"none", "apicv", "ipiv", "svm", "x2avic"}) {
         Plan p = sender_and_target(technology, 1);
         p.programs["sender"] = "[\"compute\",100000],[\"ipi\",48,1],[\"compute\",100000],"
                                "[\"ipi\",80,1],[\"spin_until\",0,1]";
@@ -381,7 +381,7 @@ TEST_P(AnyInstant, AnInterruptThatArrivesThenIsDelivered)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstant,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
                                           testing::Values("kernel", "split", "userspace"),
                                           testing::Values("msi", "level", "extint", "nmi")));
 
@@ -411,7 +411,7 @@ TEST_P(AnyInstantOfAHalt, AnInterruptThatArrivesThenEndsIt)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfAHalt,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
                                           testing::Values("kernel", "userspace"),
                                           testing::Values(0u, 20000u)));
 
@@ -441,7 +441,7 @@ TEST_P(AnyInstantOfASlice, AnInterruptThatArrivesThenIsDelivered)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfASlice,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
                                           testing::Values("kernel", "userspace")));
 
 } // namespace

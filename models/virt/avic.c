@@ -1,0 +1,189 @@
+/* AVIC: the guest's accesses to its backing page, and IPIs by the table of targets. */
+#include "virt/virt.h"
+
+enum behavior { FAULT, ALLOWED, TRAP, ACCELERATED };
+
+struct access_row {
+    uint8_t read, write;
+};
+
+enum { SLOT_BYTES = 0x10, SLOTS = 0x400 / SLOT_BYTES, VECTOR_SLOTS = 8, FIRST_VECTOR = 16 };
+
+static const struct access_row rows[SLOTS] = {
+#define ACCESS(name, read, write) [LAPIC_##name / SLOT_BYTES] = {read, write},
+#include "virt/avic_regs.def"
+#undef ACCESS
+};
+
+/* ISR, TMR and IRR are eight registers each, and the table has the first. */
+static const struct access_row *row_of(uint16_t offset)
+{
+    static const struct access_row reserved = {FAULT, FAULT};
+    const bool vectors = offset >= LAPIC_ISR && offset < LAPIC_IRR + VECTOR_SLOTS * SLOT_BYTES;
+
+    if (offset % SLOT_BYTES || offset / SLOT_BYTES >= SLOTS)
+        return &reserved;
+    return vectors ? &rows[LAPIC_ISR / SLOT_BYTES] : &rows[offset / SLOT_BYTES];
+}
+
+static struct virt_verdict done(uint64_t value)
+{
+    return (struct virt_verdict){.path = VIRT_DONE, .value = value, .retired = NO_VECTOR};
+}
+
+static struct virt_verdict leave(struct virt_cpu *v, enum virt_path path, enum exit_reason why,
+                                 uint64_t info)
+{
+    v->vmcb.exit_int_info = 0;
+    return (struct virt_verdict){
+        .path = path, .reason = why, .qualification = info, .retired = NO_VECTOR};
+}
+
+/* ---- IPIs: 15.29.3.2 "Virtual IPIs" ---- */
+
+static void send_to(struct virt_cpu *v, const struct irq_msg *msg, uint32_t index)
+{
+    const struct avic_table *t = v->avic;
+    const struct avic_entry *entry = &t->entry[index];
+    struct irq_msg one = *msg;
+
+    if (v->target_count)
+        one.flow = trace_new_flow(t->trace);
+    trace_put(t->trace, one.flow, TRACE_ROUTED, index, one.vector,
+              TRACE_PARENT(msg->source, msg->flow));
+    v->target[v->target_count++] = (struct avic_target){
+        .index = (uint16_t)index,
+        .running = entry->running,
+        .host = entry->host,
+        .flow = lapic_accept(entry->backing, &one) == LAPIC_ACCEPTED ? one.flow : 0,
+    };
+}
+
+static bool is_meant(const struct virt_cpu *v, const struct irq_msg *msg, uint32_t index)
+{
+    const struct lapic *l = v->avic->entry[index].backing;
+
+    if (!l)
+        return false;
+    switch ((enum irq_shorthand)msg->shorthand) {
+    case IRQ_SELF:
+        return l == v->apic;
+    case IRQ_ALL_INCLUDING_SELF:
+        return true;
+    case IRQ_ALL_BUT_SELF:
+        return l != v->apic;
+    case IRQ_NO_SHORTHAND:
+        break;
+    }
+    return apic_matches(l, msg);
+}
+
+/* IRR of every target, then who of them does not run: the exit follows for all at once. */
+static struct virt_verdict send(struct virt_cpu *v, const struct irq_msg *msg)
+{
+    bool all_run = true;
+
+    v->target_count = 0;
+    for (uint32_t i = 0; i < v->avic->count; i++)
+        if (is_meant(v, msg, i))
+            send_to(v, msg, i);
+    for (uint32_t n = 0; n < v->target_count; n++) {
+        const struct avic_target *t = &v->target[n];
+
+        all_run &= t->running || v->avic->entry[t->index].backing == v->apic;
+    }
+    if (v->target_count == 0)
+        return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI,
+                     (uint64_t)AVIC_INVALID_TARGET << 32);
+    return all_run ? done(0)
+                   : leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI,
+                           (uint64_t)AVIC_NOT_RUNNING << 32);
+}
+
+/* Only fixed, edge-triggered interrupts; the rest is the hypervisor's. */
+static struct virt_verdict send_icr(struct virt_cpu *v, uint64_t icr)
+{
+    struct irq_msg msg = lapic_decode_icr(v->apic, icr);
+    enum avic_incomplete why = AVIC_INVALID_TYPE;
+
+    msg.flow = v->message_flow;
+    if (msg.delivery == IRQ_FIXED && msg.vector >= FIRST_VECTOR)
+        return send(v, &msg);
+    if (msg.delivery == IRQ_FIXED)
+        why = AVIC_INVALID_VECTOR;
+    return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI, (uint64_t)why << 32);
+}
+
+/* ---- registers ---- */
+
+static struct virt_verdict avic_on_icr(struct virt_cpu *v, uint64_t value)
+{
+    struct lapic_regs *r = &v->apic->regs;
+
+    r->ICR_LO = (uint32_t)value;
+    if (v->apic->mode == LAPIC_MODE_X2APIC)
+        r->ICR_HI = (uint32_t)(value >> 32);
+    return send_icr(v, (uint64_t)r->ICR_HI << 32 | r->ICR_LO);
+}
+
+static struct virt_verdict avic_on_self_ipi(struct virt_cpu *v, uint64_t value)
+{
+    return send_icr(v, (value & 0xff) | (uint64_t)IRQ_SELF << 18);
+}
+
+static struct virt_verdict avic_on_tpr(struct virt_cpu *v, uint64_t value)
+{
+    v->apic->regs.TPR = value & 0xff;
+    v->vmcb.v_tpr = value >> 4 & 0xf;
+    return done(0);
+}
+
+/* An edge-triggered interrupt ends here; of a level the hypervisor is told, and ends it. */
+static struct virt_verdict avic_on_eoi(struct virt_cpu *v)
+{
+    const int vector = vec_highest(&v->apic->regs.ISR);
+    struct virt_verdict verdict = done(0);
+
+    if (vector != NO_VECTOR && vec_has(&v->apic->regs.TMR, (unsigned)vector))
+        return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_NOACCEL, LAPIC_EOI);
+    verdict.retired = lapic_eoi(v->apic);
+    return verdict;
+}
+
+static struct virt_verdict accelerate(struct virt_cpu *v, uint16_t offset, uint64_t value)
+{
+    switch (offset) {
+    case LAPIC_TPR:
+        return avic_on_tpr(v, value);
+    case LAPIC_EOI:
+        return avic_on_eoi(v);
+    case LAPIC_ICR_LO:
+        return avic_on_icr(v, value);
+    default:
+        return avic_on_self_ipi(v, value);
+    }
+}
+
+struct virt_verdict avic_read(struct virt_cpu *v, uint16_t offset, sim_time now)
+{
+    if (row_of(offset)->read == FAULT)
+        return leave(v, VIRT_EXIT, EXIT_SVM_AVIC_NOACCEL, offset);
+    return done(lapic_read(v->apic, offset, now));
+}
+
+struct virt_verdict avic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
+                               sim_time now)
+{
+    switch ((enum behavior)row_of(offset)->write) {
+    case ALLOWED:
+        lapic_write(v->apic, offset, (uint32_t)value, now);
+        return done(0);
+    case TRAP:
+        return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_NOACCEL, offset);
+    case ACCELERATED:
+        return accelerate(v, offset, value);
+    case FAULT:
+        break;
+    }
+    return leave(v, VIRT_EXIT, EXIT_SVM_AVIC_NOACCEL, offset);
+}

@@ -1,0 +1,55 @@
+/*
+ * AMD's Advanced Virtual Interrupt Controller, AVIC and x2AVIC: APM 2 15.29.
+ *
+ * The guest's registers are a backing page, which the hardware reads and, for
+ * some registers, writes; IPIs find their targets in a table by physical APIC ID
+ * and set IRR there; a running target is told by a doorbell.
+ *
+ * Left out: the logical APIC ID table as memory (KVM keeps it equal to the LDRs,
+ * so the registers are asked), and GA log and posting by the IOMMU.
+ */
+#ifndef VIRQSIM_VIRT_AVIC_H
+#define VIRQSIM_VIRT_AVIC_H
+
+#include "irq/apic_fabric.h"
+
+/* An entry of the physical APIC ID table (15.29.4.2): index is the guest's physical APIC ID. */
+struct avic_entry {
+    struct lapic *backing; /* NULL: V is 0 */
+    bool running;          /* IsRunning: a doorbell to `host` reaches it */
+    uint16_t host;         /* host physical APIC ID: the physical CPU's index */
+};
+
+struct avic_table {
+    struct avic_entry *entry;
+    uint32_t count;
+    struct trace *trace;
+};
+
+/* What an ICR write did to one target. */
+struct avic_target {
+    uint16_t index;
+    bool
+        running; /* the hardware sends the doorbell to `host`; else the hypervisor is to wake it */
+    uint16_t host;
+    trace_flow flow;
+};
+
+/* EXITINFO2[63:32] of AVIC_INCOMPLETE_IPI. */
+enum avic_incomplete {
+    AVIC_INVALID_TYPE,
+    AVIC_NOT_RUNNING,
+    AVIC_INVALID_TARGET,
+    AVIC_INVALID_BACKING_PAGE,
+    AVIC_INVALID_VECTOR,
+};
+#define AVIC_INCOMPLETE(exit_info_2) ((enum avic_incomplete)((exit_info_2) >> 32))
+
+struct virt_cpu;
+struct virt_verdict;
+
+/* Accesses to the backing page: 15.29.3.1 "Virtual APIC Register Accesses". */
+struct virt_verdict avic_read(struct virt_cpu *v, uint16_t offset, sim_time now);
+struct virt_verdict avic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
+                               sim_time now);
+#endif
