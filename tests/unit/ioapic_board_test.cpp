@@ -141,4 +141,20 @@ TEST(IoapicBoard, OfSeveralReceiversTheFirstEoiEndsIt)
     EXPECT_FALSE(b.remote_irr(PIN));
 }
 
+/* Every other vector, those of its class among them: by broadcast, and by the register. */
+TEST(IoapicBoard, TheEoiOfAnotherVectorIsNothingToIt)
+{
+    IrqBoard b(1);
+    b.set_entry(PIN, 0x35 | LEVEL);
+    b.pin(PIN, true);
+    for (unsigned vector = 0; vector < 0x100; vector++) {
+        if (vector == 0x35)
+            continue;
+        ioapic_eoi(&b.io, static_cast<uint8_t>(vector));
+        ioapic_write(&b.io, 0x40, 4, vector);
+        EXPECT_TRUE(b.remote_irr(PIN)) << vector;
+    }
+    EXPECT_EQ(b.sent.size(), 1u);
+}
+
 } // namespace
