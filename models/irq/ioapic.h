@@ -30,6 +30,9 @@ struct ioapic_port {
 
 struct ioapic_config {
     uint8_t version; /* IOAPIC_VERSION_* */
+    /* Bits 55:48 of an entry can be written, as the remappable format asks for (VT-d 5.1.5.1);
+       whoever remaps reads `entry`. ICH10 has them read-only. */
+    bool extended_destination;
     uint32_t quirks; /* of enum ioapic_quirk */
     struct ioapic_port *port;
 };

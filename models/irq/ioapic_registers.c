@@ -30,6 +30,7 @@ static const struct row rows[ROW_COUNT] = {
 /* Bits 31:17 and 55:32 of an entry. */
 #define RESERVED_LOW  0xfffe0000u
 #define RESERVED_HIGH 0x00ffffffu
+#define EXTENDED_HIGH 0x00ff0000u /* 55:48 */
 
 /* ---- behind the window ---- */
 
@@ -80,7 +81,8 @@ static void write_low(struct ioapic *io, unsigned pin, uint32_t value)
 static void write_high(struct ioapic *io, unsigned pin, uint32_t value)
 {
     const uint32_t keep = ioapic_follows(io, IOAPIC_QUIRK_KEEP_RESERVED) ? RESERVED_HIGH : 0;
-    const uint64_t writable = (uint64_t)(rows[ROW_REDTBL_HI].writable | keep) << 32;
+    const uint32_t extended = io->config.extended_destination ? EXTENDED_HIGH : 0;
+    const uint64_t writable = (uint64_t)(rows[ROW_REDTBL_HI].writable | extended | keep) << 32;
 
     io->entry[pin] = (io->entry[pin] & ~writable) | ((uint64_t)value << 32 & writable);
     ioapic_rewritten(io, pin);

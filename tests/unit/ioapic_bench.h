@@ -35,10 +35,11 @@ class IoapicBench : private ioapic_port
     /* Does a local APIC accept it? */
     std::function<bool(const Sent &)> accepts = [](const Sent &) { return true; };
 
-    explicit IoapicBench(uint8_t version = IOAPIC_VERSION_20, uint32_t quirks = 0)
+    explicit IoapicBench(uint8_t version = IOAPIC_VERSION_20, uint32_t quirks = 0,
+                         bool extended_destination = false)
         : ioapic_port{take}
     {
-        const ioapic_config config{version, quirks, this};
+        const ioapic_config config{version, extended_destination, quirks, this};
         ioapic_init(&io, &config);
     }
     IoapicBench(const IoapicBench &) = delete;

@@ -104,6 +104,15 @@ TEST(IoapicQuirk, AMaskedEdgeEntryDoesNotHearItsPin)
     EXPECT_EQ(b.vectors(), nothing) << "it rose unheard";
 }
 
+TEST(IoapicQuirk, NoEdgeEntryHearsItsPinFall)
+{
+    Quirky b{IOAPIC_QUIRK_DEAF_EDGE};
+    b.set(PIN, V);
+    b.pulse(PIN);
+    b.set(PIN, LEVEL | W);
+    EXPECT_EQ(b.vectors(), (Vectors{V, W}));
+}
+
 TEST(IoapicQuirk, ALevelThatWaitsIsSentAsAnEdge)
 {
     Quirky b{IOAPIC_QUIRK_LEVEL_AS_EDGE};
