@@ -13,7 +13,7 @@ const char *const region_handler_names[REGION_HANDLER_COUNT] = {
 };
 const char *const device_kind_names[DEVICE_KIND_COUNT] = {
     [DEVICE_MSI] = "msi", [DEVICE_LEVEL] = "level", [DEVICE_EXTINT] = "extint",
-    [DEVICE_NMI] = "nmi", [DEVICE_LINE] = "line",
+    [DEVICE_NMI] = "nmi", [DEVICE_LINE] = "line",   [DEVICE_ASSIGNED] = "assigned",
 };
 const char *const guest_apic_names[3] = {
     [LAPIC_MODE_DISABLED] = "none",

@@ -24,10 +24,11 @@ bool machine_allocate(struct virqsim *sim)
     h->pcpu = arena_alloc(a, h->pcpu_count, sizeof *h->pcpu);
     h->device = arena_alloc(a, h->device_count, sizeof *h->device);
     h->fabric.apic = arena_alloc(a, h->vcpu_count, sizeof *h->fabric.apic);
+    h->irte = arena_alloc(a, h->device_count + 1, sizeof *h->irte);
     h->avic.entry = arena_alloc(a, h->vcpu_count, sizeof *h->avic.entry);
     h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
     if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table ||
-        !h->avic.entry)
+        !h->avic.entry || !h->irte)
         return false;
     event_queue_init(&sim->events, queue, events);
     sim->trace = (struct trace){.events = &sim->events};
@@ -67,12 +68,26 @@ static bool cut_short(const struct vcpu *v, int vector)
            v->reinject != vector && v->hw.ops->interrupted_delivery(&v->hw, &nmi) == vector;
 }
 
+/* MSIs of assigned devices, which wait for the host's handler. */
+static uint64_t in_physical_apics(const struct hypervisor *h, unsigned vcpu, unsigned vector)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < h->device_count; i++) {
+        const struct device *d = &h->device[i];
+
+        n += d->landed && d->vcpu == vcpu && d->vector == vector;
+    }
+    return n;
+}
+
 /* Read off the machine's registers, not off the trace: the two must agree. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector)
 {
     const int number = (int)vector;
     uint64_t n = in_outboxes(v->hypervisor, v->index, vector);
 
+    n += in_physical_apics(v->hypervisor, v->index, vector);
     n += vec_has(&v->apic.regs.IRR, vector);
     n += vec_has(&v->descriptor.pir, vector);
     n += vec_has(&v->extint, vector);

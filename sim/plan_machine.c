@@ -203,12 +203,18 @@ static void read_source(struct build *b, const json_t *json, const struct place 
 {
     const struct hypervisor *h = &b->sim->machine;
 
-    reader_keys(&b->reader, json, at,
-                KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
+    if (d->kind == DEVICE_ASSIGNED)
+        reader_keys(&b->reader, json, at,
+                    KEYS("name", "kind", "vcpu", "vector", "cpu", "delay_ns", "at_ns"));
+    else
+        reader_keys(&b->reader, json, at,
+                    KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
     d->vcpu = (uint16_t)reader_uint(&b->reader, json, at, "vcpu", 0, h->vcpu_count - 1);
     d->vector =
         (uint8_t)(d->kind == DEVICE_NMI ? NMI_VECTOR
                                         : reader_uint(&b->reader, json, at, "vector", 16, 255));
+    if (d->kind == DEVICE_ASSIGNED)
+        d->cpu = (uint16_t)reader_uint(&b->reader, json, at, "cpu", 0, h->pcpu_count - 1);
 }
 
 static void read_devices(struct build *b, const json_t *machine, const struct place *at)

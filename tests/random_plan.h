@@ -70,7 +70,7 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 13:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"cpuid\"]";
     case 14:
-        return "[\"signal\"," + std::to_string(d.below(7)) + "]";
+        return "[\"signal\"," + std::to_string(d.below(8)) + "]";
     case 15:
         return "[\"mask\"],[\"compute\"," + std::to_string(d.below(3000)) + "],[\"unmask\"]";
     case 16:
@@ -106,8 +106,8 @@ inline void choose_features(Draw &d, Plan &p)
     for (const auto &f : free_ones)
         if (d.chance(25))
             p.features[f] = d.chance(50);
-    const bool vmx =
-        p.technology == "none" || p.technology == "apicv" || p.technology == "ipiv";
+    const bool vmx = p.technology == "none" || p.technology == "apicv" ||
+                     p.technology == "ipiv" || p.technology == "vtd-pi";
     if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
     if (p.technology == "avic" || p.technology == "x2avic")
@@ -184,7 +184,8 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "svm", "avic", "x2avic"});
+    p.technology =
+        d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")
@@ -214,6 +215,10 @@ inline Plan random_plan(uint64_t seed)
                      ",\"delay_ns\":" + std::to_string(d.below(3000)) +
                      ",\"at_ns\":[1000,5000," + std::to_string(6000 + d.below(100000)) + "]}";
     add_chipset(d, p);
+    p.devices += ",{\"name\":\"vf\",\"kind\":\"assigned\",\"vector\":200,\"vcpu\":" +
+                 std::to_string(d.below(vcpus)) +
+                 ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
+                 ",\"at_ns\":[2000,2100,40000]}";
     return p;
 }
 

@@ -64,6 +64,20 @@ void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow 
     send(v, sender, HOST_RESCHEDULE, flow);
 }
 
+/* A thread that polls sees the descriptor in memory at once, before the interrupt reaches it. */
+void deliver_notification(struct hypervisor *h, const struct posted_descriptor *d,
+                          unsigned vector, trace_flow flow, sim_time at)
+{
+    struct vcpu *target = &h->vcpu[d->owner];
+    const bool wakes = d->nv == HOST_NUMBER_WAKEUP || target->state == VCPU_POLLING;
+
+    notified(target, vector, flow, wakes ? TRACE_NOTIFY_WAKE : TRACE_NOTIFY_POSTED);
+    if (target->state == VCPU_POLLING && halt_ends(target))
+        thread_wake(&target->thread, hv_now(h));
+    host_send(&h->pcpu[d->ndst], d->nv == HOST_NUMBER_WAKEUP ? HOST_WAKEUP : HOST_POSTED, at,
+              flow);
+}
+
 /* KVM: vmx_deliver_posted_interrupt(). */
 static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {

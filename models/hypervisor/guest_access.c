@@ -215,22 +215,14 @@ static enum cost_key cost_in_guest(const struct access *a, const struct virt_ver
     return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
 }
 
-/* IPI virtualization posted to another vCPU: this CPU sends the notification. A thread that polls
-   sees the descriptor in memory at once, before the interrupt reaches it. */
+/* IPI virtualization posted to another vCPU: this CPU sends the notification. */
 static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned vector)
 {
     struct hypervisor *h = v->hypervisor;
-    struct vcpu *target = &h->vcpu[d->owner];
-    const bool wakes = d->nv == HOST_NUMBER_WAKEUP || target->state == VCPU_POLLING;
-    const sim_time at =
-        hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n);
 
-    trace_put(h->trace, v->message_flow, TRACE_NOTIFIED, d->owner, vector,
-              wakes ? TRACE_NOTIFY_WAKE : TRACE_NOTIFY_POSTED);
-    if (target->state == VCPU_POLLING && halt_ends(target))
-        thread_wake(&target->thread, hv_now(h));
-    host_send(&h->pcpu[d->ndst], d->nv == HOST_NUMBER_WAKEUP ? HOST_WAKEUP : HOST_POSTED, at,
-              v->message_flow);
+    deliver_notification(
+        h, d, vector, v->message_flow,
+        hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n));
 }
 
 /* One access of the present operation. False: the guest left. */

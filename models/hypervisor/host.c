@@ -166,6 +166,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
     case HOST_TICK:
         slice_over(p);
         break;
+    case HOST_ASSIGNED:
+        assigned_forward(p);
+        break;
     case HOST_DOORBELL:   /* nobody's: no guest runs */
     case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
     case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */
@@ -180,8 +183,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
 /* For whose sake an interrupt of the host makes this guest leave. */
 static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, trace_flow flow)
 {
-    const bool guests = (vector == HOST_RESCHEDULE || vector == HOST_TIMER) && flow &&
-                        (vector != HOST_TIMER || v->timer_due);
+    const bool guests =
+        (vector == HOST_RESCHEDULE || vector == HOST_TIMER || vector == HOST_ASSIGNED) &&
+        flow && (vector != HOST_TIMER || v->timer_due);
 
     return guests ? TRACE_CAUSE_DELIVERY : TRACE_CAUSE_HOST;
 }
@@ -190,7 +194,8 @@ static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, 
    handler runs once the host has the CPU. */
 static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
 {
-    const trace_flow flow = p->arrival[vector].flow;
+    const trace_flow flow =
+        vector == HOST_ASSIGNED ? assigned_for(p, v) : p->arrival[vector].flow;
     const struct virt_verdict verdict =
         v->hw.ops->external_interrupt(&v->hw, host_numbers[vector]);
     const enum trace_cause cause = cause_of(v, vector, flow);

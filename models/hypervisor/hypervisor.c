@@ -32,7 +32,7 @@ static enum trace_source source_of(const struct device *d)
     static const enum trace_source sources[DEVICE_KIND_COUNT] = {
         [DEVICE_MSI] = TRACE_SOURCE_MSI,       [DEVICE_LEVEL] = TRACE_SOURCE_LEVEL,
         [DEVICE_EXTINT] = TRACE_SOURCE_EXTINT, [DEVICE_NMI] = TRACE_SOURCE_NMI,
-        [DEVICE_LINE] = TRACE_SOURCE_LINE,
+        [DEVICE_LINE] = TRACE_SOURCE_LINE,     [DEVICE_ASSIGNED] = TRACE_SOURCE_MSI,
     };
     return sources[d->kind];
 }
@@ -69,7 +69,9 @@ static void raise_once(struct device *d)
     trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector,
               TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
     trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector, TRACE_PARENT(TRACE_NOWHERE, flow));
-    if (d->kind == DEVICE_EXTINT)
+    if (d->kind == DEVICE_ASSIGNED)
+        assigned_raise(d, flow);
+    else if (d->kind == DEVICE_EXTINT)
         raise_extint(v, vector, flow);
     else
         hypervisor_accept(v, &msg, NULL);
@@ -150,6 +152,10 @@ static void device_init(struct hypervisor *h, struct device *d)
 {
     d->hypervisor = h;
     d->listener.changed = device_line;
+    if (d->kind == DEVICE_ASSIGNED) {
+        d->next_assigned = h->pcpu[d->cpu].assigned;
+        h->pcpu[d->cpu].assigned = d;
+    }
     d->line = (struct wire){.listener = &d->listener};
     event_init(h->events, &d->arrival, EVENT_PHASE_DEVICE, device_arrived);
     event_init(h->events, &d->plan, EVENT_PHASE_DEVICE, device_by_plan);
@@ -229,4 +235,5 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         vcpu_init(h, &h->vcpu[i], vendor);
     for (uint32_t i = 0; i < h->device_count; i++)
         device_init(h, &h->device[i]);
+    assigned_init(h);
 }

@@ -17,6 +17,7 @@
  *   guest_words.c   vCPUs that wait for each other in memory
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
+ *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   halt_poll.c  waiting for an interrupt
@@ -33,6 +34,7 @@
 #include "guest/guest.h"
 #include "irq/apic_fabric.h"
 #include "irq/chipset.h"
+#include "irq/remap.h"
 #include "port/wire.h"
 #include "virt/technology.h"
 
@@ -107,6 +109,8 @@ enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT }
     VECTOR(WAKEUP, 0xf1, "a descriptor of a blocked vCPU was posted to")                       \
     VECTOR(TIMER, 0xec, "a timer of the host expired: a guest's APIC timer")                   \
     VECTOR(TICK, 0xec, "the scheduler's: the time slice is over")                              \
+    VECTOR(ASSIGNED, 0x24,                                                                     \
+           "an assigned device, whose interrupt the host forwards to its guest")               \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
@@ -155,13 +159,15 @@ struct region {
     enum region_handler handler;
 };
 
-/* MSI, LEVEL, EXTINT, NMI: an interrupt straight to a vCPU. LINE: an input of the chipset. */
+/* MSI, LEVEL, EXTINT, NMI: an interrupt straight to a vCPU. LINE: an input of the chipset.
+   ASSIGNED: a physical MSI, through the remapping hardware. */
 enum device_kind {
     DEVICE_MSI,
     DEVICE_LEVEL,
     DEVICE_EXTINT,
     DEVICE_NMI,
     DEVICE_LINE,
+    DEVICE_ASSIGNED,
     DEVICE_KIND_COUNT
 };
 
@@ -172,6 +178,9 @@ struct device {
     uint16_t vcpu;
     uint8_t vector;
     uint8_t gsi, driver; /* LINE: the input, and which of its drivers this is */
+    uint16_t cpu;        /* ASSIGNED: the physical CPU that it reaches without posting */
+    trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */
+    struct device *next_assigned; /* of the same CPU */
     uint64_t delay_ps;
     uint64_t pulse_ps;    /* LINE: how long it stays asserted; 0: until it is lowered */
     struct event arrival; /* of the signal at the interrupt controller */
@@ -207,7 +216,8 @@ struct pcpu {
     struct event slice;                /* the present time slice's end */
     struct event dispatch;             /* an idle CPU has been woken */
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
-    uint8_t pending; /* bit n: host vector n arrived while interrupts were off */
+    struct device *assigned; /* whose interrupts reach this CPU */
+    uint8_t pending;         /* bit n: host vector n arrived while interrupts were off */
 };
 
 /* Of an input's drivers, the board's own come first, then the plan's devices. */
@@ -346,6 +356,9 @@ struct hypervisor {
     struct apic_fabric fabric;
     struct posted_descriptor **pid_table; /* by APIC ID */
     struct avic_table avic;
+    struct remap remap; /* for assigned devices: entry n is device n's */
+    struct remap_words *irte;
+    struct remap_port remap_port;
     uint32_t windows; /* vCPUs that wait for an interrupt window, which AVIC has not */
 
     uint64_t *word;         /* shared memory of the guest */
@@ -453,6 +466,16 @@ void deliver_wakeups(struct vcpu *sender, unsigned vector);
 void deliver_inject(struct vcpu *v); /* pending interrupts into the control structure */
 void deliver_close_window(struct vcpu *v);
 void deliver_cancel(struct vcpu *v); /* and back, when the entry is called off */
+
+/* A descriptor was posted to, and its notification is due: to the CPU that it names, at `at`. */
+void deliver_notification(struct hypervisor *h, const struct posted_descriptor *d,
+                          unsigned vector, trace_flow flow, sim_time at);
+
+/* --- assigned.c --- */
+void assigned_init(struct hypervisor *h);
+void assigned_raise(struct device *d, trace_flow flow); /* its flow is routed already */
+trace_flow assigned_for(const struct pcpu *p, const struct vcpu *v);
+void assigned_forward(struct pcpu *p);
 
 /* --- board.c --- */
 void board_init(struct hypervisor *h); /* nothing, where the plan has no chipset */

@@ -201,11 +201,18 @@ void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause 
     vcpu_take(v, VCPU_ON_EXIT);
 }
 
+/* KVM: vmx_needs_pi_wakeup(): hardware posts to vCPUs that do not run. */
+static bool others_post(const struct hypervisor *h)
+{
+    return feature_in(h->features, FEATURE_IPI_VIRTUALIZATION) ||
+           feature_in(h->features, FEATURE_VTD_POSTING);
+}
+
 /* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
 static void park(struct vcpu *v)
 {
     set_running(v, false);
-    if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION))
+    if (others_post(v->hypervisor))
         v->descriptor.sn = true;
     vcpu_take(v, VCPU_ON_PREEMPT);
     thread_leave(&v->thread, true);
@@ -215,7 +222,7 @@ static void park(struct vcpu *v)
 static void block(struct vcpu *v)
 {
     set_running(v, false);
-    if (feature_in(v->hypervisor->features, FEATURE_IPI_VIRTUALIZATION)) {
+    if (others_post(v->hypervisor)) {
         v->descriptor.nv = HOST_NUMBER_WAKEUP;
         v->descriptor.sn = false;
     }

@@ -123,3 +123,28 @@ void remap_apply(const struct remap_words *irte, bool extended, struct remap_ver
     else
         pass(irte, extended, verdict);
 }
+
+/* ---- entries as software writes them ---- */
+
+struct remap_words remap_entry_remapped(uint8_t vector, uint32_t apic_id)
+{
+    struct remap_words irte = {{0}};
+
+    remap_put(irte.word, REMAP_IRTE_P, 1);
+    remap_put(irte.word, REMAP_IRTE_V, vector);
+    remap_put(irte.word, REMAP_IRTE_DST, apic_id);
+    return irte;
+}
+
+struct remap_words remap_entry_posted(uint8_t vector, uint64_t descriptor, bool urgent)
+{
+    struct remap_words irte = {{0}};
+
+    remap_put(irte.word, REMAP_POSTED_P, 1);
+    remap_put(irte.word, REMAP_POSTED_IM, 1);
+    remap_put(irte.word, REMAP_POSTED_URG, urgent);
+    remap_put(irte.word, REMAP_POSTED_VV, vector);
+    remap_put(irte.word, REMAP_POSTED_PDAL, descriptor >> 6);
+    remap_put(irte.word, REMAP_POSTED_PDAH, descriptor >> 32);
+    return irte;
+}

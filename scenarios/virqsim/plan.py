@@ -93,6 +93,24 @@ class Machine:
         """Says who answers accesses to first..last of `port` or `mmio`: kernel, userspace, eventfd, external."""
         self._regions.append({"space": space, "first": first, "last": last, "handler": handler})
 
+    def assigned(self, name: str, vcpu: int, vector: int, cpu: int | None = None, delay_ns: int = 0,
+                 at_ns: Sequence[int] = ()) -> int:
+        """Adds a device that is assigned to the guest and returns its number, for Program.signal().
+
+        Args:
+            name: for people.
+            vcpu: the destination.
+            vector: 16 to 255, the guest's.
+            cpu: the physical CPU that its MSI reaches where the IOMMU does not post; by default
+                the one of the vCPU's thread, which must have been added before.
+            delay_ns: from the signal to the MSI.
+            at_ns: ascending times at which it sends one by itself.
+        """
+        self._devices.append({"name": name, "kind": "assigned", "vcpu": vcpu, "vector": vector,
+                              "cpu": self._vcpus[vcpu]["pin"] if cpu is None else cpu,
+                              "delay_ns": delay_ns, "at_ns": list(at_ns)})
+        return len(self._devices) - 1
+
     def device(self, name: str, kind: str, vcpu: int, vector: int, delay_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
         """Adds a source of interrupts outside and returns its number, for Program.signal().
 

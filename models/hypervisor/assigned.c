@@ -1,0 +1,151 @@
+/*
+ * Assigned devices: a device of the host's that belongs to the guest. Its MSI
+ * goes through the remapping hardware (irq/remap.h), whose table the hypervisor
+ * has filled.
+ *
+ * Without posting the entry names a vector of the host and a physical CPU; the
+ * host's handler there forwards the interrupt by irqfd (VFIO: vfio_msihandler()).
+ * With posting the entry names the target's descriptor, and nobody's software
+ * runs (KVM: vmx_pi_update_irte()).
+ */
+#include "hypervisor/hypervisor.h"
+
+enum {
+    DESCRIPTOR_SHIFT = 6, /* a descriptor takes 64 bytes */
+    MSI_REMAPPABLE = 1 << 4,
+    IRTA_X2APIC = 1 << 11,
+    GCMD_SET_TABLE = 1 << 24,
+    GCMD_ENABLE = 1 << 25,
+};
+#define MSI_ADDRESS UINT64_C(0xfee00000)
+
+/* --- the remapping table --- */
+
+static bool posts(const struct device *d)
+{
+    const struct hypervisor *h = d->hypervisor;
+    const struct virt_cpu *hw = &h->vcpu[d->vcpu].hw;
+
+    return feature_in(h->features, FEATURE_VTD_POSTING) && hw->ops->posts(hw);
+}
+
+/* The descriptor's address: as if they lay in one array, by vCPU. The first page stays free. */
+static uint64_t descriptor_of(uint32_t vcpu)
+{
+    return (uint64_t)(vcpu + 64) << DESCRIPTOR_SHIFT;
+}
+
+static uint32_t owner_of(uint64_t descriptor)
+{
+    return (uint32_t)(descriptor >> DESCRIPTOR_SHIFT) - 64;
+}
+
+static struct remap_words entry_of(const struct device *d)
+{
+    return posts(d) ? remap_entry_posted(d->vector, descriptor_of(d->vcpu), false)
+                    : remap_entry_remapped(HOST_NUMBER_ASSIGNED, d->cpu);
+}
+
+static void no_event(struct remap_port *port, const struct irq_msg *msg)
+{
+    (void)port; /* the hypervisor's own table has no bad entry */
+    (void)msg;
+}
+
+void assigned_init(struct hypervisor *h)
+{
+    const struct remap_config config = {
+        .table = h->irte, .entries = h->device_count, .port = &h->remap_port};
+    unsigned size = 0;
+
+    h->remap_port.send = no_event;
+    for (uint32_t i = 0; i < h->device_count; i++)
+        if (h->device[i].kind == DEVICE_ASSIGNED)
+            h->irte[i] = entry_of(&h->device[i]);
+    while (2u << size < h->device_count)
+        size++;
+    remap_init(&h->remap, &config);
+    remap_write(&h->remap, REMAP_IRTA, 8, IRTA_X2APIC | size);
+    remap_write(&h->remap, REMAP_GCMD, 4, GCMD_SET_TABLE);
+    remap_write(&h->remap, REMAP_GCMD, 4, GCMD_ENABLE);
+}
+
+/* --- an interrupt --- */
+
+static sim_time arrival(const struct hypervisor *h)
+{
+    return hv_after(h, h->costs.of[COST_HW_MSI].n);
+}
+
+static void post(struct hypervisor *h, const struct remap_verdict *verdict, trace_flow flow)
+{
+    struct posted_descriptor *d = &h->vcpu[owner_of(verdict->descriptor)].descriptor;
+
+    switch (verdict->urgent ? posted_post_urgent(d, verdict->vector, flow)
+                            : posted_post(d, verdict->vector, flow)) {
+    case POSTED_COALESCED:
+        return;
+    case POSTED_QUIET:
+        trace_put(h->trace, flow, TRACE_NOTIFIED, d->owner, verdict->vector,
+                  TRACE_NOTIFY_LATER);
+        return;
+    case POSTED_NOTIFY:
+        break;
+    }
+    deliver_notification(h, d, verdict->vector, flow, arrival(h));
+}
+
+/* It waits in the physical APIC until the host's handler forwards it. */
+static void land(struct hypervisor *h, struct device *d, trace_flow flow)
+{
+    if (d->landed) {
+        trace_put(h->trace, flow, TRACE_COALESCED, d->vcpu, d->vector, TRACE_HELD_IRR);
+        return;
+    }
+    d->landed = flow;
+    host_send(&h->pcpu[d->cpu], HOST_ASSIGNED, arrival(h), flow);
+}
+
+void assigned_raise(struct device *d, trace_flow flow)
+{
+    struct hypervisor *h = d->hypervisor;
+    const uint32_t handle = (uint32_t)(d - h->device);
+    const uint64_t address =
+        MSI_ADDRESS | MSI_REMAPPABLE | (handle & 0x7fff) << 5 | (handle >> 15 & 1) << 2;
+    struct remap_verdict verdict;
+
+    remap_translate(&h->remap, (uint16_t)handle, address, 0, &verdict);
+    if (verdict.outcome == REMAP_POST)
+        post(h, &verdict, flow);
+    else
+        land(h, d, flow);
+}
+
+/* Of the devices whose MSI waits at this CPU, the first that is meant for `v`; 0: none. */
+trace_flow assigned_for(const struct pcpu *p, const struct vcpu *v)
+{
+    for (const struct device *d = p->assigned; d; d = d->next_assigned)
+        if (d->landed && d->vcpu == v->index)
+            return d->landed;
+    return 0;
+}
+
+/* The host's handler: eventfd_signal(), irqfd_wakeup(), kvm_set_msi_inatomic(). */
+void assigned_forward(struct pcpu *p)
+{
+    for (struct device *d = p->assigned; d; d = d->next_assigned) {
+        struct vcpu *v = &p->hypervisor->vcpu[d->vcpu];
+        const struct irq_msg msg = {
+            .vector = d->vector,
+            .delivery = IRQ_FIXED,
+            .dest = lapic_id(&v->apic),
+            .source = TRACE_NOWHERE,
+            .flow = d->landed,
+        };
+
+        if (!d->landed)
+            continue;
+        d->landed = 0;
+        hypervisor_accept(v, &msg, NULL);
+    }
+}
