@@ -1,4 +1,4 @@
-"""Published figures beside simulated ones: `virqsim validate`.
+"""Published figures beside simulated ones: `virqsim validate`. `--exits` is in groundtruth/.
 
 Two groups. What a profile is calibrated on comes out as it went in, up to the
 loop around the operation: that shows that the sums are paid, nothing more.
@@ -250,13 +250,34 @@ def _compare(figure: Figure, profile: Profile) -> dict[str, Any]:
 
 @click.command("validate")
 @click.option("--profile", default="skylake-sp", show_default=True, metavar="P", help="Whose costs.")
+@click.option("--exits", is_flag=True, help="Exits per operation instead, beside those of recorded KVM.")
+@click.option("--configuration", metavar="C", help="With --exits: KVM's configuration in the recording, as svm-default.")
+@click.option("--operation", metavar="O", help="With --exits: what the recorded guest repeats, as ipi.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
-def validate_command(profile: str, as_json: bool) -> None:
+@click.pass_context
+def validate_command(ctx: click.Context, profile: str, exits: bool, configuration: str | None, operation: str | None,
+                     as_json: bool) -> None:
     """Put published figures beside simulated ones: those that set the profile, and predictions.
 
     The sources do not name their machines, or name others than the profile's:
     an error tells how far off the simulator may be, not which key is wrong.
+
+    \b
+      virqsim validate --exits                      each row of the recording
+      virqsim validate --exits --operation ipi
+      virqsim validate --exits --configuration svm-default --json
+
+    With --exits a row is equal, within what a race allows, explained, not
+    modelled, or different; the exit status is 1 if a row is different.
     """
+    if exits:
+        from .groundtruth.command import validate_exits
+
+        if ctx.get_parameter_source("profile") != click.core.ParameterSource.DEFAULT:
+            raise click.UsageError("--profile does not go with --exits: counts do not depend on it")
+        ctx.exit(validate_exits(configuration, operation, as_json))
+    if configuration or operation:
+        raise click.UsageError("--configuration and --operation go with --exits")
     document = validate(profile)
     if as_json:
         click.echo(json.dumps(document, indent=1))

@@ -1,4 +1,4 @@
-"""Where the files are that are not Python: the library, its header, profiles, scenarios.
+"""Where the files are that are not Python: the library, its header, profiles, scenarios, a recording.
 
 An installed package carries them in its own folder; in a source tree each is
 where it is written or built.
@@ -21,6 +21,7 @@ _IN_SOURCE_TREE = {
     "virqsim.h": "sim/virqsim.h",
     "profiles": "models/cost/profiles",
     "scenarios": "scenarios",
+    "ground_truth.csv": "tests/data/ground_truth.csv",
 }
 
 _RELEASE = "build/release/"

@@ -1,33 +1,22 @@
-"""What real KVM did (tests/data/ground_truth.csv), and small plans that do the same here.
+"""What the guest of the recording repeats, operation by operation, as plans.
 
-    PYTHONPATH=scenarios python tests/python/ground_truth.py
-
-prints how many rows the simulator counts alike, how many it counts otherwise and
-why, and which it does not model.
+A bench is built for a number of repetitions; 0 of them leave what is done once.
 """
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any
 
-from virqsim import drivers, features, profiles, runner
-from virqsim.guest import Program, icr, logical_flat, logical_x2apic
-from virqsim.plan import Hypervisor, Machine, Plan
+from .. import drivers
+from ..guest import Program, icr, logical_flat, logical_x2apic
+from ..plan import Machine
 
 VECTOR, REPLY, OTHER = 0x31, 0x32, 0x52
-REPETITIONS = 48  # what `mixed` does every 16th turn is done three times
 SETTLE = 100_000  # cycles: longer than any exit, entry and handler
 ASLEEP = 1_000_000  # cycles: longer than it takes to poll and to block
 SOON_NS, LATER_NS = 2_000, 500_000  # when a device acts: while the guest spins, after it fell asleep
 IN_EXIT_NS = 1_000  # while the vCPU is in userspace for the port access before
-NOISE = 0.05  # the host's own interrupts, and setting up once
 
 PULSE_NS = 1_000  # how long an edge-triggered device asserts its line
 GSI = 10  # a device's input of the I/O APIC
@@ -38,58 +27,6 @@ ID, TPR, LDR, ICR_LO, ICR_HI, LVT_ERROR, CURRENT = 0x20, 0x80, 0xD0, 0x300, 0x31
 ONE_SHOT, PERIODIC, TSC_DEADLINE = 0, 1, 2
 APIC_BASE = 0x1B
 NMI = 4 << 8  # ICR: the delivery mode
-
-
-# Configurations: the recording's words, one by one
-
-
-@dataclass(frozen=True)
-class Configuration:
-    technology: str
-    features: str = ""
-    irqchip: str = "kernel"
-    halt_poll_ns: int = 200_000
-
-
-WORDS = {
-    "vmx": {}, "svm": {"technology": "svm"}, "default": {}, "tick": {},
-    "apicv": {"technology": "apicv"},
-    "noapicv": {"technology": "none", "features": "-apic-access-page,"},  # KVM 6.1 puts it into effect with APICv only
-    "noflexprio": {"features": "-apic-page-slot,"},
-    "nopreempt": {"features": "-preemption-timer,"},
-    "nopoll": {"halt_poll_ns": 0},
-    "hltnoexit": {"features": "+hlt-in-guest,"}, "pveoi": {"features": "+pv-eoi,"},
-    "split": {"irqchip": "split"}, "userirqchip": {"irqchip": "userspace"},
-    "noept": {}, "nonpt": {},  # x2APIC accesses and instructions do not meet the page tables; for the rest see NOT_MODELLED
-}
-
-# These rows of the recording do not name where the irqchip was or that HLT was left to the guest.
-# Their counts say it (CR8 exits only without an APIC in the kernel, say), and one is the sum of two runs.
-UNNAMED = {
-    ("vmx-apicv-tick", "pio_in_21"): ("split", "userirqchip"), ("vmx-noapicv-tick", "pio_in_21"): ("split", "userirqchip"),
-    ("vmx-apicv-tick", "pio_in_40"): ("split",), ("vmx-noapicv-tick", "pio_in_40"): ("split",),
-    ("vmx-apicv-tick", "eoi"): ("split",), ("vmx-noapicv-tick", "eoi"): ("split",),
-    ("vmx-apicv-tick", "cr8_write"): ("userirqchip",), ("vmx-noapicv-tick", "cr8_write"): ("userirqchip",),
-    ("vmx-apicv-tick", "ipi/hlt"): ("hltnoexit",),
-}
-
-
-def configurations(row: dict[str, str]) -> list[Configuration]:
-    """What to simulate for a row: one run, or several whose counts the recording added up."""
-    name, operation = row["configuration"], row["operation"]
-    more = UNNAMED.get((name, operation)) or UNNAMED.get((name, f"{operation}/{row['condition']}")) or (None,)
-    return [_configuration([*name.split("-"), *filter(None, [word])]) for word in more]
-
-
-def _configuration(words: list[str]) -> Configuration:
-    settings: dict[str, Any] = {"technology": "none"}
-    for word in words:
-        for key, value in WORDS[word].items():
-            settings[key] = settings.get(key, "") + value if key == "features" else value
-    return Configuration(**settings)
-
-
-# Operations: what the guest repeats
 
 
 @dataclass
@@ -290,7 +227,7 @@ def ping_pong(bench: Bench) -> None:
 
 
 def mixed(bench: Bench) -> None:
-    """The turns as ground_truth.md has them."""
+    """The turns as the recording's notes have them (tests/data/ground_truth.md)."""
     guest, target, own, line = bench.guest, bench.target, bench.machine.word("own"), bench.machine.word("line")
     drivers.ioapic_route(guest, GSI, OTHER, level=True)
     level = bench.machine.line("level", GSI, IN_EXIT_NS)
@@ -370,138 +307,3 @@ OPERATIONS: dict[str, Callable[[Bench], None]] = {
     "pingpong": ping_pong,
     "mixed": mixed,
 }
-
-
-# Rows that get no number here, and why; a row belongs to the first that fits.
-NOT_MODELLED: tuple[tuple[Callable[[dict[str, str]], bool], str], ...] = (
-    (lambda row: row["configuration"] == "vmx-noept" and row["operation"] != "cr8_write",
-     "shadow paging: MMIO leaves by a page fault (EXCEPTION_NMI)"),
-    (lambda row: "PF excp" in row["exits_per_operation"] or _partner(row, "PF excp"),
-     "shadow paging: MMIO leaves by a page fault (PF excp)"),
-    (lambda row: row["operation"] == "cr8_read", "the guest's bytecode has no MOV from CR8"),
-)
-
-# Rows that the simulator counts otherwise, and why: operation, configuration's beginning, guest APIC.
-EXPLAINED: dict[tuple[str, str, str], str] = {
-    ("tpr_read", "svm", "xapic"): "two page faults where every other read of the same APIC took one: not understood",
-}
-
-# Counts that depend on who is faster (ground_truth.md "Race-dependent counts"): what any machine may give.
-RACES: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
-    ("pingpong", "svm"): {"vintr": (0.0, 0.65), "hlt": (0.60, 1.0)},
-    ("mixed", "svm"): {"vintr": (0.0, 0.60), "hlt": (0.95, 1.25)},
-    ("lapict_fire_spin", "svm"): {"interrupt": (0.90, 1.0)},
-}
-
-
-def _partner(row: dict[str, str], reason: str) -> bool:
-    """The same recording's other vCPU met this reason."""
-    same = ("configuration", "guest_apic", "operation", "condition", "repetitions")
-    return any(reason in other["exits_per_operation"] for other in rows()
-               if all(other[key] == row[key] for key in same))
-
-
-@cache
-def _rows(path: Path) -> tuple[dict[str, str], ...]:
-    with path.open() as file:
-        return tuple(csv.DictReader(file))
-
-
-def rows() -> tuple[dict[str, str], ...]:
-    return _rows(Path(__file__).parent.parent / "data" / "ground_truth.csv")
-
-
-def reason_not_modelled(row: dict[str, str]) -> str | None:
-    return next((why for applies, why in NOT_MODELLED if applies(row)), None)
-
-
-def reason_for_difference(row: dict[str, str]) -> str | None:
-    return next((why for (operation, configuration, apic), why in EXPLAINED.items()
-                 if row["operation"] == operation and row["configuration"].startswith(configuration)
-                 and row["guest_apic"] == apic), None)
-
-
-# Running and comparing
-
-
-@cache
-def _exits(operation: str, condition: str, guest_apic: str, configuration: Configuration,
-           times: int) -> Counter[tuple[int, str]]:
-    # QEMU gives no x2APIC without an APIC in the kernel; what is counted there does not touch the APIC.
-    bench = Bench("xapic" if configuration.irqchip == "userspace" else guest_apic, times, condition)
-    OPERATIONS[operation](bench)
-    hypervisor = Hypervisor(irqchip=configuration.irqchip, halt_poll_ns=configuration.halt_poll_ns)
-    plan = Plan(operation, bench.machine, hypervisor, features=bench.features)
-    document = runner.run(plan.resolve(profiles.load("skylake-sp"), configuration.technology,
-                                       features.parse(configuration.features.rstrip(",")))).document
-    assert document["state"] == "ended", f"{operation}: {document['broken'] or document['state']}"
-    counts: Counter[tuple[int, str]] = Counter()
-    for row in document["exits"]:
-        counts[row["vcpu"], row["reason"]] += row["count"]
-    return counts
-
-
-def simulated(row: dict[str, str]) -> dict[str, float]:
-    """Exits of the row's vCPU by reason, for one operation."""
-    vcpu, counts = int(row["vcpu"].removeprefix("vcpu")), Counter()
-    for configuration in configurations(row):
-        what = row["operation"], row["condition"], row["guest_apic"], configuration
-        busy, idle = _exits(*what, REPETITIONS), _exits(*what, 0)
-        counts.update({reason: n - idle[where, reason] for (where, reason), n in busy.items() if where == vcpu})
-    return {reason: n / REPETITIONS for reason, n in sorted(counts.items()) if n}
-
-
-def recorded(row: dict[str, str]) -> dict[str, float]:
-    pairs = (pair.rsplit(":", 1) for pair in filter(None, row["exits_per_operation"].split(";")))
-    return {reason: float(count) for reason, count in pairs}
-
-
-def equal(there: dict[str, float], here: dict[str, float]) -> bool:
-    return all(abs(here.get(reason, 0) - there.get(reason, 0)) <= NOISE for reason in {*here, *there})
-
-
-def agree(row: dict[str, str], here: dict[str, float]) -> bool:
-    """Equal; counts that are a race need only be what the race allows."""
-    there = recorded(row)
-    races = RACES.get((row["operation"], row["configuration"].split("-")[0]), {})
-    certain = [{reason: count for reason, count in counts.items() if reason not in races} for counts in (there, here)]
-    return equal(*certain) and all(low <= here.get(reason, 0) <= high for reason, (low, high) in races.items()
-                                   if reason in there or reason in here)
-
-
-def name(row: dict[str, str]) -> str:
-    return "/".join(row[key] for key in ("configuration", "guest_apic", "operation", "condition", "vcpu"))
-
-
-def main() -> int:
-    tally: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    failed = 0
-    for row in rows():
-        why = reason_not_modelled(row)
-        if why:
-            tally["not modelled"] += 1
-            reasons[f"not modelled: {why}"] += 1
-            continue
-        here = simulated(row)
-        if equal(recorded(row), here):
-            tally["equal"] += 1
-        elif agree(row, here):
-            tally["within a race"] += 1
-        elif reason_for_difference(row):
-            tally["explained"] += 1
-            reasons[f"explained: {reason_for_difference(row)}"] += 1
-        else:
-            failed += 1
-            tally["different"] += 1
-            print(f"{name(row)}: KVM {recorded(row)}, here {here}")
-    for state in ("equal", "within a race", "explained", "not modelled", "different"):
-        print(f"{state:14}{tally[state]:5}")
-    print(f"{'rows':14}{len(rows()):5}\n")
-    for why, count in sorted(reasons.items()):
-        print(f"{count:5}  {why}")
-    return failed > 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
