@@ -422,7 +422,8 @@ static void notice_pv_eoi(struct vcpu *v)
     v->pv_eoi = false;
 }
 
-/* KVM: vmx_complete_interrupts(): a delivery that the exit interrupted is done again. */
+/* KVM: vmx_complete_interrupts(): a delivery that the exit interrupted is done again. An NMI's
+   blocking, in effect already, would keep it from being injected. */
 static void notice_interrupted_delivery(struct vcpu *v)
 {
     bool nmi;
@@ -430,6 +431,8 @@ static void notice_interrupted_delivery(struct vcpu *v)
 
     if (vector == NO_VECTOR)
         return;
+    if (nmi)
+        v->hw.nmi_blocked = false;
     v->reinject = vector;
     v->reinject_nmi = nmi;
     v->reinject_flow =

@@ -279,14 +279,24 @@ static bool boundary(struct vcpu *v)
     return false;
 }
 
+/* Whose interrupt makes the guest leave as soon as it is entered. */
+static trace_flow leaving_flow(const struct vcpu *v, const struct virt_boundary *b)
+{
+    if (b->exit.reason != EXIT_VMX_PREEMPTION_TIMER)
+        return pending_flow(v);
+    return v->immediate_exit ? v->guest.frame->flow : v->timer_flow;
+}
+
 /* The hardware has loaded the guest: what it was told to inject, then what arrived meanwhile. */
 void guest_arrive(struct vcpu *v)
 {
     const bool enabled = v->hw.interrupts_enabled;
-    const struct virt_boundary b = v->hw.ops->enter(&v->hw);
     const uint64_t injected =
         v->injecting == NO_VECTOR ? TRACE_NO_VECTOR : (uint64_t)v->injecting;
+    struct virt_boundary b;
 
+    v->hw.timer_expired = host_wants_exit(v);
+    b = v->hw.ops->enter(&v->hw);
     v->access = guest_no_access();
     trace_put(v->hypervisor->trace, v->injecting == NO_VECTOR ? 0 : v->injecting_flow,
               TRACE_VM_ENTRY, v->index, injected, 0);
@@ -296,7 +306,7 @@ void guest_arrive(struct vcpu *v)
         v->extra.n = 0;
     }
     if (virt_exits(&b.exit))
-        vcpu_exit(v, &b.exit, TRACE_CAUSE_DELIVERY, pending_flow(v));
+        vcpu_exit(v, &b.exit, TRACE_CAUSE_DELIVERY, leaving_flow(v, &b));
     else if (!host_leaves_at_once(v))
         vcpu_take(v, VCPU_ON_ARRIVED);
 }

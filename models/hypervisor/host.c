@@ -281,6 +281,11 @@ void host_take_pending(struct vcpu *v, bool first_is_paid)
     }
 }
 
+bool host_wants_exit(const struct vcpu *v)
+{
+    return v->immediate_exit || (v->timer_due && timer_in_hardware(v));
+}
+
 bool host_leaves_at_once(struct vcpu *v)
 {
     struct pcpu *p = v->thread.pcpu;
@@ -289,11 +294,9 @@ bool host_leaves_at_once(struct vcpu *v)
     for (uint8_t left = p->pending; left; left &= (uint8_t)(left - 1))
         if (meet(p, v, (enum host_vector)__builtin_ctz(left)))
             return true;
-    if (!v->immediate_exit && !(v->timer_due && timer_in_hardware(v)))
+    if (!host_wants_exit(v))
         return false;
-    verdict = v->hw.ops->preemption_timer(&v->hw);
-    if (!virt_exits(&verdict))
-        verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
+    verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
     vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY,
               v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
     return true;

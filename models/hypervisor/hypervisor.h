@@ -521,8 +521,10 @@ void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v);
 void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow);
 /* Interrupts on again. Where one of them was the exit's reason, it is in that handler's cost. */
 void host_take_pending(struct vcpu *v, bool first_is_paid);
-bool host_leaves_at_once(
-    struct vcpu *v); /* at an entry: something pending made the guest leave */
+/* At an entry: KVM wants the guest to leave at once, or its timer ran out meanwhile. */
+bool host_wants_exit(const struct vcpu *v);
+/* ... something pending made the guest leave. */
+bool host_leaves_at_once(struct vcpu *v);
 void thread_wake(struct thread *t, sim_time at);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 void hypervisor_device_act(struct device *d);

@@ -64,13 +64,19 @@ struct virt_verdict {
 enum virt_instruction {
     VIRT_CPUID,
     VIRT_HYPERCALL,
-    VIRT_PAUSE,
+    VIRT_PAUSE, /* detail: the TSC, which PAUSE-loop exiting measures with */
     VIRT_HLT,
     VIRT_WBINVD,
     VIRT_PORT_IO,  /* detail: the port */
     VIRT_MMIO,     /* detail: the address; a page marked as MMIO */
     VIRT_UNMAPPED, /* detail: the address; a page that the hypervisor has not mapped */
     VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
+};
+
+/* VMX, PAUSE-loop exiting: the PAUSEs since the last entry, by the TSC. */
+struct vmx_pause_loop {
+    bool any;
+    uint64_t first, last;
 };
 
 struct virt_cpu {
@@ -97,9 +103,14 @@ struct virt_cpu {
 
     /* Guest state that decides what can be delivered. */
     bool interrupts_enabled; /* RFLAGS.IF */
-    bool shadow;             /* blocking by STI or MOV SS: one instruction long */
+    bool shadow;             /* VMX: blocking by STI; SVM: by either: one instruction long */
+    bool mov_ss_shadow;      /* VMX: blocking by MOV SS or POP SS, as long */
     bool nmi_blocked;        /* an NMI handler runs */
     bool halted;             /* activity state HLT, HLT executed without an exit */
+    bool shut_down, waits_for_sipi; /* VMX: the activity states that no guest here comes into */
+    bool
+        timer_expired; /* VMX: the VMX-preemption timer, whose deadline is the run loop's, is at 0 */
+    struct vmx_pause_loop pause_loop;
     /* The flow of the ICR or self-IPI write under way, given by the caller before apic_write()
        and wrmsr(). Hardware that completes the write announces the destination with ROUTED (a:
        vector, b: this flow; where: the destination's index) and lets the vector carry it. */

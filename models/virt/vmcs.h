@@ -61,8 +61,10 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(SECONDARY_CONTROLS, 8, APIC_REGISTER_VIRTUALIZATION,                               \
             "APIC-register virtualization")                                                    \
     CONTROL(SECONDARY_CONTROLS, 9, VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery")   \
+    CONTROL(SECONDARY_CONTROLS, 10, PAUSE_LOOP_EXITING, "PAUSE-loop exiting")                  \
     CONTROL(TERTIARY_CONTROLS, 4, IPI_VIRTUALIZATION, "IPI virtualization")                    \
-    CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit")
+    CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit") \
+    CONTROL(EXIT_CONTROLS, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value")
 
 enum vmx_control {
 #define CONTROL(field, bit, name, title) VMX_##name,

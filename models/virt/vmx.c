@@ -1,18 +1,11 @@
 /*
- * VMX: which instructions and events leave the guest, event injection, and
- * what the hypervisor writes between an exit and an entry (SDM 3C chapters
- * "VMX Non-Root Operation", "VM Entries", "VM Exits").
- *
- * The checks that VM entry makes on control fields are left out: a VMCS that
- * they would refuse is the hypervisor model's mistake. docs/models/vmx.md says
- * what else is not here.
+ * VMX: which instructions and events leave the guest, and what the hypervisor
+ * writes between an exit and an entry (SDM 3C chapters "VMX Non-Root
+ * Operation", "VM Exits"). docs/models/vmx.md says what is not here.
  */
 #include "virt/vmx.h"
 
-/* SDM 3C "VM-Entry Controls for Event Injection"; the IDT-vectoring and VM-exit information
-   fields have the same format. */
-#define INFO_VALID (UINT32_C(1) << 31)
-enum { INFO_TYPE = 7 << 8, INFO_EXTERNAL = 0 << 8, INFO_NMI = 2 << 8, NMI_VECTOR = 2 };
+enum { NMI_VECTOR = 2 };
 
 struct virt_verdict vmx_stay(enum virt_path path, uint64_t value)
 {
@@ -57,6 +50,33 @@ static struct virt_verdict exit_if(struct virt_cpu *v, bool exits, enum exit_rea
     return exits ? vmx_exit(v, why, detail) : vmx_stay(VIRT_NATIVE, 0);
 }
 
+/*
+ * SDM 3C "Instructions That Cause VM Exits Conditionally", PAUSE at CPL 0: a
+ * PAUSE that follows the one before by more than PLE_Gap is the first of a loop,
+ * and so is the first after an entry. A loop longer than PLE_Window exits.
+ */
+static struct virt_verdict execute_pause(struct virt_cpu *v, uint64_t tsc)
+{
+    struct vmx_pause_loop *loop = &v->pause_loop;
+
+    if (has(v, VMX_PAUSE_EXITING) || !has(v, VMX_PAUSE_LOOP_EXITING))
+        return exit_if(v, has(v, VMX_PAUSE_EXITING), EXIT_VMX_PAUSE, 0);
+    if (!loop->any || tsc - loop->last > vmcs_get(&v->vmcs, VMCS_PLE_GAP))
+        loop->first = tsc;
+    loop->any = true;
+    loop->last = tsc;
+    return exit_if(v, tsc - loop->first > vmcs_get(&v->vmcs, VMCS_PLE_WINDOW), EXIT_VMX_PAUSE,
+                   0);
+}
+
+/* SDM 3C "Changes to Instruction Behavior in VMX Non-Root Operation": with NMI exiting, IRET ends
+   virtual-NMI blocking, and no other. */
+static void execute_iret(struct virt_cpu *v)
+{
+    if (!has(v, VMX_NMI_EXITING) || has(v, VMX_VIRTUAL_NMIS))
+        v->nmi_blocked = false;
+}
+
 static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruction i,
                                            uint64_t detail)
 {
@@ -66,7 +86,7 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_HYPERCALL:
         return vmx_exit(v, EXIT_VMX_VMCALL, 0);
     case VIRT_PAUSE:
-        return exit_if(v, has(v, VMX_PAUSE_EXITING), EXIT_VMX_PAUSE, 0);
+        return execute_pause(v, detail);
     case VIRT_HLT:
         v->halted = !has(v, VMX_HLT_EXITING);
         return exit_if(v, !v->halted, EXIT_VMX_HLT, 0);
@@ -80,7 +100,7 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_UNMAPPED:
         return vmx_exit(v, EXIT_VMX_EPT_VIOLATION, detail);
     case VIRT_IRET:
-        v->nmi_blocked = false;
+        execute_iret(v);
         break;
     }
     return vmx_stay(VIRT_NATIVE, 0);
@@ -100,7 +120,8 @@ static struct virt_verdict vmx_external_interrupt(struct virt_cpu *v, uint8_t ho
     }
     verdict = vmx_exit(v, EXIT_VMX_EXTERNAL_INTERRUPT, 0);
     if (has(v, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT))
-        vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO, INFO_VALID | INFO_EXTERNAL | host_vector);
+        vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO,
+                 VMX_INFO_VALID | VMX_INFO_EXTERNAL | host_vector);
     return verdict;
 }
 
@@ -109,116 +130,11 @@ static struct virt_verdict vmx_preemption_timer(struct virt_cpu *v)
     return exit_if(v, has(v, VMX_ACTIVATE_PREEMPTION_TIMER), EXIT_VMX_PREEMPTION_TIMER, 0);
 }
 
-/* Nothing happens. A constant, since this is the answer nearly every time. */
-static const struct virt_boundary quiet = {
-    .exit = {.path = VIRT_NATIVE, .retired = NO_VECTOR},
-    .vector = NO_VECTOR,
-};
-
-static struct virt_boundary window_exit(struct virt_cpu *v, enum exit_reason why)
-{
-    struct virt_boundary b = quiet;
-
-    v->halted = false;
-    b.exit = vmx_exit(v, why, 0);
-    return b;
-}
-
-/*
- * Through the guest's IDT. When that meets an unmapped page, the guest leaves
- * in the middle of it, and IDT-vectoring information says of what (SDM 3C
- * "Information for VM Exits That Occur During Event Delivery").
- */
-static struct virt_boundary through_idt(struct virt_cpu *v, uint32_t info, bool injected)
-{
-    struct virt_boundary b = quiet;
-
-    v->halted = false;
-    if (v->delivery_faults) {
-        v->delivery_faults = false;
-        b.exit = vmx_exit(v, EXIT_VMX_EPT_VIOLATION, 0);
-        vmcs_set(&v->vmcs, VMCS_IDT_VECTORING_INFO, info);
-        return b;
-    }
-    v->interrupts_enabled = false;
-    b.vector = (uint8_t)info;
-    b.nmi = (info & INFO_TYPE) == INFO_NMI;
-    v->nmi_blocked |= b.nmi;
-    b.injected = injected;
-    return b;
-}
-
-/*
- * Highest first (SDM 3C "Virtual-Interrupt Delivery", "Other Causes of VM
- * Exits"): the NMI window; then, with the same priority because they exclude
- * each other, the interrupt window and virtual-interrupt delivery.
- */
-static struct virt_boundary vmx_boundary(struct virt_cpu *v)
-{
-    const bool window = has(v, VMX_INTERRUPT_WINDOW_EXITING);
-
-    if (has(v, VMX_NMI_WINDOW_EXITING) && !v->nmi_blocked && !v->shadow)
-        return window_exit(v, EXIT_VMX_NMI_WINDOW);
-    if (!v->interrupts_enabled || v->shadow)
-        return quiet;
-    if (window)
-        return window_exit(v, EXIT_VMX_INTERRUPT_WINDOW);
-    if (v->recognized)
-        return through_idt(v, INFO_VALID | INFO_EXTERNAL | vmx_deliver(v), false);
-    return quiet;
-}
-
-/* SDM 3C "VM Exits Induced by the TPR Threshold". */
-static bool below_threshold(const struct virt_cpu *v)
-{
-    return has(v, VMX_USE_TPR_SHADOW) && has(v, VMX_VIRTUALIZE_APIC_ACCESSES) &&
-           !has(v, VMX_VIRTUAL_INTERRUPT_DELIVERY) &&
-           (vmcs_get(&v->vmcs, VMCS_TPR_THRESHOLD) & 0xf) > (v->apic->regs.TPR >> 4 & 0xf);
-}
-
-/* SDM 3C "Updating Non-Register State": with virtual-interrupt delivery, an entry computes VPPR
-   and evaluates. */
-static void load_virtual_interrupts(struct virt_cpu *v)
-{
-    v->recognized = false;
-    if (!has(v, VMX_VIRTUAL_INTERRUPT_DELIVERY))
-        return;
-    vmx_ppr_virtualization(v);
-    vmx_evaluate(v);
-}
-
-/* SDM 3C "Event Injection": before the guest's first instruction, and regardless of its RFLAGS.IF
-   and APIC, which the hypervisor has looked at. */
-static struct virt_boundary inject_event(struct virt_cpu *v)
-{
-    const uint32_t info = (uint32_t)vmcs_get(&v->vmcs, VMCS_ENTRY_INTR_INFO);
-
-    if (!(info & INFO_VALID))
-        return quiet;
-    vmcs_set(&v->vmcs, VMCS_ENTRY_INTR_INFO, 0);
-    return through_idt(v, info, true);
-}
-
-/* Event injection, then what may follow it before the first instruction. */
-static struct virt_boundary vmx_enter(struct virt_cpu *v)
-{
-    struct virt_boundary injected, next;
-
-    load_virtual_interrupts(v);
-    injected = inject_event(v);
-    if (virt_exits(&injected.exit))
-        return injected;
-    next = below_threshold(v) ? window_exit(v, EXIT_VMX_TPR_BELOW_THRESHOLD) : vmx_boundary(v);
-    if (injected.vector == NO_VECTOR)
-        return next;
-    injected.exit = next.exit;
-    return injected;
-}
-
 static void vmx_inject(struct virt_cpu *v, uint8_t vector, bool nmi)
 {
     vmcs_set(&v->vmcs, VMCS_ENTRY_INTR_INFO,
-             nmi ? INFO_VALID | INFO_NMI | NMI_VECTOR : INFO_VALID | INFO_EXTERNAL | vector);
+             nmi ? VMX_INFO_VALID | VMX_INFO_NMI | NMI_VECTOR
+                 : VMX_INFO_VALID | VMX_INFO_EXTERNAL | vector);
 }
 
 static void vmx_cancel_injection(struct virt_cpu *v)
@@ -261,8 +177,8 @@ static int vmx_interrupted_delivery(const struct virt_cpu *v, bool *nmi)
 {
     const uint32_t info = (uint32_t)vmcs_get(&v->vmcs, VMCS_IDT_VECTORING_INFO);
 
-    *nmi = info & INFO_VALID && (info & INFO_TYPE) == INFO_NMI;
-    return info & INFO_VALID ? (int)(uint8_t)info : NO_VECTOR;
+    *nmi = info & VMX_INFO_VALID && (info & VMX_INFO_TYPE) == VMX_INFO_NMI;
+    return info & VMX_INFO_VALID ? (int)(uint8_t)info : NO_VECTOR;
 }
 
 const struct virt_ops virt_vmx = {

@@ -1,7 +1,11 @@
 /*
  * VMX, among its own files.
  *
- *   vmx.c             exits, event injection, windows, and the hypervisor's side
+ *   vmx.c             which instructions and events exit, and the hypervisor's side
+ *   vmx_entry.c       entries and instruction boundaries: event injection, thresholds,
+ *                     windows, in the order of their priority
+ *   vmx_checks.c      what an entry checks of the VMCS and of the guest's state
+ *   vmx_timer.c       the VMX-preemption timer's value and rate
  *   vmx_apic.c        which accesses to the APIC are virtualized, and how far
  *   vmx_interrupts.c  what a virtualized access does: TPR, PPR, EOI and IPI
  *                     virtualization; evaluation and delivery; posted interrupts
@@ -19,11 +23,52 @@ static inline uint8_t vmx_vector_or_0(int vector)
     return vector == NO_VECTOR ? 0 : (uint8_t)vector;
 }
 
+/* SDM 3C "VM-Entry Controls for Event Injection"; the IDT-vectoring and VM-exit information
+   fields have the same format. */
+#define VMX_INFO_VALID (UINT32_C(1) << 31)
+enum { VMX_INFO_TYPE = 7 << 8, VMX_INFO_EXTERNAL = 0 << 8, VMX_INFO_NMI = 2 << 8 };
+
 /* --- vmx.c: verdicts. The two that exit also fill the VM-exit information fields. --- */
 struct virt_verdict vmx_stay(enum virt_path path, uint64_t value);
 struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
 struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why,
                                    uint64_t qualification);
+
+/* --- vmx_entry.c: as in struct virt_ops --- */
+struct virt_boundary vmx_enter(struct virt_cpu *v);
+struct virt_boundary vmx_boundary(struct virt_cpu *v);
+
+/* --- vmx_checks.c --- */
+
+enum vmx_check_id {
+#define CHECK(name, ...) VMX_CHECK_##name,
+#include "virt/vmx_checks.def"
+#undef CHECK
+    VMX_CHECK_COUNT
+};
+
+enum vmx_failure {
+    VMX_INVALID_CONTROL = 7,      /* VMfailValid with this VM-instruction error */
+    VMX_INVALID_GUEST_STATE = 33, /* the entry fails with this exit reason, and bit 31 */
+};
+
+struct vmx_check {
+    const char *name;
+    const char *section;
+    enum vmx_failure failure;
+    const char *meaning;
+};
+extern const struct vmx_check vmx_checks[VMX_CHECK_COUNT];
+
+/* The first check that an entry would fail now, or NULL. */
+const struct vmx_check *vmx_check_entry(const struct virt_cpu *v);
+
+/* --- vmx_timer.c; times are the TSC's --- */
+
+/* When the timer, loaded by an entry at `entered`, counts down to 0. */
+uint64_t vmx_timer_deadline(const struct virt_cpu *v, uint64_t entered);
+/* An exit at `left`: the field receives what is left of the count, where the control says so. */
+void vmx_timer_save(struct virt_cpu *v, uint64_t entered, uint64_t left);
 
 /* --- vmx_interrupts.c --- */
 

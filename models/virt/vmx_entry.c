@@ -1,0 +1,134 @@
+/*
+ * Entries and instruction boundaries: what is delivered to the guest, or leaves
+ * it, before its next instruction (SDM 3C "Event Injection", "Special Features
+ * of VM Entry", "Other Causes of VM Exits").
+ *
+ * Highest first: event injection, the TPR threshold, the VMX-preemption timer,
+ * the NMI window; then, with the same priority because they exclude each other,
+ * the interrupt window and virtual-interrupt delivery. External interrupts are
+ * below them all: the run loop asks for them afterwards.
+ */
+#include <assert.h>
+
+#include "virt/vmx.h"
+
+static bool has(const struct virt_cpu *v, enum vmx_control c)
+{
+    return vmx_has(&v->vmcs, c);
+}
+
+/* Nothing happens. A constant, since this is the answer nearly every time. */
+static const struct virt_boundary quiet = {
+    .exit = {.path = VIRT_NATIVE, .retired = NO_VECTOR},
+    .vector = NO_VECTOR,
+};
+
+/* Out of an inactive state too, but the activity-state field still says which it was (SDM 3C
+   "Saving Non-Register State"). */
+static struct virt_boundary leave(struct virt_cpu *v, enum exit_reason why)
+{
+    struct virt_boundary b = quiet;
+
+    b.exit = vmx_exit(v, why, 0);
+    return b;
+}
+
+/*
+ * Through the guest's IDT. When that meets an unmapped page, the guest leaves
+ * in the middle of it, and IDT-vectoring information says of what (SDM 3C
+ * "Information for VM Exits That Occur During Event Delivery"). The processor
+ * is active and NMIs are blocked by then, but RFLAGS is as it was (SDM 3C
+ * "Architectural State Before a VM Exit").
+ */
+static struct virt_boundary through_idt(struct virt_cpu *v, uint32_t info, bool injected)
+{
+    struct virt_boundary b = quiet;
+    const bool nmi = (info & VMX_INFO_TYPE) == VMX_INFO_NMI;
+
+    v->halted = v->shut_down = v->shadow = v->mov_ss_shadow = false;
+    v->nmi_blocked |= nmi;
+    if (v->delivery_faults) {
+        v->delivery_faults = false;
+        b.exit = vmx_exit(v, EXIT_VMX_EPT_VIOLATION, 0);
+        vmcs_set(&v->vmcs, VMCS_IDT_VECTORING_INFO, info);
+        return b;
+    }
+    v->interrupts_enabled = false;
+    b.vector = (uint8_t)info;
+    b.nmi = nmi;
+    b.injected = injected;
+    return b;
+}
+
+/* Blocking by STI, too: of NMI windows a processor may leave that out, this one does not. */
+static bool in_shadow(const struct virt_cpu *v)
+{
+    return v->shadow || v->mov_ss_shadow;
+}
+
+struct virt_boundary vmx_boundary(struct virt_cpu *v)
+{
+    if (v->waits_for_sipi)
+        return quiet;
+    if (v->timer_expired && has(v, VMX_ACTIVATE_PREEMPTION_TIMER))
+        return leave(v, EXIT_VMX_PREEMPTION_TIMER);
+    if (has(v, VMX_NMI_WINDOW_EXITING) && !v->nmi_blocked && !in_shadow(v))
+        return leave(v, EXIT_VMX_NMI_WINDOW);
+    if (!v->interrupts_enabled || in_shadow(v) || v->shut_down)
+        return quiet;
+    if (has(v, VMX_INTERRUPT_WINDOW_EXITING))
+        return leave(v, EXIT_VMX_INTERRUPT_WINDOW);
+    if (v->recognized)
+        return through_idt(v, VMX_INFO_VALID | VMX_INFO_EXTERNAL | vmx_deliver(v), false);
+    return quiet;
+}
+
+/* SDM 3C "VM Exits Induced by the TPR Threshold". */
+static bool below_threshold(const struct virt_cpu *v)
+{
+    return has(v, VMX_USE_TPR_SHADOW) && has(v, VMX_VIRTUALIZE_APIC_ACCESSES) &&
+           !has(v, VMX_VIRTUAL_INTERRUPT_DELIVERY) && !v->shut_down && !v->waits_for_sipi &&
+           (vmcs_get(&v->vmcs, VMCS_TPR_THRESHOLD) & 0xf) > (v->apic->regs.TPR >> 4 & 0xf);
+}
+
+/* SDM 3C "Updating Non-Register State": with virtual-interrupt delivery, an entry computes VPPR
+   and evaluates. */
+static void load_virtual_interrupts(struct virt_cpu *v)
+{
+    v->recognized = false;
+    if (!has(v, VMX_VIRTUAL_INTERRUPT_DELIVERY))
+        return;
+    vmx_ppr_virtualization(v);
+    vmx_evaluate(v);
+}
+
+/* SDM 3C "Event Injection": before the guest's first instruction, and regardless of its APIC,
+   which the hypervisor has looked at. */
+static struct virt_boundary inject_event(struct virt_cpu *v)
+{
+    const uint32_t info = (uint32_t)vmcs_get(&v->vmcs, VMCS_ENTRY_INTR_INFO);
+
+    if (!(info & VMX_INFO_VALID))
+        return quiet;
+    vmcs_set(&v->vmcs, VMCS_ENTRY_INTR_INFO, 0);
+    return through_idt(v, info, true);
+}
+
+/* Event injection, then what may follow it before the first instruction. An entry that the checks
+   would refuse is the hypervisor model's mistake. */
+struct virt_boundary vmx_enter(struct virt_cpu *v)
+{
+    struct virt_boundary injected, next;
+
+    assert(!vmx_check_entry(v));
+    v->pause_loop.any = false;
+    load_virtual_interrupts(v);
+    injected = inject_event(v);
+    if (virt_exits(&injected.exit))
+        return injected;
+    next = below_threshold(v) ? leave(v, EXIT_VMX_TPR_BELOW_THRESHOLD) : vmx_boundary(v);
+    if (injected.vector == NO_VECTOR)
+        return next;
+    injected.exit = next.exit;
+    return injected;
+}
