@@ -60,18 +60,13 @@ class Machine
     /* Exits of one vCPU by reason and cause; "" stands for any. */
     uint64_t exits(int vcpu, const std::string &reason = "", const std::string &cause = "")
     {
-        uint64_t n = 0;
-        size_t i;
-        json_t *e;
-        json_array_foreach(json_object_get(results(), "exits"), i, e)
-        {
-            const bool same =
-                json_integer_value(json_object_get(e, "vcpu")) == vcpu &&
-                (reason.empty() || reason == json_string_value(json_object_get(e, "reason"))) &&
-                (cause.empty() || cause == json_string_value(json_object_get(e, "cause")));
-            n += same ? (uint64_t)json_integer_value(json_object_get(e, "count")) : 0;
-        }
-        return n;
+        return counted("exits", vcpu, reason, cause);
+    }
+    /* ... and returns of KVM_RUN. */
+    uint64_t userspace_exits(int vcpu, const std::string &reason = "",
+                             const std::string &cause = "")
+    {
+        return counted("userspace_exits", vcpu, reason, cause);
     }
     /* A number of the latencies of one source: "count", "p50_ps", "max_ps". */
     uint64_t latency(const std::string &source, const char *what)
@@ -87,6 +82,23 @@ class Machine
     }
 
   private:
+    uint64_t counted(const char *table, int vcpu, const std::string &reason,
+                     const std::string &cause)
+    {
+        uint64_t n = 0;
+        size_t i;
+        json_t *e;
+        json_array_foreach(json_object_get(results(), table), i, e)
+        {
+            const bool same =
+                json_integer_value(json_object_get(e, "vcpu")) == vcpu &&
+                (reason.empty() || reason == json_string_value(json_object_get(e, "reason"))) &&
+                (cause.empty() || cause == json_string_value(json_object_get(e, "cause")));
+            n += same ? (uint64_t)json_integer_value(json_object_get(e, "count")) : 0;
+        }
+        return n;
+    }
+
     virqsim_error error_{};
     virqsim *sim_;
     json_t *results_ = nullptr;

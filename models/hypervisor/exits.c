@@ -77,7 +77,7 @@ static enum cost_key device_cost(const struct vcpu *v)
 
 static enum cost_key access_cost(const struct vcpu *v)
 {
-    if (v->access.kind == ACCESS_CR8_WRITE)
+    if (v->access.kind == ACCESS_CR8_READ || v->access.kind == ACCESS_CR8_WRITE)
         return COST_KVM_CR8;
     if (v->access.kind == ACCESS_NONE || v->access.instruction == VIRT_UNMAPPED)
         return COST_KVM_PAGE_FAULT;
@@ -151,6 +151,7 @@ void exit_complete_access(struct vcpu *v)
         if (apic_offset(a))
             lapic_rdmsr(&v->apic, (uint32_t)a->address, &ignored, now);
         break;
+    case ACCESS_CR8_READ: /* leaves no trace in the APIC */
     case ACCESS_INSTRUCTION:
     case ACCESS_NONE:
         break;
@@ -326,11 +327,16 @@ static void page(struct vcpu *v)
     }
 }
 
+/* KVM: handle_cr(), cr8_write_interception(). An APIC in userspace hears of a write that lowers the
+   priority, which may let an interrupt in; a read is answered from KVM's copy. */
 static void cr8(struct vcpu *v)
 {
+    const uint32_t before = v->apic.regs.TPR >> 4;
+    const bool userspace = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
+
     exit_complete_access(v);
     guest_access_done(v);
-    if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
+    if (userspace && v->apic.regs.TPR >> 4 < before) {
         v->kvm_exit = KVM_EXIT_SET_TPR;
         vcpu_take(v, VCPU_ON_TO_USER);
     } else {

@@ -138,6 +138,8 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return tsc_deadline_access(v, i);
     case GUEST_cr8:
         return (struct access){.kind = ACCESS_CR8_WRITE, .value = o[0], .write = true};
+    case GUEST_cr8_read:
+        return (struct access){.kind = ACCESS_CR8_READ};
     case GUEST_rdmsr:
         return msr(false, o[0], 0);
     case GUEST_wrmsr:
@@ -196,6 +198,8 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
         return hw->ops->rdmsr(hw, (uint32_t)a->address, now);
     case ACCESS_MSR_WRITE:
         return hw->ops->wrmsr(hw, (uint32_t)a->address, a->value, now);
+    case ACCESS_CR8_READ:
+        return hw->ops->read_cr8(hw);
     case ACCESS_CR8_WRITE:
         return hw->ops->write_cr8(hw, (uint8_t)a->value);
     case ACCESS_INSTRUCTION:
@@ -212,6 +216,8 @@ static enum cost_key cost_in_guest(const struct access *a, const struct virt_ver
         return COST_HW_IPI_VIRTUALIZED;
     if (a->kind == ACCESS_CR8_WRITE)
         return COST_GUEST_CR8;
+    if (a->kind == ACCESS_CR8_READ)
+        return COST_GUEST_CR8_READ;
     return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
 }
 

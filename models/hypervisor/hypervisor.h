@@ -132,6 +132,7 @@ enum access_kind {
     ACCESS_APIC_WRITE,
     ACCESS_MSR_READ, /* address: the MSR */
     ACCESS_MSR_WRITE,
+    ACCESS_CR8_READ,
     ACCESS_CR8_WRITE,
     ACCESS_INSTRUCTION, /* instruction; address: port, address or nothing */
 };

@@ -183,6 +183,7 @@ FIGURES = (
           ("CPUID", 1291, lambda guest: guest.cpuid()),
           ("hypercall", 1181, lambda guest: guest.hypercall()),
           ("MOV to CR8", 16, lambda guest: guest.cr8(0)),
+          ("MOV from CR8", 11, lambda guest: guest.cr8_read()),
           ("OUT to a device in the kernel", 1391, lambda guest: guest.port_out(KERNEL_PORT)),
           ("IN from a device in the kernel", 2339, lambda guest: guest.port_in(KERNEL_PORT)),
           ("IN from a device in QEMU", 6209, lambda guest: guest.port_in(USER_PORT)))),

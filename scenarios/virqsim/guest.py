@@ -224,6 +224,10 @@ class Program:
         """MOV to CR8: the priority class, 0 to 15."""
         return self._add("cr8", value=value)
 
+    def cr8_read(self) -> Program:
+        """MOV from CR8."""
+        return self._add("cr8_read")
+
     def apic_read(self, offset: int) -> Program:
         """Reads an APIC register, by its offset in the page."""
         return self._add("apic_read", offset=offset)

@@ -124,6 +124,10 @@ def _write_cr8(bench: _Bench) -> None:
     bench.sender.cr8(2)
 
 
+def _read_cr8(bench: _Bench) -> None:
+    bench.sender.cr8_read()
+
+
 def _device(bench: _Bench) -> None:
     bench.sender.signal(0)
 
@@ -299,6 +303,7 @@ OPERATIONS = {row.name: row for row in (
     Operation("cpu.hlt", "HLT; the wake-up is not counted", _halt, _halting, None, interrupts=False),
     Operation("tpr.write_register", "a write to the TPR register", _write_tpr, _alone, None, interrupts=False),
     Operation("tpr.write_cr8", "MOV to CR8", _write_cr8, _alone, None, interrupts=False),
+    Operation("tpr.read_cr8", "MOV from CR8", _read_cr8, _alone, None, interrupts=False),
     Operation("msi.irqfd", "an MSI by irqfd, the device's backend on another CPU", _device, _from_device, "msi"),
     Operation("msi.passthrough", "an assigned device's MSI, which reaches the vCPU's own CPU", _device, _from_device,
               "msi"),

@@ -175,6 +175,44 @@ TEST(RunLoop, TheEoiOfNothingExitsOnlyWhereTheIoapicIsKvms)
     EXPECT_EQ(0u, split.exits(0));
 }
 
+Plan alone(const std::string &technology, const std::string &irqchip, const std::string &what)
+{
+    Plan p;
+    p.technology = technology;
+    p.irqchip = irqchip;
+    p.guest_apic = "xapic";
+    p.programs = {{"guest", what}};
+    p.vcpus = {{0, "guest", {}}};
+    return p;
+}
+
+TEST(RunLoop, AMoveFromCr8ExitsWhereVmxHasNoTprShadowAndNowhereElse)
+{
+    const std::string reads = "[\"cr8_read\"],[\"cr8_read\"]";
+    for (const char *technology : {"none", "apicv", "svm", "avic"})
+        for (const char *irqchip : {"kernel", "split", "userspace"}) {
+            Machine m(alone(technology, irqchip, reads));
+            ASSERT_EQ(VIRQSIM_ENDED, m.run());
+            const bool vmx =
+                std::string(technology) == "none" || std::string(technology) == "apicv";
+            const uint64_t expected = vmx && std::string(irqchip) == "userspace" ? 2 : 0;
+            EXPECT_EQ(expected, m.exits(0, "CR_ACCESS", "operation")) << technology << irqchip;
+            EXPECT_EQ(expected, m.exits(0)) << technology << irqchip;
+            EXPECT_EQ(0u, m.userspace_exits(0));
+        }
+}
+
+TEST(RunLoop, AnApicInUserspaceHearsOnlyOfACr8ThatFalls)
+{
+    for (const char *technology : {"none", "svm"}) {
+        Machine m(alone(technology, "userspace",
+                        "[\"cr8\",5],[\"cr8\",5],[\"cr8_read\"],[\"cr8\",9],[\"cr8\",2]"));
+        ASSERT_EQ(VIRQSIM_ENDED, m.run());
+        EXPECT_EQ(technology == std::string("svm") ? 4u : 5u, m.exits(0)) << technology;
+        EXPECT_EQ(1u, m.userspace_exits(0)) << technology;
+    }
+}
+
 TEST(RunLoop, OnlyAViolationIsRepeatedForARead)
 {
     Plan p;
@@ -276,7 +314,8 @@ TEST_P(HaltWithInterruptsOff, IsEndedByAnNmiAlone)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, HaltWithInterruptsOff,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm",
+                                                          "x2avic"),
                                           testing::Values("kernel", "userspace"),
                                           testing::Values(0u, 20000u, 1000000u)));
 
@@ -381,7 +420,8 @@ TEST_P(AnyInstant, AnInterruptThatArrivesThenIsDelivered)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstant,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm",
+                                                          "x2avic"),
                                           testing::Values("kernel", "split", "userspace"),
                                           testing::Values("msi", "level", "extint", "nmi")));
 
@@ -410,10 +450,10 @@ TEST_P(AnyInstantOfAHalt, AnInterruptThatArrivesThenEndsIt)
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfAHalt,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
-                                          testing::Values("kernel", "userspace"),
-                                          testing::Values(0u, 20000u)));
+INSTANTIATE_TEST_SUITE_P(
+    EveryMachine, AnyInstantOfAHalt,
+    testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
+                     testing::Values("kernel", "userspace"), testing::Values(0u, 20000u)));
 
 /* And for one that shares its CPU: running, switched away from, waiting its turn, switched to. */
 class AnyInstantOfASlice : public testing::TestWithParam<std::tuple<const char *, const char *>>
@@ -441,7 +481,8 @@ TEST_P(AnyInstantOfASlice, AnInterruptThatArrivesThenIsDelivered)
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMachine, AnyInstantOfASlice,
-                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm", "x2avic"),
+                         testing::Combine(testing::Values("none", "apicv", "ipiv", "svm",
+                                                          "x2avic"),
                                           testing::Values("kernel", "userspace")));
 
 } // namespace

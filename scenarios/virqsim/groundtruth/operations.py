@@ -263,6 +263,7 @@ OPERATIONS: dict[str, Callable[[Bench], None]] = {
     "tpr_write": alone(lambda guest: guest.tpr(0x10)),
     "tpr_read": alone(lambda guest: guest.apic_read(TPR)),
     "cr8_write": alone(lambda guest: guest.cr8(1)),
+    "cr8_read": alone(lambda guest: guest.cr8_read()),
     "lapic_rd_id": alone(lambda guest: guest.apic_read(ID)),
     "lapic_rd_icr": alone(lambda guest: guest.apic_read(ICR_LO)),
     "lapic_rd_tmcct": alone(lambda guest: guest.apic_read(CURRENT)),

@@ -12,7 +12,6 @@ NOT_MODELLED: tuple[tuple[Callable[[Row], bool], str], ...] = (
      "shadow paging: MMIO leaves by a page fault (EXCEPTION_NMI)"),
     (lambda row: "PF excp" in row.exits_per_operation or _partner(row, "PF excp"),
      "shadow paging: MMIO leaves by a page fault (PF excp)"),
-    (lambda row: row.operation == "cr8_read", "the guest's bytecode has no MOV from CR8"),
 )
 
 # Rows that the simulator counts otherwise, and why: operation, vendor, guest APIC.

@@ -154,5 +154,5 @@ class Actions:
         for event in episode.named("kvm_cr"):
             if event.fields["register"] != "8":
                 return CARRIED
-            return ("cr8", event.fields["value"] & 15)
+            return ("cr8_read",) if event.fields["access"] == "read" else ("cr8", event.fields["value"] & 15)
         return ("cr8", 0) if episode.reason != "CR_ACCESS" else CARRIED
