@@ -11,6 +11,8 @@
 #include "hypervisor/hypervisor.h"
 
 enum { BOOT_VCPU = 0, IOAPIC_PAGE_BYTES = 0x1000, NMI_VECTOR = 2 };
+enum { IOWIN = 0x10 };       /* an offset in the I/O APIC's page */
+enum { FIRST_ENTRY = 0x10 }; /* the index of pin 0's entry */
 
 static struct board *board_of(struct chipset_port *port)
 {
@@ -139,11 +141,13 @@ static void hpet_legacy(struct hpet_port *port, bool replaces)
     drive_pit(EVENT_OWNER(port, struct board, hpet_port));
 }
 
-/* As QEMU's Q35 machine: 100 MHz, inputs 8 and 16 to 23, no messages. Its input 2 is the PIT's
-   here, which the legacy replacement reaches. */
+/* Firmware leaves counter 0 in mode 2, with OUT high: a guest's own mode 2 then makes no edge. Its
+   18.2 ticks a second, to a masked input, are left out. The HPET as in QEMU's Q35 machine:
+   100 MHz, inputs 8 and 16 to 23, no messages. Its input 2 is the PIT's here, which the legacy
+   replacement reaches. */
 static void timers_init(struct board *board, struct event_queue *events)
 {
-    enum { ROUTES = 0xff0100 };
+    enum { ROUTES = 0xff0100, COUNTER_0_MODE_2 = 0x34 };
     const struct hpet_config config = {.clock = clock_of_hz(HPET_HZ_QEMU),
                                        .routes = {ROUTES, ROUTES, ROUTES},
                                        .events = events,
@@ -151,7 +155,11 @@ static void timers_init(struct board *board, struct event_queue *events)
 
     board->pit_out.changed = pit_changed;
     board->hpet_port = (struct hpet_port){hpet_line, NULL, hpet_legacy};
-    pit_init(&board->pit, events, &board->pit_out);
+    pit_init(&board->pit, events, NULL);
+    pit_write(&board->pit, PIT_CONTROL, COUNTER_0_MODE_2);
+    board->pit.listener = &board->pit_out;
+    board->pit_level = true;
+    chipset_start_asserted(&board->chipset, HPET_LINE_PIT, BOARD_DRIVER_PIT);
     if (board->has_hpet)
         hpet_init(&board->hpet, &config);
 }
@@ -199,34 +207,57 @@ bool board_owns(const struct board *board, const struct access *a, enum region_h
     return true;
 }
 
-/* KVM: KVM_REQ_SCAN_IOAPIC to everybody: an entry may have changed, and with it the EOIs that
-   the hypervisor wants to see. */
-static void scan(struct board *board)
+/* KVM: KVM_REQ_SCAN_IOAPIC. A vCPU that runs leaves, and makes its EOI-exit bitmap anew. */
+static void scan(const struct board *board, struct vcpu *v)
 {
     struct hypervisor *h = board->hypervisor;
 
-    for (uint32_t i = 0; i < h->vcpu_count; i++) {
-        struct vcpu *v = &h->vcpu[i];
+    if (v == board->actor || !vcpu_in_guest_mode(v) || v->kicked)
+        return;
+    v->kicked = true;
+    host_send(v->thread.pcpu, HOST_RESCHEDULE,
+              hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), 0);
+}
 
-        controls_set_eoi_exits(v);
-        if (v == board->actor || !vcpu_in_guest_mode(v) || v->kicked)
-            continue;
-        v->kicked = true;
-        host_send(v->thread.pcpu, HOST_RESCHEDULE,
-                  hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), 0);
+/* KVM: ioapic_write_indirect() asks those whom a fixed entry named before and names now, and
+   everybody about any other. QEMU writes the routes of a split irqchip anew, which asks everybody
+   (kvm_arch_irq_routing_update()). */
+static bool scans(const struct board *board, const struct vcpu *v, const struct irq_msg *before,
+                  const struct irq_msg *now)
+{
+    return board->hypervisor->policy.irqchip == IRQCHIP_SPLIT || now->delivery != IRQ_FIXED ||
+           apic_matches(&v->apic, before) || apic_matches(&v->apic, now);
+}
+
+/* The EOIs that the hypervisor wants to see are those of the entries' vectors. */
+static void write_entry(struct board *board, unsigned pin, const struct access *a)
+{
+    struct hypervisor *h = board->hypervisor;
+    const struct irq_msg before = ioapic_message(&board->chipset.ioapic, pin);
+
+    chipset_page_write(&board->chipset, IOWIN, a->size, (uint32_t)a->value);
+    if (h->policy.irqchip == IRQCHIP_USERSPACE)
+        return;
+    const struct irq_msg now = ioapic_message(&board->chipset.ioapic, pin);
+    for (uint32_t i = 0; i < h->vcpu_count; i++) {
+        controls_set_eoi_exits(&h->vcpu[i]);
+        if (scans(board, &h->vcpu[i], &before, &now))
+            scan(board, &h->vcpu[i]);
     }
 }
 
 static void access_page(struct board *board, const struct access *a)
 {
     const uint16_t offset = (uint16_t)(a->address - IOAPIC_BASE);
+    const unsigned selected = board->chipset.ioapic.select;
+    const bool entry = selected >= FIRST_ENTRY && selected < FIRST_ENTRY + 2 * IOAPIC_PINS;
 
-    if (!a->write) {
+    if (!a->write)
         chipset_page_read(&board->chipset, offset, a->size);
-        return;
-    }
-    chipset_page_write(&board->chipset, offset, a->size, (uint32_t)a->value);
-    scan(board);
+    else if (offset == IOWIN && entry)
+        write_entry(board, (selected - FIRST_ENTRY) / 2, a);
+    else
+        chipset_page_write(&board->chipset, offset, a->size, (uint32_t)a->value);
 }
 
 static void access_port(struct board *board, uint16_t port, bool write, uint8_t value)
@@ -320,7 +351,7 @@ void board_eoi_exits(const struct vcpu *v, struct vec256 *vectors)
             vec_set(vectors, ioapic_message(&board->chipset.ioapic, pin).vector);
 }
 
-/* What firmware leaves behind: both chips initialized, everything masked (IBM PC AT BIOS: bases
+/* What firmware leaves behind: both 8259As initialized, everything masked (IBM PC AT BIOS: bases
    08H and 70H). */
 static void start_as_firmware(struct chipset *c)
 {
@@ -344,6 +375,6 @@ void board_init(struct hypervisor *h)
     board->hypervisor = h;
     board->port = (struct chipset_port){intr, send};
     chipset_init(&board->chipset, board->ioapic_version, h->trace, &board->port);
-    start_as_firmware(&board->chipset);
     timers_init(board, h->events);
+    start_as_firmware(&board->chipset);
 }

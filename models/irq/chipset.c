@@ -211,6 +211,13 @@ void chipset_drive(struct chipset *c, unsigned gsi, unsigned driver, bool level)
         wire_drive(&c->input[gsi].wire, driver, level);
 }
 
+void chipset_start_asserted(struct chipset *c, unsigned gsi, unsigned driver)
+{
+    c->input[gsi].wire.drivers |= UINT32_C(1) << driver;
+    i8259_drive(&c->pic, gsi, true);
+    ioapic_drive(&c->ioapic, pin_of(gsi), true);
+}
+
 /* --- registers --- */
 
 uint8_t chipset_port_read(struct chipset *c, uint16_t port)

@@ -39,7 +39,7 @@ struct chipset {
     struct chipset_input input[CHIPSET_INPUTS];
     trace_flow pic_flow[I8259_LINES]; /* whose interrupt an unmasked request is, or 0 */
     uint8_t pic_vector[I8259_LINES];  /* and the vector it was routed to */
-    uint16_t extint_target; /* the vCPU that takes INTR; `where` of those requests */
+    uint16_t extint_target;           /* the vCPU that takes INTR; `where` of those requests */
     struct trace *trace;
     struct chipset_port *port;
 };
@@ -50,6 +50,9 @@ void chipset_init(struct chipset *c, uint8_t ioapic_version, struct trace *trace
 
 /* Drives input `gsi` (0 to 23) as driver number `driver` (0 to 31): several make a wired-OR. */
 void chipset_drive(struct chipset *c, unsigned gsi, unsigned driver, bool level);
+
+/* At power-up: `driver` asserts the input already, which is nobody's interrupt. */
+void chipset_start_asserted(struct chipset *c, unsigned gsi, unsigned driver);
 
 /* The registers: ports of the 8259A pair, and the I/O APIC's page by offset. */
 uint8_t chipset_port_read(struct chipset *c, uint16_t port);

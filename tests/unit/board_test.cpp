@@ -221,15 +221,27 @@ TEST(Board, OnlyALevelsEoiLeavesTheGuestUnderVirtualInterruptDelivery)
     }
 }
 
+/* KVM asks those whom the entry names, QEMU's new routes ask everybody; one exit for each half of
+   the entry, none for the index before it. */
 TEST(Board, AWriteToAnEntryMakesOthersLeaveForTheirEoiExits)
 {
-    Plan p = ioapic_device(0, 0);
-    p.programs["main"] = "[\"compute\",20000]," + route(10, 0x41, 0) + "[\"compute\",20000]";
-    p.programs["other"] = "[\"compute\",100000]";
-    p.vcpus.push_back({1, "other", {}});
-    Machine m(p);
-    EXPECT_EQ(VIRQSIM_ENDED, m.run());
-    EXPECT_LE(1u, m.exits(1, "EXTERNAL_INTERRUPT", "host"));
+    struct {
+        const char *irqchip;
+        uint64_t named, other;
+    } const rows[] = {{"kernel", 2, 0}, {"split", 2, 2}, {"userspace", 0, 0}};
+    for (const auto &row : rows) {
+        Plan p = ioapic_device(0, 0);
+        p.irqchip = row.irqchip;
+        p.programs["main"] =
+            "[\"compute\",20000]," + route(10, 0x41, 1) + "[\"compute\",20000]";
+        p.programs["other"] = "[\"compute\",100000]";
+        p.vcpus.push_back({1, "other", {}});
+        p.vcpus.push_back({2, "other", {}});
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.error();
+        EXPECT_EQ(row.named, m.exits(1, "EXTERNAL_INTERRUPT", "host")) << row.irqchip;
+        EXPECT_EQ(row.other, m.exits(2, "EXTERNAL_INTERRUPT", "host")) << row.irqchip;
+    }
 }
 
 TEST(Board, APulseEndsByItself)
@@ -258,8 +270,8 @@ TEST(Board, ThePitTicksThroughThe8259A)
         Machine m(p);
         EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
         EXPECT_EQ(20u, m.latency("line", "count"));
-        EXPECT_NEAR(19e9, (double)virqsim_now(m.sim()), 0.1e9)
-            << irqchip << ": the first one is when the mode raises OUT";
+        EXPECT_NEAR(20e9, (double)virqsim_now(m.sim()), 0.1e9)
+            << irqchip << ": OUT is high before, as firmware leaves it";
     }
 }
 
