@@ -88,6 +88,8 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_UNCONDITIONAL_IO_EXITING, true);
     vmx_control(c, VMX_USE_MSR_BITMAPS, true);
     vmx_control(c, VMX_WBINVD_EXITING, true);
+    vmcs_set(c, VMCS_EXCEPTION_BITMAP,
+             feature_in(f, FEATURE_NESTED_PAGING) ? 0 : UINT32_C(1) << VMX_PAGE_FAULT);
     vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
@@ -142,6 +144,7 @@ static void svm_set(struct vcpu *v)
         svm_intercept(b, always[i], true);
     svm_intercept(b, SVM_HLT, !feature_in(h->features, FEATURE_HLT_IN_GUEST));
     svm_intercept(b, SVM_PAUSE, !feature_in(h->features, FEATURE_PAUSE_IN_GUEST));
+    svm_intercept(b, SVM_PF, !feature_in(h->features, FEATURE_NESTED_PAGING));
     svm_intercept(b, SVM_CR8_WRITE,
                   !feature_in(h->features, FEATURE_TPR_SHADOW) ||
                       h->policy.irqchip == IRQCHIP_USERSPACE);

@@ -368,6 +368,7 @@ static void eoi_induced(struct vcpu *v)
 }
 
 static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
+    [EXIT_VMX_EXCEPTION_NMI] = {page, BY_ACCESS, true},
     [EXIT_VMX_EXTERNAL_INTERRUPT] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
     [EXIT_VMX_INTERRUPT_WINDOW] = {window, COST_KVM_WINDOW, false},
     [EXIT_VMX_NMI_WINDOW] = {nmi_window, COST_KVM_WINDOW, false},
@@ -388,6 +389,7 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_VMX_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
     [EXIT_VMX_APIC_WRITE] = {complete_access, BY_ACCESS, false},
     [EXIT_SVM_WRITE_CR8] = {cr8, COST_KVM_CR8, false},
+    [EXIT_SVM_PAGE_FAULT] = {page, BY_ACCESS, true},
     [EXIT_SVM_INTR] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
     [EXIT_SVM_VINTR] = {window, COST_KVM_WINDOW, false},
     [EXIT_SVM_CPUID] = {simple, COST_KVM_CPUID, false},

@@ -76,11 +76,19 @@ static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i,
     return svm_intercepts(&v->vmcb, i) ? leave(v, why, info) : stay(VIRT_NATIVE, 0);
 }
 
+/* An address that the hypervisor's page tables do not map: a nested page fault, or under shadow page
+   tables, for which #PF is intercepted, a page fault (APM 2 "Exception Intercepts"). */
+static struct virt_verdict meet_page(struct virt_cpu *v, uint64_t address)
+{
+    return leave(v, svm_intercepts(&v->vmcb, SVM_PF) ? EXIT_SVM_PAGE_FAULT : EXIT_SVM_NPF,
+                 address);
+}
+
 static struct virt_verdict svm_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now)
 {
     if (v->vmcb.avic)
         return avic_read(v, offset, now);
-    return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
+    return meet_page(v, APIC_PAGE + offset);
 }
 
 static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
@@ -88,7 +96,7 @@ static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, u
 {
     if (v->vmcb.avic)
         return avic_write(v, offset, value, now);
-    return leave(v, EXIT_SVM_NPF, APIC_PAGE + offset);
+    return meet_page(v, APIC_PAGE + offset);
 }
 
 /* APM 2 "MSR Intercepts": the MSR_PROT intercept, then the permission map. */
@@ -180,7 +188,7 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
         return leave_if(v, SVM_IOIO, EXIT_SVM_IO, detail);
     case VIRT_MMIO:
     case VIRT_UNMAPPED:
-        return leave(v, EXIT_SVM_NPF, detail);
+        return meet_page(v, detail);
     case VIRT_IRET:
         return svm_iret(v);
     }
@@ -236,7 +244,7 @@ static struct virt_boundary deliver_by_avic(struct virt_cpu *v)
     v->halted = false;
     if (v->delivery_faults) {
         v->delivery_faults = false;
-        b.exit = leave(v, EXIT_SVM_NPF, 0);
+        b.exit = meet_page(v, 0);
         return b; /* IRR keeps the vector */
     }
     b.vector = lapic_acknowledge(v->apic);
@@ -267,7 +275,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
     v->halted = false;
     if (v->delivery_faults) {
         v->delivery_faults = false;
-        b.exit = leave(v, EXIT_SVM_NPF, 0);
+        b.exit = meet_page(v, 0);
         v->vmcb.exit_int_info = event;
         return b;
     }

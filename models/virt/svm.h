@@ -13,6 +13,7 @@
 /* INTERCEPT(name, vector of the VMCB intercept words, bit): APM 2 appendix B, table B-1. */
 #define SVM_INTERCEPTS(INTERCEPT)                                                              \
     INTERCEPT(CR8_WRITE, 0, 24)                                                                \
+    INTERCEPT(PF, 2, 14)                                                                       \
     INTERCEPT(INTR, 3, 0)                                                                      \
     INTERCEPT(NMI, 3, 1)                                                                       \
     INTERCEPT(VINTR, 3, 4)                                                                     \

@@ -32,6 +32,19 @@ struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t 
     return leave(v, VIRT_EXIT, why, qualification);
 }
 
+/* SDM 3C "Exceptions" under "Other Causes of VM Exits": with #PF in the exception bitmap, and mask and
+   match of the error code both 0, every page fault exits. A hypervisor without EPT sets it so. */
+struct virt_verdict vmx_page_exit(struct virt_cpu *v, enum exit_reason ept, uint64_t address)
+{
+    const bool exits = vmcs_get(&v->vmcs, VMCS_EXCEPTION_BITMAP) >> VMX_PAGE_FAULT & 1;
+    struct virt_verdict verdict = vmx_exit(v, exits ? EXIT_VMX_EXCEPTION_NMI : ept, address);
+
+    if (exits)
+        vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO,
+                 VMX_INFO_VALID | VMX_INFO_ERROR_CODE | VMX_INFO_EXCEPTION | VMX_PAGE_FAULT);
+    return verdict;
+}
+
 struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why,
                                    uint64_t qualification)
 {
@@ -96,9 +109,9 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
         return exit_if(v, has(v, VMX_UNCONDITIONAL_IO_EXITING), EXIT_VMX_IO_INSTRUCTION,
                        detail);
     case VIRT_MMIO:
-        return vmx_exit(v, EXIT_VMX_EPT_MISCONFIG, detail);
+        return vmx_page_exit(v, EXIT_VMX_EPT_MISCONFIG, detail);
     case VIRT_UNMAPPED:
-        return vmx_exit(v, EXIT_VMX_EPT_VIOLATION, detail);
+        return vmx_page_exit(v, EXIT_VMX_EPT_VIOLATION, detail);
     case VIRT_IRET:
         execute_iret(v);
         break;

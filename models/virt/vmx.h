@@ -26,11 +26,19 @@ static inline uint8_t vmx_vector_or_0(int vector)
 /* SDM 3C "VM-Entry Controls for Event Injection"; the IDT-vectoring and VM-exit information
    fields have the same format. */
 #define VMX_INFO_VALID (UINT32_C(1) << 31)
-enum { VMX_INFO_TYPE = 7 << 8, VMX_INFO_EXTERNAL = 0 << 8, VMX_INFO_NMI = 2 << 8 };
+enum {
+    VMX_INFO_TYPE = 7 << 8,
+    VMX_INFO_EXTERNAL = 0 << 8,
+    VMX_INFO_NMI = 2 << 8,
+    VMX_INFO_EXCEPTION = 3 << 8,
+    VMX_INFO_ERROR_CODE = 1 << 11,
+};
 
 /* --- vmx.c: verdicts. The two that exit also fill the VM-exit information fields. --- */
 struct virt_verdict vmx_stay(enum virt_path path, uint64_t value);
 struct virt_verdict vmx_exit(struct virt_cpu *v, enum exit_reason why, uint64_t qualification);
+/* An address that the hypervisor's page tables do not map: the exit of EPT, or a page fault. */
+struct virt_verdict vmx_page_exit(struct virt_cpu *v, enum exit_reason ept, uint64_t address);
 struct virt_verdict vmx_exit_after(struct virt_cpu *v, enum exit_reason why,
                                    uint64_t qualification);
 

@@ -96,18 +96,19 @@ static void page_write(struct lapic_regs *page, uint16_t offset, uint32_t value)
     }
 }
 
-/* What is not the APIC-access page goes through EPT like any other address. */
-static struct virt_verdict meet_ept(struct virt_cpu *v, uint16_t offset)
+/* What is not the APIC-access page goes through the page tables like any other address. */
+static struct virt_verdict meet_page(struct virt_cpu *v, uint16_t offset)
 {
-    return vmx_exit(v, v->apic_page_is_mmio ? EXIT_VMX_EPT_MISCONFIG : EXIT_VMX_EPT_VIOLATION,
-                    APIC_PAGE + offset);
+    return vmx_page_exit(v,
+                         v->apic_page_is_mmio ? EXIT_VMX_EPT_MISCONFIG : EXIT_VMX_EPT_VIOLATION,
+                         APIC_PAGE + offset);
 }
 
 struct virt_verdict vmx_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now)
 {
     (void)now;
     if (!has(v, VMX_VIRTUALIZE_APIC_ACCESSES))
-        return meet_ept(v, offset);
+        return meet_page(v, offset);
     if (!in_set(virtualized_reads(v), offset))
         return vmx_exit(v, EXIT_VMX_APIC_ACCESS, offset);
     return vmx_stay(VIRT_DONE, page_read(&v->apic->regs, offset));
@@ -184,7 +185,7 @@ struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t
 {
     (void)now;
     if (!has(v, VMX_VIRTUALIZE_APIC_ACCESSES))
-        return meet_ept(v, offset);
+        return meet_page(v, offset);
     if (!in_set(virtualized_writes(v), offset))
         return vmx_exit(v, EXIT_VMX_APIC_ACCESS, offset);
     return emulate_write(v, offset, value);

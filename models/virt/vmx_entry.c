@@ -49,7 +49,7 @@ static struct virt_boundary through_idt(struct virt_cpu *v, uint32_t info, bool 
     v->nmi_blocked |= nmi;
     if (v->delivery_faults) {
         v->delivery_faults = false;
-        b.exit = vmx_exit(v, EXIT_VMX_EPT_VIOLATION, 0);
+        b.exit = vmx_page_exit(v, EXIT_VMX_EPT_VIOLATION, 0);
         vmcs_set(&v->vmcs, VMCS_IDT_VECTORING_INFO, info);
         return b;
     }

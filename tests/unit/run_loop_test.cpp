@@ -213,6 +213,46 @@ TEST(RunLoop, AnApicInUserspaceHearsOnlyOfACr8ThatFalls)
     }
 }
 
+/* Shadow page tables: the APIC's page, a device, a first touch and an interrupted delivery. */
+TEST(RunLoop, WithoutNestedPagingWhatIsNotMappedIsAPageFault)
+{
+    const std::string accesses =
+        "[\"apic_read\",32],[\"apic_write\",880,49],[\"touch\",8192],"
+        "[\"mmio_read\",4096,4],[\"delivery_fault\"],[\"self_ipi\",48],"
+        "[\"spin_until\",0,1]";
+    for (const std::string technology : {"none", "svm"}) {
+        Plan p = alone(technology, "kernel", accesses);
+        p.programs["handler"] = "[\"word_add\",0,1]";
+        p.vcpus = {{0, "guest", {{48, "handler"}}}};
+        p.features["nested-paging"] = false;
+        if (technology == "none")
+            p.features["apic-access-page"] = false;
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run());
+        EXPECT_EQ(6u, m.exits(0, technology == "svm" ? "PF excp" : "EXCEPTION_NMI"));
+        EXPECT_EQ(6u, m.exits(0)) << technology;
+    }
+}
+
+TEST(RunLoop, AnApicAccessPageNeedsNoNestedPaging)
+{
+    Plan p = alone("apicv", "kernel", "[\"apic_read\",32],[\"apic_read\",912],[\"cr8\",3]");
+    p.features["nested-paging"] = false;
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    ASSERT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(1u, m.exits(0, "APIC_ACCESS")) << "the current count";
+    EXPECT_EQ(1u, m.exits(0));
+}
+
+TEST(RunLoop, AvicNeedsNestedPaging)
+{
+    Plan p = alone("avic", "kernel", "[\"compute\",1]");
+    p.features["nested-paging"] = false;
+    EXPECT_EQ("plan: features: avic needs nested-paging", Machine(p).error());
+}
+
 TEST(RunLoop, OnlyAViolationIsRepeatedForARead)
 {
     Plan p;

@@ -38,6 +38,16 @@ TEST_F(Svm, EveryAccessToTheApicPageIsANestedPageFault)
     }
 }
 
+TEST_F(Svm, UnderShadowPageTablesTheSameAccessesArePageFaults)
+{
+    svm_intercept(&cpu.vmcb, SVM_PF, true);
+    expect_exit(virt_svm.apic_read(&cpu, 0x80, now), VIRT_EXIT, EXIT_SVM_PAGE_FAULT);
+    expect_exit(virt_svm.apic_write(&cpu, 0xb0, 0, now), VIRT_EXIT, EXIT_SVM_PAGE_FAULT);
+    expect_exit(virt_svm.instruction(&cpu, VIRT_MMIO, 0x1000), VIRT_EXIT, EXIT_SVM_PAGE_FAULT);
+    expect_exit(virt_svm.instruction(&cpu, VIRT_UNMAPPED, 0x1000), VIRT_EXIT,
+                EXIT_SVM_PAGE_FAULT);
+}
+
 TEST_F(Svm, EveryMsrOfTheApicIsIntercepted)
 {
     for (uint32_t msr = 0x800; msr < 0x900; msr++) {

@@ -2,6 +2,8 @@
    SVM's intercepts against APM 2 appendices B and C. Numbers are typed from the manuals. */
 #include "shim.h"
 
+#include <algorithm>
+#include <cctype>
 #include <gtest/gtest.h>
 #include <string>
 
@@ -13,35 +15,21 @@ struct Encoding {
 TEST(Vmcs, FieldsHaveTheEncodingsOfAppendixB)
 {
     const Encoding appendix_b[] = {
-        {VMCS_POSTED_INTR_VECTOR, 0x0002},
-        {VMCS_LAST_PID_INDEX, 0x0008},
-        {VMCS_GUEST_INTR_STATUS, 0x0810},
-        {VMCS_MSR_BITMAP, 0x2004},
-        {VMCS_VIRTUAL_APIC_PAGE, 0x2012},
-        {VMCS_APIC_ACCESS_ADDR, 0x2014},
-        {VMCS_POSTED_INTR_DESC, 0x2016},
-        {VMCS_EOI_EXIT_BITMAP0, 0x201c},
-        {VMCS_EOI_EXIT_BITMAP1, 0x201e},
-        {VMCS_EOI_EXIT_BITMAP2, 0x2020},
-        {VMCS_EOI_EXIT_BITMAP3, 0x2022},
-        {VMCS_TERTIARY_CONTROLS, 0x2034},
-        {VMCS_PID_POINTER_TABLE, 0x2042},
-        {VMCS_PIN_CONTROLS, 0x4000},
-        {VMCS_PRIMARY_CONTROLS, 0x4002},
-        {VMCS_EXIT_CONTROLS, 0x400c},
-        {VMCS_ENTRY_INTR_INFO, 0x4016},
-        {VMCS_TPR_THRESHOLD, 0x401c},
-        {VMCS_SECONDARY_CONTROLS, 0x401e},
-        {VMCS_EXIT_REASON, 0x4402},
-        {VMCS_ENTRY_ERROR_CODE, 0x4018},
-        {VMCS_ENTRY_LENGTH, 0x401a},
-        {VMCS_PLE_GAP, 0x4020},
-        {VMCS_PLE_WINDOW, 0x4022},
-        {VMCS_EXIT_INTR_INFO, 0x4404},
-        {VMCS_IDT_VECTORING_INFO, 0x4408},
-        {VMCS_INTERRUPTIBILITY, 0x4824},
-        {VMCS_ACTIVITY_STATE, 0x4826},
-        {VMCS_PREEMPTION_TIMER, 0x482e},
+        {VMCS_POSTED_INTR_VECTOR, 0x0002}, {VMCS_LAST_PID_INDEX, 0x0008},
+        {VMCS_GUEST_INTR_STATUS, 0x0810},  {VMCS_MSR_BITMAP, 0x2004},
+        {VMCS_VIRTUAL_APIC_PAGE, 0x2012},  {VMCS_APIC_ACCESS_ADDR, 0x2014},
+        {VMCS_POSTED_INTR_DESC, 0x2016},   {VMCS_EOI_EXIT_BITMAP0, 0x201c},
+        {VMCS_EOI_EXIT_BITMAP1, 0x201e},   {VMCS_EOI_EXIT_BITMAP2, 0x2020},
+        {VMCS_EOI_EXIT_BITMAP3, 0x2022},   {VMCS_TERTIARY_CONTROLS, 0x2034},
+        {VMCS_PID_POINTER_TABLE, 0x2042},  {VMCS_PIN_CONTROLS, 0x4000},
+        {VMCS_PRIMARY_CONTROLS, 0x4002},   {VMCS_EXCEPTION_BITMAP, 0x4004},
+        {VMCS_EXIT_CONTROLS, 0x400c},      {VMCS_ENTRY_INTR_INFO, 0x4016},
+        {VMCS_TPR_THRESHOLD, 0x401c},      {VMCS_SECONDARY_CONTROLS, 0x401e},
+        {VMCS_EXIT_REASON, 0x4402},        {VMCS_ENTRY_ERROR_CODE, 0x4018},
+        {VMCS_ENTRY_LENGTH, 0x401a},       {VMCS_PLE_GAP, 0x4020},
+        {VMCS_PLE_WINDOW, 0x4022},         {VMCS_EXIT_INTR_INFO, 0x4404},
+        {VMCS_IDT_VECTORING_INFO, 0x4408}, {VMCS_INTERRUPTIBILITY, 0x4824},
+        {VMCS_ACTIVITY_STATE, 0x4826},     {VMCS_PREEMPTION_TIMER, 0x482e},
         {VMCS_EXIT_QUALIFICATION, 0x6400},
     };
 
@@ -106,7 +94,8 @@ TEST(ExitReasons, AreFoundByKvmsNames)
 TEST(ExitReasons, AVendorsNumbersAreUniqueAndItsNamesKeepItsCase)
 {
     for (int a = EXIT_NONE + 1; a < EXIT_REASON_COUNT; a++) {
-        const bool upper = exit_reasons[a].name[0] < 'a';
+        const std::string name = exit_reasons[a].name;
+        const bool upper = std::none_of(name.begin(), name.end(), ::islower);
         EXPECT_EQ(upper, exit_reasons[a].vendor == VIRT_VMX) << exit_reasons[a].name;
         for (int b = a + 1; b < EXIT_REASON_COUNT; b++)
             EXPECT_FALSE(exit_reasons[a].vendor == exit_reasons[b].vendor &&

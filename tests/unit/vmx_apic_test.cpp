@@ -5,7 +5,7 @@
 #include <set>
 
 /* Controls, in the order of the columns below. */
-enum Mode { EPT, PAGE, SHADOW, DELIVERY, REGISTERS, BOTH, IPI, MODES };
+enum Mode { EPT, PAGE, SHADOW, DELIVERY, REGISTERS, BOTH, IPI, IPI_ALONE, MODES };
 
 static const std::initializer_list<Control> mode_controls[MODES] = {
     {VMX_USE_TPR_SHADOW},
@@ -17,6 +17,7 @@ static const std::initializer_list<Control> mode_controls[MODES] = {
      VMX_APIC_REGISTER_VIRTUALIZATION},
     {VMX_VIRTUALIZE_APIC_ACCESSES, VMX_USE_TPR_SHADOW, VMX_VIRTUAL_INTERRUPT_DELIVERY,
      VMX_APIC_REGISTER_VIRTUALIZATION, VMX_IPI_VIRTUALIZATION},
+    {VMX_VIRTUALIZE_APIC_ACCESSES, VMX_USE_TPR_SHADOW, VMX_IPI_VIRTUALIZATION},
 };
 
 struct Page : VirtMachine {
@@ -40,12 +41,22 @@ static const std::set<unsigned> with_registers = {0x020, 0x080, 0x0b0, 0x0d0, 0x
                                                   0x280, 0x300, 0x310, 0x320, 0x330, 0x340,
                                                   0x350, 0x360, 0x370, 0x380, 0x3e0};
 static const std::set<unsigned> writable[MODES] = {
-    {}, {}, {0x080}, {0x080, 0x0b0, 0x300}, with_registers, with_registers, with_registers,
+    {},
+    {},
+    {0x080},
+    {0x080, 0x0b0, 0x300},
+    with_registers,
+    with_registers,
+    with_registers,
+    {0x080, 0x300},
 };
 
-/* 30.4.2: what can be read; besides these, the version, ISR, TMR and IRR. */
+/* 30.4.2: what can be read; besides these, the version, ISR, TMR and IRR. IPI virtualization is of
+   writes alone. */
 static bool readable(Mode mode, unsigned offset)
 {
+    if (mode == IPI_ALONE)
+        return offset == 0x080;
     const bool registers = mode == REGISTERS || mode == BOTH || mode == IPI;
     const bool vector = offset >= 0x100 && offset <= 0x270 && offset % 0x10 == 0;
 
@@ -101,6 +112,22 @@ TEST(VmxApicPage, WithoutASlotItIsMmioLikeAnyDevices)
     expect_exit(page.read(0x080), VIRT_EXIT, EXIT_VMX_EPT_MISCONFIG);
 }
 
+TEST(VmxApicPage, WithoutEptThePageFaultExitsAndItsInformationSaysSo)
+{
+    for (const bool mmio : {false, true}) {
+        Page page(EPT);
+        page.cpu.apic_page_is_mmio = mmio;
+        vmcs_set(&page.cpu.vmcs, VMCS_EXCEPTION_BITMAP, 1u << 14);
+
+        const virt_verdict v = page.write(0x300, 0);
+        expect_exit(v, VIRT_EXIT, EXIT_VMX_EXCEPTION_NMI);
+        EXPECT_EQ(0xfee00300u, v.qualification);
+        /* valid, error code, hardware exception, vector 14 */
+        EXPECT_EQ(0x80000b0eu, vmcs_get(&page.cpu.vmcs, VMCS_EXIT_INTR_INFO));
+        EXPECT_EQ(0u, vmcs_get(&page.cpu.vmcs, VMCS_IDT_VECTORING_INFO));
+    }
+}
+
 TEST(VmxApicPage, TheTimersCurrentCountIsNeverVirtualized)
 {
     for (int mode = PAGE; mode < MODES; mode++)
@@ -149,6 +176,11 @@ static const Write writes[] = {
     {"IPI, level-triggered", IPI, 0x300, 0x8031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
     {"IPI, reserved bit 16", IPI, 0x300, 0x10031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
     {"IPI, vector 15", IPI, 0x300, 0x0f, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
+    {"IPI, IPI virtualization alone", IPI_ALONE, 0x300, 0x31, VIRT_DONE, EXIT_NONE},
+    {"self-IPI, IPI virtualization alone", IPI_ALONE, 0x300, 0x00040031, VIRT_EXIT_AFTER,
+     EXIT_VMX_APIC_WRITE},
+    {"ICR high, IPI virtualization alone", IPI_ALONE, 0x310, 0x01000000, VIRT_EXIT,
+     EXIT_VMX_APIC_ACCESS},
     {"LVT timer", BOTH, 0x320, 0x20031, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
     {"spurious vector", BOTH, 0x0f0, 0x1ff, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
     {"timer's initial count", BOTH, 0x380, 1000, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE},
@@ -329,6 +361,22 @@ TEST_F(X2apic, Sdm30_5_ReservedBitsFaultInsteadOfBeingVirtualized)
     EXPECT_EQ(0u, apic.regs.TPR);
     EXPECT_TRUE(vec_empty(&apic.regs.IRR));
     EXPECT_EQ(0u, apic.regs.ICR_LO);
+}
+
+/* 30.5: the bits of EAX on which a virtualized WRMSR of 830H faults are 31:20, 17:16 and 13; any
+   other outside of the vector and the level (14) makes it an IPI that the hypervisor must send. */
+TEST_F(X2apic, Sdm30_5_EachBitOfTheIcrFaultsExitsOrIsVirtualized)
+{
+    controls({VMX_IPI_VIRTUALIZATION});
+    for (unsigned bit = 0; bit < 32; bit++) {
+        SCOPED_TRACE(bit);
+        const bool faults = bit >= 20 || bit == 17 || bit == 16 || bit == 13;
+        const bool of_the_message = bit >= 8 && bit != 14;
+        apic.regs.ICR_LO = 0;
+        const virt_verdict v = write(0x830, UINT64_C(1) << 32 | 0x31 | UINT64_C(1) << bit);
+        EXPECT_EQ(faults ? VIRT_NATIVE : of_the_message ? VIRT_EXIT_AFTER : VIRT_DONE, v.path);
+        EXPECT_EQ(faults, apic.regs.ICR_LO == 0) << "a fault leaves the page alone";
+    }
 }
 
 TEST_F(X2apic, Sdm30_5_ASelfIpiBelow16ExitsAfterIt)

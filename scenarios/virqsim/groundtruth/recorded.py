@@ -71,7 +71,7 @@ WORDS = {
     "nopoll": {"halt_poll_ns": 0},
     "hltnoexit": {"features": "+hlt-in-guest,"}, "pveoi": {"features": "+pv-eoi,"},
     "split": {"irqchip": "split"}, "userirqchip": {"irqchip": "userspace"},
-    "noept": {}, "nonpt": {},  # x2APIC accesses and instructions do not meet the page tables; for the rest see NOT_MODELLED
+    "noept": {"features": "-nested-paging,-apic-access-page,"}, "nonpt": {"features": "-nested-paging,"},
 }
 
 # These rows of the recording do not name where the irqchip was or that HLT was left to the guest.
