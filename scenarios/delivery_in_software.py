@@ -3,16 +3,16 @@
 A vCPU for each way that an interrupt can take: through the 8259A pair, through
 the I/O APIC as an edge and as a level, as a message (MSI), and as an IPI from
 another vCPU. A further vCPU, beside which the devices' backends run, raises one
-after the other. The report counts the exits of each target, for one interrupt:
-those by which it was delivered, those that acknowledged it, and how many of all
-went on to userspace. `--set irqchip=` moves the controllers to QEMU; `--tech`
-shows what hardware takes over.
+after the other. The report has the exits for one interrupt: the sender's own (a device's
+backend has none), those by which it was delivered, those that acknowledged it,
+the target's HLT, and how many of all went on to userspace. `--set irqchip=`
+moves the controllers to QEMU; `--tech` shows what hardware takes over.
 """
 
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers, icr
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers, icr
 
 PARAMETERS = {
     "rounds": Parameter(50, "rounds", "how often each path is taken"),
@@ -28,6 +28,8 @@ VECTOR = 48
 
 
 def plan(p):
+    if p.rounds < 1:
+        raise VirqsimError(f"rounds: {p.rounds} is not at least 1")
     machine = Machine(p.guest_apic, chipset="82093aa")
     handled, ready = machine.word("handled"), machine.word("ready")
     pic, edge, level = (machine.line("device", gsi) for gsi in (PIC_IRQ, EDGE_GSI, LEVEL_GSI))
@@ -76,16 +78,20 @@ def pic_handler(line):
 
 
 def report(results, p):
-    """Exits of each path's target for one interrupt, by what they were for; how many went on to userspace."""
-    count = results.exits.pivot_table(index="vcpu", columns="cause", values="count", aggfunc="sum", fill_value=0)
-    users = results.userspace_exits.groupby("vcpu")["count"].sum()
+    """Exits for one interrupt of each path, by what they were for; how many went on to userspace."""
+    exits = results.exits.groupby(["vcpu", "cause"])["count"].sum()
+    users = results.userspace_exits.groupby(["vcpu", "cause"])["count"].sum()
+    sender = len(PATHS)
     rows = []
     for number, path in enumerate(PATHS):
-        of = count.loc[number] if number in count.index else {}
-        rows.append({"path": path, "delivery": of.get("delivery", 0) / p.rounds,
-                     "acknowledge": of.get("acknowledge", 0) / p.rounds,
-                     "other": (of.get("handler", 0) + of.get("host", 0) + of.get("operation", 0)) / p.rounds,
-                     "to_userspace": users.get(number, 0) / p.rounds})
+        sent = path == "IPI"  # nothing else makes the sender leave
+        of = [("send", exits.get((sender, "operation"), 0) if sent else 0)]
+        of += [(name, exits.get((number, cause), 0)) for name, cause in
+               (("deliver", "delivery"), ("acknowledge", "acknowledge"), ("halt", "operation"))]
+        to_user = users[users.index.get_level_values("vcpu") == number].sum()
+        to_user += users.get((sender, "operation"), 0) if sent else 0
+        of += [("all", sum(count for _, count in of)), ("to_userspace", to_user)]
+        rows.append({"path": path, **{name: count / p.rounds for name, count in of}})
     return pd.DataFrame(rows)
 
 

@@ -11,7 +11,7 @@ compare `--tech none,apicv`.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
 
 PARAMETERS = {
     "guest": Parameter("8259a", "", "the controller that the guest knows", choices=("8259a", "xapic", "x2apic")),
@@ -28,6 +28,9 @@ PERIODIC, TSC_DEADLINE = 1, 2
 
 
 def plan(p):
+    for name, least in (("ticks", 1), ("hz", 1), ("device_interrupts", 0)):
+        if getattr(p, name) < least:
+            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least {least}")
     interrupts = p.ticks + p.device_interrupts
     machine = Machine({"8259a": "none"}.get(p.guest, p.guest), chipset="82093aa")
     handled = machine.word("handled")
@@ -79,10 +82,11 @@ def report(results, p):
     """Exits for one interrupt, by what they were for."""
     interrupts = results.accounting["delivered"].sum()
     exits = results.exits.groupby("cause", sort=False)["count"].sum()
-    rows = [{"for": cause, "exits": int(count), "exits_per_interrupt": count / interrupts} for cause, count in exits.items()]
+    rows = [{"for": cause, "exits": int(count), "exits_per_interrupt": count / interrupts}
+            for cause, count in exits.items()]
     rows.append({"for": "all", "exits": int(exits.sum()), "exits_per_interrupt": exits.sum() / interrupts})
     users = int(results.userspace_exits["count"].sum())
-    rows.append({"for": "of them to userspace", "exits": users, "exits_per_interrupt": users / interrupts})
+    rows.append({"for": "to userspace", "exits": users, "exits_per_interrupt": users / interrupts})
     return pd.DataFrame(rows)
 
 

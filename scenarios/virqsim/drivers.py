@@ -30,8 +30,13 @@ _LVT_LINT0, _EXTINT = 0x350, 0x700
 def pic_start(program: Program, base: int = PIC_BASE) -> Program:
     """Initializes the 8259A pair for 8086 mode with everything masked (8259A data sheet, ICW1 to ICW4).
 
-    IRQ n has vector base + n; base is a multiple of 8.
+    IRQ n has vector base + n.
+
+    Raises:
+        VirqsimError: base is no multiple of 8, or no vector of a device's.
     """
+    if base % 8 or not 16 <= base <= 240:
+        raise VirqsimError(f"pic_start: base: {base} is no multiple of 8 in 16..240")
     for (command, data), vector, wiring in ((_MASTER, base, 1 << _CASCADE), (_SLAVE, base + 8, _CASCADE)):
         for port, value in ((command, 0x11), (data, vector), (data, wiring), (data, 0x01), (data, 0xFF)):
             program.port_out(port, 1, value)
@@ -47,20 +52,28 @@ def pic_unmask(program: Program, irqs: Iterable[int]) -> Program:
     return program.port_out(_MASTER[1], 1, mask & 0xFF).port_out(_SLAVE[1], 1, mask >> 8)
 
 
-def pic_mask_and_acknowledge(program: Program, irq: int) -> Program:
-    """Linux's mask_and_ack_8259A(): read and write the mask, then a specific EOI (of both chips for IRQ 8 to 15)."""
+def pic_mask_and_acknowledge(program: Program, irq: int, others: Iterable[int] = ()) -> Program:
+    """Linux's mask_and_ack_8259A(): read and write the mask, then a specific EOI (of both chips for IRQ 8 to 15).
+
+    `others` are the IRQs that stay let through.
+    """
     command, data = _SLAVE if irq >= 8 else _MASTER
-    program.port_in(data, 1).port_out(data, 1, 0xFF).port_out(command, 1, 0x60 | irq & 7)
+    program.port_in(data, 1).port_out(data, 1, _mask(irq, set(others) - {irq})).port_out(command, 1, 0x60 | irq & 7)
     if irq >= 8:
         program.port_out(_MASTER[0], 1, 0x60 | _CASCADE)
     return program
 
 
-def pic_unmask_one(program: Program, irq: int) -> Program:
-    """Linux's unmask_8259A_irq(): one write to the mask register that lets this IRQ through."""
-    data = (_SLAVE if irq >= 8 else _MASTER)[1]
-    let_through = 1 << (irq & 7) | (1 << _CASCADE if irq < 8 else 0)
-    return program.port_out(data, 1, 0xFF & ~let_through)
+def pic_unmask_one(program: Program, irq: int, others: Iterable[int] = ()) -> Program:
+    """Linux's unmask_8259A_irq(): one write to the mask register that lets this IRQ through, and `others`."""
+    return program.port_out((_SLAVE if irq >= 8 else _MASTER)[1], 1, _mask(irq, {irq, *others}))
+
+
+def _mask(irq: int, let_through: set[int]) -> int:
+    """The mask register of the chip that has this IRQ; the cascade stays open."""
+    irqs = range(8, 16) if irq >= 8 else range(8)
+    bits = {each - irqs.start for each in {*let_through, _CASCADE} if each in irqs}
+    return 0xFF & ~sum(1 << bit for bit in bits)
 
 
 def lint0_extint(program: Program) -> Program:
@@ -83,8 +96,12 @@ def ioapic_route(program: Program, gsi: int, vector: int, destination: int = 0, 
         destination: an APIC ID, or with `logical` a set of logical ones; 8 bits.
 
     Raises:
-        VirqsimError: the destination does not fit.
+        VirqsimError: there is no such input or vector, or the destination does not fit.
     """
+    if not 0 <= gsi <= 23 or gsi == _CASCADE:
+        raise VirqsimError(f"ioapic_route: gsi: {gsi} is no input of the chipset (0..23 without {_CASCADE})")
+    if not 16 <= vector <= 255:
+        raise VirqsimError(f"ioapic_route: vector: {vector} is not in 16..255")
     if not 0 <= destination <= 0xFF:
         raise VirqsimError(f"ioapic_route: destination: {destination} does not fit the entry's 8 bits")
     pin = 2 if gsi == 0 else gsi

@@ -23,7 +23,8 @@ REST = ("#BBBBBB", "oo")
 LINES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
 WIDE = 10  # latencies that spread by more than this get a logarithmic axis
 COLUMN = 3.3  # inches, of a two-column page
-TITLES = {"ipi": "IPI", "msi": "MSI", "nmi": "NMI", "extint": "ExtINT", "level": "level-triggered"}
+TITLES = {"ipi": "IPI", "msi": "MSI", "nmi": "NMI", "extint": "ExtINT", "level": "level-triggered",
+          "line": "interrupt line"}
 
 STYLE = {
     "font.size": 7,

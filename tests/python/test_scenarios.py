@@ -5,13 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from virqsim import Scenario, VirqsimError, paths, run
+from virqsim import Program, Scenario, VirqsimError, drivers, paths, run
 
 SMALL = {
     "guest_run_loop": {"repetitions": 5},
     "ipi_ping_pong": {"rounds": 5},
     "ipi_broadcast": {"vcpus": 4, "rounds": 3},
     "timer_ticks": {"ticks": 5},
+    "delivery_in_software": {"rounds": 3},
+    "legacy_guest": {"ticks": 3, "device_interrupts": 6},
 }
 
 
@@ -82,6 +84,99 @@ def test_the_timer_ticks_as_often_as_asked(mode, between):
     results = run("timer_ticks", mode=mode, between=between, ticks=5)
     assert results.latency.set_index("source").loc["timer", "count"] >= 5
     assert results.time_ns >= 5 * 250_000
+
+
+def paths_of(technology="none", rounds=5, **parameters):
+    """delivery_in_software's report: path to (send, deliver, acknowledge, halt, all, to_userspace)."""
+    scenario = Scenario.load("delivery_in_software")
+    p = scenario.values({"rounds": rounds, **parameters}, {})
+    report = scenario.report(run("delivery_in_software", technology=technology, rounds=rounds, **parameters), p)
+    return {row[0]: row[1:] for row in report.itertuples(index=False, name=None)}
+
+
+@pytest.mark.parametrize(("irqchip", "rows"), [
+    ("kernel", [(0, 1, 4, 0, 5, 0), (0, 1, 1, 0, 2, 0), (0, 1, 1, 0, 2, 0), (0, 1, 1, 0, 2, 0), (2, 1, 1, 0, 4, 0)]),
+    # INTR signals the thread, and each port goes on to QEMU; a level's EOI reaches its I/O APIC by KVM_EXIT_IOAPIC_EOI.
+    ("split", [(0, 1, 4, 0, 5, 5), (0, 1, 1, 0, 2, 0), (0, 1, 1, 0, 2, 1), (0, 1, 1, 0, 2, 0), (2, 1, 1, 0, 4, 0)]),
+    # Every vector by KVM_INTERRUPT, whose exit comes on top of the signal's.
+    ("userspace", [(0, 2, 4, 0, 6, 5), (0, 2, 1, 0, 3, 2), (0, 2, 1, 0, 3, 2), (0, 2, 1, 0, 3, 2), (2, 2, 1, 0, 5, 4)]),
+])
+def test_each_path_costs_what_kvm_and_qemu_do_for_it_by_themselves(irqchip, rows):
+    assert list(paths_of(irqchip=irqchip).values()) == rows
+
+
+def test_apicv_takes_over_every_path_but_the_8259as_and_a_levels_eoi():
+    assert list(paths_of("apicv").values()) == [
+        (0, 1, 4, 0, 5, 0), (0, 0, 0, 0, 0, 0), (0, 0, 1, 0, 1, 0), (0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 1, 0)]
+    assert paths_of("ipiv")["IPI"] == (0, 0, 0, 0, 0, 0)
+
+
+def test_a_halted_target_pays_an_exit_for_its_hlt_in_place_of_the_kick():
+    for path, row in paths_of(wait="halt").items():
+        assert row[1:4] == (0, 4 if path == "8259A" else 1, 1), path
+
+
+def legacy(guest, technology="apicv", **parameters):
+    """Exits of legacy_guest for one interrupt, by cause; `all`, and `user`."""
+    results = run("legacy_guest", technology=technology, guest=guest, ticks=10, device_interrupts=40, **parameters)
+    n = results.accounting["delivered"].sum()
+    assert n == 50
+    by_cause = results.exits.groupby("cause")["count"].sum() / n
+    return {**by_cause, "all": by_cause.sum(), "user": results.userspace_exits["count"].sum() / n}
+
+
+@pytest.mark.parametrize("wait", ["work", "halt"])
+@pytest.mark.parametrize("irqchip", ["kernel", "split"])
+def test_the_older_the_controller_the_more_it_costs_on_new_hardware(irqchip, wait):
+    pic, xapic, x2apic = (legacy(guest, irqchip=irqchip, wait=wait) for guest in ("8259a", "xapic", "x2apic"))
+    assert pic["all"] > xapic["all"] > x2apic["all"]
+    assert pic["user"] >= xapic["user"] >= x2apic["user"] == 0
+
+
+def test_new_hardware_does_nothing_for_a_guest_without_a_local_apic():
+    before = legacy("8259a", "none")
+    assert all(legacy("8259a", technology) == before for technology in ("apicv", "ipiv"))
+    assert before["acknowledge"] == (10 * 4 + 40 * 5) / 50  # the slave's IRQ needs a second EOI
+    assert legacy("x2apic", "apicv")["all"] < legacy("x2apic", "none")["all"] / 2
+
+
+def test_the_pit_ticks_after_a_whole_period_and_not_when_its_mode_is_set():
+    results = run("legacy_guest", ticks=10, device_interrupts=0)
+    assert results.time_ns == pytest.approx(10 * 4e6, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "parameters", "line"), [
+    ("delivery_in_software", {"rounds": 0}, "rounds: 0 is not at least 1"),
+    ("legacy_guest", {"hz": 0}, "hz: 0 is not at least 1"),
+    ("legacy_guest", {"ticks": -1}, "ticks: -1 is not at least 1"),
+    ("legacy_guest", {"hz": 10}, "pit_periodic: 10 Hz: the PIT's counter makes 19 to 596591"),
+    ("legacy_guest", {"guest": "x2apic", "irqchip": "userspace"},
+     "plan: machine.guest_apic: a userspace irqchip has no x2APIC for its guests, and QEMU takes it away (xapic, none)"),
+])
+def test_what_the_chips_cannot_do_is_said_in_one_line(name, parameters, line):
+    with pytest.raises(VirqsimError) as error:
+        run(name, **parameters)
+    assert str(error.value) == line
+
+
+@pytest.mark.parametrize(("act", "line"), [
+    (lambda p: drivers.pic_start(p, 0x31), "pic_start: base: 49 is no multiple of 8 in 16..240"),
+    (lambda p: drivers.ioapic_route(p, 24, 48), "ioapic_route: gsi: 24 is no input of the chipset (0..23 without 2)"),
+    (lambda p: drivers.ioapic_route(p, 2, 48), "ioapic_route: gsi: 2 is no input of the chipset (0..23 without 2)"),
+    (lambda p: drivers.ioapic_route(p, 3, 300), "ioapic_route: vector: 300 is not in 16..255"),
+    (lambda p: drivers.ioapic_route(p, 3, 48, 256), "ioapic_route: destination: 256 does not fit the entry's 8 bits"),
+])
+def test_a_driver_refuses_what_its_chip_does_not_have(act, line):
+    with pytest.raises(VirqsimError) as error:
+        act(Program("guest"))
+    assert str(error.value) == line
+
+
+def test_masking_one_irq_of_a_chip_leaves_its_others_open():
+    program = drivers.pic_mask_and_acknowledge(Program("p"), 5, others=[3, 5, 12])
+    drivers.pic_unmask_one(program, 5, others=[3, 12])
+    masks = [operation[3] for operation in program.operations if operation[:2] == ["port_out", 0x21]]
+    assert masks == [0xFF & ~(1 << 3 | 1 << 2), 0xFF & ~(1 << 3 | 1 << 5 | 1 << 2)]
 
 
 def written(tmp_path, text):
