@@ -323,7 +323,7 @@ def probe_command(as_json: bool, **what: Any) -> None:
     \b
       virqsim probe ipi.unicast --tech none --guest-apic xapic
       virqsim probe ipi.unicast --tech ipiv --target halted
-    virqsim probe ioapic.level --tech apicv --irqchip split
+      virqsim probe ioapic.level --tech apicv --irqchip split
       virqsim probe ipi.broadcast_pv --tech apicv --features=+pv-ipi --targets 130 --json
 
     What can be probed: virqsim list probes.

@@ -7,6 +7,9 @@ instruction addresses, so every rip is 0. Times have nanoseconds, as with
 (RAISED, NOTIFIED, HANDLER, ...) leave no line. Nor do kvm_msr, kvm_apic and
 kvm_pio, as the trace has no operands of the guest's: counting works on this
 text, but `virqsim replay` needs those lines and gets a poor guest from it.
+
+Nor do kvm_set_irq, kvm_pic_set_irq, kvm_ioapic_set_irq and kvm_ack_irq: the trace has an input's interrupts,
+not every change of its level, and not the chips' masks and triggers, which those lines print.
 """
 
 from .trace import NO_VECTOR, NOWHERE
