@@ -18,7 +18,6 @@ from .program import Pace
 from .reader import Trace
 
 _CPUID = ("cpuid", "CPUID")
-_SHADOW_FAULT, _NESTED_FAULT = "PF excp", "npf"
 _SCALES = (1, 4, 16)
 _PS_PER_NS = 1000
 
@@ -90,7 +89,7 @@ class Replay:
             raise VirqsimError(f"replay under {technology}: {results.document['broken']}")
         if results.document["state"] != "idle":
             notes = []
-        return Outcome(technology, self._count(technology, results), results, notes)
+        return Outcome(technology, self._count(results), results, notes)
 
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
@@ -101,7 +100,7 @@ class Replay:
         """As recorded, or Linux's default."""
         return int(self.trace.header.parameters.get("halt_poll_ns", 200_000))
 
-    def _count(self, technology: str, results: Results) -> Counter[tuple[int, str]]:
+    def _count(self, results: Results) -> Counter[tuple[int, str]]:
         """The replay's exits, stand-ins under their own names."""
         exits = _exits(results)
         for (vcpu, reason), n in self.demand.carried.items():
@@ -109,16 +108,7 @@ class Replay:
             if stand_in:
                 exits[vcpu, stand_in] -= n
                 exits[vcpu, reason] += n
-        if technology == self.demand.recorded.technology:
-            self._without_nested_paging(exits)
         return +exits
-
-    def _without_nested_paging(self, exits: Counter[tuple[int, str]]) -> None:
-        """A host that shadows page tables learns of MMIO by page faults, where virqsim's has nested ones."""
-        shadowed = {vcpu for vcpu, reason in self.recorded_exits if reason == _SHADOW_FAULT}
-        nested = {vcpu for vcpu, reason in self.recorded_exits if reason == _NESTED_FAULT}
-        for vcpu in shadowed - nested:
-            exits[vcpu, _SHADOW_FAULT] += exits.pop((vcpu, _NESTED_FAULT), 0)
 
 
 def _exits(results: Results) -> Counter[tuple[int, str]]:

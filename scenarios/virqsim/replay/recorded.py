@@ -40,6 +40,8 @@ def detect(trace: Trace) -> Recorded:
     guest_apic = _guest_apic(trace)
     technology = {"vmx": "apicv" if accelerated else "none", "svm": "avic" if accelerated else "svm"}[vendor]
     features = {}
+    if _reasons(trace)["PF excp"] and not _reasons(trace)["npf"]:
+        features["nested-paging"] = False
     if any(event.name == "kvm_pv_eoi" for event in trace.events):
         features["pv-eoi"] = True
     if vendor == "vmx" and not _preemption_timer(trace):
