@@ -95,8 +95,10 @@ def test_the_fields_are_those_of_the_manual(chip):
 
 @pytest.mark.parametrize("chip", CHIPS)
 def test_the_bits_that_can_be_written_are_those_of_the_manuals_fields(chip):
-    """Of every register that has fields; the other way round, a field that is only read is in no writable bit."""
+    """Of every register that has fields, or its two halves have; a field that is only read is in no writable bit."""
     writable = {row["name"]: int(row["writable"], 16) for row in registers.chip(chip)["rows"]}
+    halves = [name.removesuffix("_LO") for name in writable if name.endswith("_LO")]
+    writable |= {name: writable[f"{name}_HI"] << 32 | writable[f"{name}_LO"] for name in halves}
     named = dict.fromkeys(writable, 0)
     for field in spec(f"{chip}_fields.csv"):
         bits = (2 << int(field["high"])) - (1 << int(field["low"]))
