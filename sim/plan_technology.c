@@ -39,6 +39,18 @@ static void check_features(struct build *b, feature_set set)
     }
 }
 
+/* SDM 3C "Checks on VM-Execution Control Fields": the CPU delivers virtual interrupts only where
+   external ones exit, and the shadow IDT is for those that do not. */
+static void check_exclusive(struct build *b, feature_set set)
+{
+    const struct place at = place_key(&plan_root, "features");
+
+    if (feature_in(set, FEATURE_ELI_DELIVERY) && feature_in(set, FEATURE_INTERRUPT_DELIVERY))
+        reader_fail(&b->reader, &at, "%s and %s exclude each other",
+                    features[FEATURE_ELI_DELIVERY].name,
+                    features[FEATURE_INTERRUPT_DELIVERY].name);
+}
+
 /* What one vendor's hardware has, of the features that are hardware at all. */
 static void check_vendor(struct build *b, const struct technology *t, feature_set set)
 {
@@ -48,6 +60,7 @@ static void check_vendor(struct build *b, const struct technology *t, feature_se
         UINT32_C(1) << FEATURE_VIRTUALIZE_X2APIC | UINT32_C(1) << FEATURE_APIC_REGISTERS |
         UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY | UINT32_C(1) << FEATURE_POSTED_INTERRUPTS |
         UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION | UINT32_C(1) << FEATURE_VTD_POSTING |
+        UINT32_C(1) << FEATURE_ELI_DELIVERY | UINT32_C(1) << FEATURE_ELI_EOI |
         UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
 
     const feature_set svm_only = UINT32_C(1) << FEATURE_AVIC | UINT32_C(1) << FEATURE_X2AVIC |
@@ -75,6 +88,7 @@ void plan_read_technology(struct build *b)
     set = t->features;
     switch_features(b, &set);
     check_features(b, set);
+    check_exclusive(b, set);
     check_vendor(b, t, set);
     b->sim->plan.technology = t->name;
     b->sim->plan.vendor = t->vendor;

@@ -185,7 +185,7 @@ inline Plan random_plan(uint64_t seed)
 
     p.seed = seed;
     p.technology =
-        d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "svm", "avic", "x2avic"});
+        d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "eli", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

@@ -6,7 +6,8 @@
  * Without posting the entry names a vector of the host and a physical CPU; the
  * host's handler there forwards the interrupt by irqfd (VFIO: vfio_msihandler()).
  * With posting the entry names the target's descriptor, and nobody's software
- * runs (KVM: vmx_pi_update_irte()).
+ * runs (KVM: vmx_pi_update_irte()). With ELI the entry names the guest's own
+ * vector, which a guest that runs on that CPU takes through its shadow IDT.
  */
 #include "hypervisor/hypervisor.h"
 
@@ -42,8 +43,17 @@ static uint32_t owner_of(uint64_t descriptor)
 
 static struct remap_words entry_of(const struct device *d)
 {
+    const bool eli = feature_in(d->hypervisor->features, FEATURE_ELI_DELIVERY);
+
     return posts(d) ? remap_entry_posted(d->vector, descriptor_of(d->vcpu), false)
-                    : remap_entry_remapped(HOST_NUMBER_ASSIGNED, d->cpu);
+                    : remap_entry_remapped(eli ? d->vector : HOST_NUMBER_ASSIGNED, d->cpu);
+}
+
+/* ELI gives the device a vector of the guest's, and the guest's gate a place in the shadow IDT. */
+static void assign(struct device *d, struct remap_words *entry)
+{
+    *entry = entry_of(d);
+    vec_set(&d->hypervisor->vcpu[d->vcpu].hw.guest_gates, d->vector);
 }
 
 static void no_event(struct remap_port *port, const struct irq_msg *msg)
@@ -61,7 +71,7 @@ void assigned_init(struct hypervisor *h)
     h->remap_port.send = no_event;
     for (uint32_t i = 0; i < h->device_count; i++)
         if (h->device[i].kind == DEVICE_ASSIGNED)
-            h->irte[i] = entry_of(&h->device[i]);
+            assign(&h->device[i], &h->irte[i]);
     while (2u << size < h->device_count)
         size++;
     remap_init(&h->remap, &config);
@@ -121,31 +131,46 @@ void assigned_raise(struct device *d, trace_flow flow)
         land(h, d, flow);
 }
 
-/* Of the devices whose MSI waits at this CPU, the first that is meant for `v`; 0: none. */
-trace_flow assigned_for(const struct pcpu *p, const struct vcpu *v)
+struct device *assigned_for(const struct pcpu *p, const struct vcpu *v)
 {
-    for (const struct device *d = p->assigned; d; d = d->next_assigned)
+    for (struct device *d = p->assigned; d; d = d->next_assigned)
         if (d->landed && d->vcpu == v->index)
-            return d->landed;
-    return 0;
+            return d;
+    return NULL;
+}
+
+static struct irq_msg message_of(struct device *d)
+{
+    const struct irq_msg msg = {
+        .vector = d->vector,
+        .delivery = IRQ_FIXED,
+        .dest = lapic_id(&d->hypervisor->vcpu[d->vcpu].apic),
+        .source = TRACE_NOWHERE,
+        .flow = d->landed,
+    };
+
+    d->landed = 0;
+    return msg;
+}
+
+void assigned_take_directly(struct device *d)
+{
+    struct vcpu *v = &d->hypervisor->vcpu[d->vcpu];
+    const struct irq_msg msg = message_of(d);
+
+    if (lapic_accept(&v->apic, &msg) == LAPIC_ACCEPTED)
+        vec_set(&v->hw.direct, msg.vector);
 }
 
 /* The host's handler: eventfd_signal(), irqfd_wakeup(), kvm_set_msi_inatomic(). */
 void assigned_forward(struct pcpu *p)
 {
     for (struct device *d = p->assigned; d; d = d->next_assigned) {
-        struct vcpu *v = &p->hypervisor->vcpu[d->vcpu];
-        const struct irq_msg msg = {
-            .vector = d->vector,
-            .delivery = IRQ_FIXED,
-            .dest = lapic_id(&v->apic),
-            .source = TRACE_NOWHERE,
-            .flow = d->landed,
-        };
+        struct irq_msg msg;
 
         if (!d->landed)
             continue;
-        d->landed = 0;
-        hypervisor_accept(v, &msg, NULL);
+        msg = message_of(d);
+        hypervisor_accept(&p->hypervisor->vcpu[d->vcpu], &msg, NULL);
     }
 }

@@ -50,6 +50,17 @@ void controls_set_eoi_exits(struct vcpu *v)
         vmcs_set(&v->hw.vmcs, (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + w), vectors.word[w]);
 }
 
+/* ELI, "injection mode": the EOI of an interrupt that the hypervisor has injected must reach it. */
+void controls_set_eoi_direct(struct vcpu *v, bool direct)
+{
+    if (!feature_in(v->hypervisor->features, FEATURE_ELI_EOI))
+        return;
+    if (direct)
+        v->hw.x2apic_write_exits &= ~MSR_BIT(LAPIC_EOI);
+    else
+        v->hw.x2apic_write_exits |= MSR_BIT(LAPIC_EOI);
+}
+
 static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool apic_in_kernel)
 {
     const bool shadow = feature_in(f, FEATURE_TPR_SHADOW) && apic_in_kernel;
@@ -78,7 +89,8 @@ static void vmx_set(struct vcpu *v)
         h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
     struct vmcs *c = &v->hw.vmcs;
 
-    vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, true);
+    vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, !feature_in(f, FEATURE_ELI_DELIVERY));
+    v->hw.shadow_idt = feature_in(f, FEATURE_ELI_DELIVERY);
     vmx_control(c, VMX_NMI_EXITING, true);
     vmx_control(c, VMX_VIRTUAL_NMIS, true);
     vmx_control(c, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, true);
@@ -95,6 +107,7 @@ static void vmx_set(struct vcpu *v)
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     controls_set_eoi_exits(v);
     x2apic_bitmaps(&v->hw, f);
+    controls_set_eoi_direct(v, true);
     v->hw.apic_page_is_mmio = !apic_in_kernel || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }
 

@@ -298,6 +298,7 @@ static void inject_from_apic(struct vcpu *v)
 {
     const uint8_t vector = lapic_acknowledge(&v->apic);
 
+    controls_set_eoi_direct(v, false);
     inject_vector(v, vector, false, v->apic.service_flow[vector]);
     offer_pv_eoi(v, vector);
 }

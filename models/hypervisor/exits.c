@@ -75,8 +75,17 @@ static enum cost_key device_cost(const struct vcpu *v)
     return v->access.write ? COST_KVM_PIO_OUT : COST_KVM_PIO_IN;
 }
 
+/* ELI: an interrupt of the host's met a gate of the shadow IDT that is not present. */
+static bool met_shadow_idt(const struct vcpu *v)
+{
+    return v->hw.shadow_idt && v->exit.reason == EXIT_VMX_EXCEPTION_NMI &&
+           v->access.kind == ACCESS_NONE;
+}
+
 static enum cost_key access_cost(const struct vcpu *v)
 {
+    if (met_shadow_idt(v))
+        return COST_KVM_HOST_INTERRUPT;
     if (v->access.kind == ACCESS_CR8_READ || v->access.kind == ACCESS_CR8_WRITE)
         return COST_KVM_CR8;
     if (v->access.kind == ACCESS_NONE || v->access.instruction == VIRT_UNMAPPED)
@@ -199,6 +208,8 @@ static void finish(struct vcpu *v)
 static void complete_access(struct vcpu *v)
 {
     exit_complete_access(v);
+    if (vec_empty(&v->apic.regs.ISR))
+        controls_set_eoi_direct(v, true);
     if (!v->access_done)
         guest_access_done(v);
     finish(v);
@@ -329,6 +340,15 @@ static void page(struct vcpu *v)
 
 /* KVM: handle_cr(), cr8_write_interception(). An APIC in userspace hears of a write that lowers the
    priority, which may let an interrupt in; a read is answered from KVM's copy. */
+/* An exception that the hypervisor wants to see: a page fault, or ELI's interrupts of the host. */
+static void exception(struct vcpu *v)
+{
+    if (met_shadow_idt(v))
+        host_interrupt(v);
+    else
+        page(v);
+}
+
 static void cr8(struct vcpu *v)
 {
     const uint32_t before = v->apic.regs.TPR >> 4;
@@ -368,7 +388,7 @@ static void eoi_induced(struct vcpu *v)
 }
 
 static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
-    [EXIT_VMX_EXCEPTION_NMI] = {page, BY_ACCESS, true},
+    [EXIT_VMX_EXCEPTION_NMI] = {exception, BY_ACCESS, true},
     [EXIT_VMX_EXTERNAL_INTERRUPT] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
     [EXIT_VMX_INTERRUPT_WINDOW] = {window, COST_KVM_WINDOW, false},
     [EXIT_VMX_NMI_WINDOW] = {nmi_window, COST_KVM_WINDOW, false},
@@ -453,7 +473,7 @@ void exit_handle(struct vcpu *v)
     v->kicked = false;
     notice_interrupted_delivery(v);
     notice_pv_eoi(v);
-    host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT ||
+    host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || met_shadow_idt(v) ||
                              v->exit.reason == EXIT_SVM_INTR);
     handlers[v->exit.reason].act(v);
 }

@@ -247,6 +247,9 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
         v->message_flow = 0;
     }
     verdict = put_to_hardware(v, a);
+    if (verdict.path == VIRT_NATIVE && a->kind == ACCESS_MSR_WRITE &&
+        a->address == lapic_msr(LAPIC_EOI))
+        lapic_eoi(&v->apic); /* ELI: the physical APIC's, where the guest's interrupt is */
     v->access_done = verdict.path == VIRT_EXIT_AFTER;
     if (verdict.path != VIRT_EXIT)
         guest_access_done(v);

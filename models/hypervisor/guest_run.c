@@ -235,7 +235,8 @@ static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
     }
     v->guest.frame->acknowledged = !b->nmi && retires_by_eoi(v, b->vector, flow);
     v->delivering = b->vector;
-    vcpu_pay(v, b->injected ? COST_GUEST_DELIVER : COST_HW_VIRTUAL_DELIVER);
+    vcpu_pay(v, b->injected || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
+                                                            : COST_HW_VIRTUAL_DELIVER);
 }
 
 void guest_interrupted(struct vcpu *v)

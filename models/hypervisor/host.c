@@ -190,22 +190,37 @@ static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, 
     return guests ? TRACE_CAUSE_DELIVERY : TRACE_CAUSE_HOST;
 }
 
+/* ELI: the vector of an assigned device is its guest's own. */
+static struct virt_verdict put_to_hardware(struct vcpu *v, enum host_vector vector,
+                                           const struct device *d)
+{
+    const bool direct = d && feature_in(v->hypervisor->features, FEATURE_ELI_DELIVERY);
+
+    return v->hw.ops->external_interrupt(&v->hw, direct ? d->vector : host_numbers[vector]);
+}
+
 /* The hardware meets a host interrupt while it runs the guest. True: the guest left, and the
    handler runs once the host has the CPU. */
 static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
 {
-    const trace_flow flow =
-        vector == HOST_ASSIGNED ? assigned_for(p, v) : p->arrival[vector].flow;
-    const struct virt_verdict verdict =
-        v->hw.ops->external_interrupt(&v->hw, host_numbers[vector]);
-    const enum trace_cause cause = cause_of(v, vector, flow);
+    struct device *const d = vector == HOST_ASSIGNED ? assigned_for(p, v) : NULL;
+    const trace_flow flow = d ? d->landed : p->arrival[vector].flow;
+    const struct virt_verdict verdict = put_to_hardware(v, vector, d);
+    const enum trace_cause cause =
+        cause_of(v, vector, vector == HOST_ASSIGNED && !d ? 0 : flow);
 
+    if (verdict.path == VIRT_NATIVE && d) {
+        p->pending &= (uint8_t) ~(1u << vector);
+        assigned_take_directly(d);
+        return false;
+    }
     if (!virt_exits(&verdict)) {
         p->pending &= (uint8_t) ~(1u << vector);
         vcpu_pay(v, COST_HW_POSTED);
         return false;
     }
     p->pending |= (uint8_t)(1u << vector);
+    v->access = guest_no_access();
     vcpu_exit(v, &verdict, cause, cause == TRACE_CAUSE_DELIVERY ? flow : 0);
     return true;
 }

@@ -475,7 +475,10 @@ void deliver_notification(struct hypervisor *h, const struct posted_descriptor *
 /* --- assigned.c --- */
 void assigned_init(struct hypervisor *h);
 void assigned_raise(struct device *d, trace_flow flow); /* its flow is routed already */
-trace_flow assigned_for(const struct pcpu *p, const struct vcpu *v);
+/* Of the devices whose MSI waits at this CPU, one that is meant for `v`, or NULL. */
+struct device *assigned_for(const struct pcpu *p, const struct vcpu *v);
+/* The guest's own IDT takes it: the physical APIC holds it for the guest. */
+void assigned_take_directly(struct device *d);
 void assigned_forward(struct pcpu *p);
 
 /* --- board.c --- */
@@ -534,6 +537,8 @@ void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone *
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */
 void controls_set(struct vcpu *v);
+/* ELI: the EOI goes to the physical APIC, or exits as long as something injected is in service. */
+void controls_set_eoi_direct(struct vcpu *v, bool direct);
 /* KVM: kvm_set_or_clear_apicv_inhibit(): AVIC on or off, for all vCPUs. */
 void controls_inhibit_avic(struct hypervisor *h, bool inhibit, const struct vcpu *self);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */

@@ -243,16 +243,21 @@ int lapic_pending(const struct lapic *l)
     return lapic_takes(l, highest) ? highest : NO_VECTOR;
 }
 
+void lapic_serve(struct lapic *l, uint8_t vector)
+{
+    vec_clear(&l->regs.IRR, vector);
+    vec_set(&l->regs.ISR, vector);
+    l->service_flow[vector] = l->pending_flow[vector];
+    l->pending_flow[vector] = 0;
+}
+
 uint8_t lapic_acknowledge(struct lapic *l)
 {
     const int vector = lapic_pending(l);
 
     if (vector == NO_VECTOR)
         return (uint8_t)l->regs.SVR;
-    vec_clear(&l->regs.IRR, (unsigned)vector);
-    vec_set(&l->regs.ISR, (unsigned)vector);
-    l->service_flow[vector] = l->pending_flow[vector];
-    l->pending_flow[vector] = 0;
+    lapic_serve(l, (uint8_t)vector);
     return (uint8_t)vector;
 }
 

@@ -176,6 +176,9 @@ bool lapic_takes(const struct lapic *l, int vector);
    NO_VECTOR. Changes nothing. */
 int lapic_pending(const struct lapic *l);
 
+/* The core takes `vector`, which is in IRR: to ISR. */
+void lapic_serve(struct lapic *l, uint8_t vector);
+
 /* The core takes `lapic_pending()`: IRR to ISR. The spurious vector when there is none. */
 uint8_t lapic_acknowledge(struct lapic *l);
 

@@ -89,6 +89,11 @@ struct virt_cpu {
     struct posted_descriptor *descriptor; /* this vCPU's, where it has one */
     /* IPI virtualization: descriptors by APIC ID; NULL entries are invalid. */
     struct posted_descriptor *const *pid_table;
+    /* Where external interrupts do not exit they go through the IDT that the hypervisor has put in
+       the place of the guest's: a gate of it is the guest's own, or not present and so an exit.
+       `direct`: what the physical APIC holds for the guest; it stands in the guest's IRR. */
+    bool shadow_idt;
+    struct vec256 guest_gates, direct;
     /* AVIC: the table of physical APIC IDs, and room for as many targets; those of the last ICR
        write. */
     struct avic_table *avic;

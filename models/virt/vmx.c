@@ -125,7 +125,9 @@ static struct virt_verdict vmx_external_interrupt(struct virt_cpu *v, uint8_t ho
     struct virt_verdict verdict;
 
     if (!has(v, VMX_EXTERNAL_INTERRUPT_EXITING))
-        return vmx_stay(VIRT_NATIVE, 0);
+        return v->shadow_idt && !vec_has(&v->guest_gates, host_vector)
+                   ? vmx_exit(v, EXIT_VMX_EXCEPTION_NMI, host_vector)
+                   : vmx_stay(VIRT_NATIVE, 0);
     if (has(v, VMX_PROCESS_POSTED_INTERRUPTS) &&
         host_vector == vmcs_get(&v->vmcs, VMCS_POSTED_INTR_VECTOR)) {
         vmx_posted_interrupt_processing(v);

@@ -66,6 +66,20 @@ static bool in_shadow(const struct virt_cpu *v)
     return v->shadow || v->mov_ss_shadow;
 }
 
+/* What the physical APIC has for the guest itself. */
+static struct virt_boundary deliver_direct(struct virt_cpu *v)
+{
+    const int vector = vec_highest(&v->direct);
+
+    if (!lapic_takes(v->apic, vector))
+        return quiet;
+    vec_clear(&v->direct, (unsigned)vector);
+    if (!vec_has(&v->apic->regs.IRR, (unsigned)vector))
+        return quiet; /* the hypervisor has injected it, or an INIT has ended it */
+    lapic_serve(v->apic, (uint8_t)vector);
+    return through_idt(v, VMX_INFO_VALID | VMX_INFO_EXTERNAL | (uint32_t)vector, false);
+}
+
 struct virt_boundary vmx_boundary(struct virt_cpu *v)
 {
     if (v->waits_for_sipi)
@@ -80,7 +94,7 @@ struct virt_boundary vmx_boundary(struct virt_cpu *v)
         return leave(v, EXIT_VMX_INTERRUPT_WINDOW);
     if (v->recognized)
         return through_idt(v, VMX_INFO_VALID | VMX_INFO_EXTERNAL | vmx_deliver(v), false);
-    return quiet;
+    return vec_empty(&v->direct) ? quiet : deliver_direct(v);
 }
 
 /* SDM 3C "VM Exits Induced by the TPR Threshold". */

@@ -106,6 +106,55 @@ TEST(Assigned, WithAnApicThatIsNotInTheKernelNothingIsPosted)
     EXPECT_LE(2u, m.exits(0, "EXTERNAL_INTERRUPT"));
 }
 
+/* Exit-less interrupts: two exits without, one with delivery only, none with both. */
+TEST(Assigned, EliTakesAwayTheDeliverysExitAndThenTheEois)
+{
+    for (auto [eoi, exits] : {std::pair<bool, uint64_t>{false, 3}, {true, 0}}) {
+        Plan p = device_of_vcpu0("eli", 0, 3);
+        p.features["eli-eoi"] = eoi;
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+        EXPECT_EQ(exits, m.exits(0));
+        EXPECT_EQ(exits, m.exits(0, "MSR_WRITE", "acknowledge"));
+        EXPECT_EQ(3u, m.latency("msi", "count"));
+    }
+}
+
+/* What is not the guest's meets a gate that is not present; what is injected is acknowledged with
+   an exit, and then the EOI is the guest's again. */
+TEST(Assigned, UnderEliOtherInterruptsLeaveTheGuestAsExceptions)
+{
+    Plan p = device_of_vcpu0("eli", 0, 2);
+    p.devices += R"(,{"name":"virtio","kind":"msi","vcpu":0,"vector":70})";
+    p.programs["backend"] =
+        "[\"compute\",200000],[\"signal\",1],[\"compute\",200000],[\"signal\",0]";
+    p.vcpus[0].handlers[70] = "handler";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(1u, m.exits(0, "EXCEPTION_NMI", "delivery"));
+    EXPECT_EQ(1u, m.exits(0, "MSR_WRITE", "acknowledge"));
+    EXPECT_EQ(2u, m.exits(0));
+}
+
+TEST(Assigned, UnderEliAGuestWithInterruptsOffTakesItLaterWithoutAWindow)
+{
+    Plan p = device_of_vcpu0("eli", 0, 1);
+    p.programs["target"] = "[\"mask\"],[\"compute\",400000],[\"unmask\"],[\"spin_until\",0,1]";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(0u, m.exits(0));
+    EXPECT_LT(190000000u, m.latency("msi", "max_ps"));
+}
+
+TEST(Assigned, EliAndVirtualInterruptDeliveryExcludeEachOther)
+{
+    Plan p = device_of_vcpu0("eli", 0, 1);
+    p.features["virtual-interrupt-delivery"] = true;
+    EXPECT_EQ("plan: features: eli-delivery and virtual-interrupt-delivery exclude each other",
+              Machine(p).error());
+}
+
 TEST(Assigned, TheCpuMustExist)
 {
     Plan p = device_of_vcpu0("none", 7, 1);
