@@ -59,7 +59,8 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
         return "[\"tpr\"," + std::to_string(d.below(4) * 32) +
                "],[\"compute\",300],[\"tpr\",0]";
     case 9:
-        return "[\"cr8\"," + std::to_string(d.below(6)) + "],[\"cr8_read\"],[\"compute\",300],[\"cr8\",0]";
+        return "[\"cr8\"," + std::to_string(d.below(6)) +
+               "],[\"cr8_read\"],[\"compute\",300],[\"cr8\",0]";
     case 10:
         return "[\"timer_mode\",48," + std::to_string(d.below(4)) + "]";
     case 11:
