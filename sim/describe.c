@@ -106,11 +106,14 @@ static json_t *technology_list(void)
 
 static json_t *feature_list(void)
 {
+    static const char *const homes[] = {"any", "vmx", "svm"};
     json_t *list = json_array();
 
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "name", features[f].name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:s}", "name",
+                                              features[f].name, "on", homes[features[f].on],
                                               "needs", feature_names(features[f].needs),
+                                              "excludes", feature_names(features[f].excludes),
                                               "meaning", features[f].meaning));
     return list;
 }

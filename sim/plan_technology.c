@@ -22,56 +22,38 @@ static void switch_features(struct build *b, feature_set *set)
         else if (!json_is_boolean(on))
             reader_fail(&b->reader, &p, "true or false belongs here");
         else
-            *set = json_is_true(on) ? *set | UINT32_C(1) << f : *set & ~(UINT32_C(1) << f);
+            *set = json_is_true(on) ? *set | feature_bit(f) : *set & ~feature_bit(f);
     }
 }
 
-static void check_features(struct build *b, feature_set set)
+/* The name of the first feature of a set that is not empty. */
+static const char *first_of(feature_set set)
 {
-    const struct place at = place_key(&plan_root, "features");
-
-    for (unsigned f = 0; f < FEATURE_COUNT; f++) {
-        const feature_set missing = features[f].needs & ~set;
-
-        if (feature_in(set, (enum feature)f) && missing)
-            reader_fail(&b->reader, &at, "%s needs %s", features[f].name,
-                        features[__builtin_ctz(missing)].name);
-    }
-}
-
-/* SDM 3C "Checks on VM-Execution Control Fields": the CPU delivers virtual interrupts only where
-   external ones exit, and the shadow IDT is for those that do not. */
-static void check_exclusive(struct build *b, feature_set set)
-{
-    const struct place at = place_key(&plan_root, "features");
-
-    if (feature_in(set, FEATURE_ELI_DELIVERY) && feature_in(set, FEATURE_INTERRUPT_DELIVERY))
-        reader_fail(&b->reader, &at, "%s and %s exclude each other",
-                    features[FEATURE_ELI_DELIVERY].name,
-                    features[FEATURE_INTERRUPT_DELIVERY].name);
+    return features[__builtin_ctzll(set)].name;
 }
 
 /* What one vendor's hardware has, of the features that are hardware at all. */
-static void check_vendor(struct build *b, const struct technology *t, feature_set set)
+static bool at_home(enum feature f, enum virt_vendor vendor)
+{
+    const enum feature_home on = features[f].on;
+
+    return on == FEATURE_ON_ANY || on == (vendor == VIRT_VMX ? FEATURE_ON_VMX : FEATURE_ON_SVM);
+}
+
+static void check_feature(struct build *b, const struct technology *t, feature_set set,
+                          enum feature f)
 {
     const struct place at = place_key(&plan_root, "features");
-    const feature_set vmx_only =
-        UINT32_C(1) << FEATURE_APIC_PAGE_SLOT | UINT32_C(1) << FEATURE_APIC_ACCESS_PAGE |
-        UINT32_C(1) << FEATURE_VIRTUALIZE_X2APIC | UINT32_C(1) << FEATURE_APIC_REGISTERS |
-        UINT32_C(1) << FEATURE_INTERRUPT_DELIVERY | UINT32_C(1) << FEATURE_POSTED_INTERRUPTS |
-        UINT32_C(1) << FEATURE_IPI_VIRTUALIZATION | UINT32_C(1) << FEATURE_VTD_POSTING |
-        UINT32_C(1) << FEATURE_ELI_DELIVERY | UINT32_C(1) << FEATURE_ELI_EOI |
-        UINT32_C(1) << FEATURE_PREEMPTION_TIMER;
+    const feature_set missing = features[f].needs & ~set, contrary = features[f].excludes & set;
 
-    const feature_set svm_only = UINT32_C(1) << FEATURE_AVIC | UINT32_C(1) << FEATURE_X2AVIC |
-                                 UINT32_C(1) << FEATURE_ERRATUM_1235;
-
-    if (t->vendor == VIRT_SVM && (set & vmx_only))
-        reader_fail(&b->reader, &at, "%s is not a feature of SVM (%s)",
-                    features[__builtin_ctz(set & vmx_only)].name, t->name);
-    if (t->vendor == VIRT_VMX && (set & svm_only))
-        reader_fail(&b->reader, &at, "%s is not a feature of VMX (%s)",
-                    features[__builtin_ctz(set & svm_only)].name, t->name);
+    if (!at_home(f, t->vendor))
+        reader_fail(&b->reader, &at, "%s is not a feature of %s (%s)", features[f].name,
+                    t->vendor == VIRT_VMX ? "VMX" : "SVM", t->name);
+    else if (missing)
+        reader_fail(&b->reader, &at, "%s needs %s", features[f].name, first_of(missing));
+    else if (contrary)
+        reader_fail(&b->reader, &at, "%s and %s exclude each other", features[f].name,
+                    first_of(contrary));
 }
 
 void plan_read_technology(struct build *b)
@@ -87,9 +69,9 @@ void plan_read_technology(struct build *b)
     }
     set = t->features;
     switch_features(b, &set);
-    check_features(b, set);
-    check_exclusive(b, set);
-    check_vendor(b, t, set);
+    for (unsigned f = 0; f < FEATURE_COUNT; f++)
+        if (feature_in(set, (enum feature)f))
+            check_feature(b, t, set, (enum feature)f);
     b->sim->plan.technology = t->name;
     b->sim->plan.vendor = t->vendor;
     b->sim->machine.features = set;

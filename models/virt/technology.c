@@ -3,10 +3,13 @@
 #include "virt/technology.h"
 
 const struct feature_info features[FEATURE_COUNT] = {
-#define FEATURE(id, name, needs, meaning) [FEATURE_##id] = {name, needs, meaning},
+#define FEATURE(id, name, on, needs, excludes, meaning)                                        \
+    [FEATURE_##id] = {name, FEATURE_ON_##on, needs, excludes, meaning},
 #include "virt/features.def"
 #undef FEATURE
 };
+
+_Static_assert(FEATURE_COUNT <= 64, "a feature_set has a bit for each feature");
 
 const struct technology technologies[] = {
 #define TECHNOLOGY(name, vendor, set, title, source) {name, vendor, set, title, source},

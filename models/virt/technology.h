@@ -5,17 +5,21 @@
 #include "virt/virt.h"
 
 enum feature {
-#define FEATURE(id, name, needs, meaning) FEATURE_##id,
+#define FEATURE(id, ...) FEATURE_##id,
 #include "virt/features.def"
 #undef FEATURE
     FEATURE_COUNT
 };
 
-typedef uint32_t feature_set; /* bit n: enum feature n */
+typedef uint64_t feature_set; /* bit n: enum feature n */
+
+/* Whose hardware has a feature; ANY: it is the hypervisor's own. */
+enum feature_home { FEATURE_ON_ANY, FEATURE_ON_VMX, FEATURE_ON_SVM };
 
 struct feature_info {
     const char *name;
-    feature_set needs;
+    enum feature_home on;
+    feature_set needs, excludes;
     const char *meaning;
 };
 extern const struct feature_info features[FEATURE_COUNT];
@@ -33,6 +37,11 @@ extern const unsigned technology_count;
 const struct technology *technology_by_name(const char *name);
 /* FEATURE_COUNT when there is none. */
 enum feature feature_by_name(const char *name);
+
+static inline feature_set feature_bit(enum feature f)
+{
+    return UINT64_C(1) << f;
+}
 
 static inline bool feature_in(feature_set s, enum feature f)
 {

@@ -514,8 +514,7 @@ struct SpecRow {
 
 std::vector<SpecRow> spec()
 {
-    const std::string here = __FILE__;
-    std::ifstream file(here.substr(0, here.rfind("unit/")) + "spec/lapic_regs.csv");
+    std::ifstream file(VIRQSIM_SPEC "/lapic_regs.csv");
     std::vector<SpecRow> rows;
     std::string line;
     while (std::getline(file, line)) {

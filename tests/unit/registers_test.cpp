@@ -29,8 +29,7 @@ std::vector<std::string> cells(const std::string &line)
 /* The rows of a table of tests/spec, by the heads of its columns. */
 std::vector<Row> spec(const std::string &file)
 {
-    const std::string here = __FILE__;
-    std::ifstream text(here.substr(0, here.rfind("unit/")) + "spec/" + file);
+    std::ifstream text(VIRQSIM_SPEC "/" + file);
     std::vector<std::string> heads;
     std::vector<Row> rows;
     for (std::string line; std::getline(text, line);) {
