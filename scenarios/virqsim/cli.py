@@ -41,6 +41,7 @@ _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations
 _LATER = {  # commands loaded when they are called
     "device": "virqsim.device.command:device_command",
     "replay": "virqsim.replay.command:replay_command",
+    "sensitivity": "virqsim.sensitivity:sensitivity_command",
     "validate": "virqsim.accuracy:validate_command",
 }
 
@@ -213,10 +214,10 @@ def run(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str 
     same plan always gives the same results.
     """
     from . import show
-    from .scenario import Scenario
+    from .scenario import Scenario, settings_of
 
     loaded = Scenario.load(scenario)
-    results, report = _run_one(loaded, _settings(settings), tech, out, **how)
+    results, report = _run_one(loaded, settings_of(settings), tech, out, **how)
     if as_json:
         _print_json(results.document)
     else:
@@ -243,9 +244,9 @@ def compare(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: 
       virqsim compare timer_ticks --tech none,apicv --set mode=periodic --out out/timers
     """
     from . import runner, show
-    from .scenario import Scenario
+    from .scenario import Scenario, settings_of
 
-    loaded, runs, values = Scenario.load(scenario), [], _settings(settings)
+    loaded, runs, values = Scenario.load(scenario), [], settings_of(settings)
     technologies = tech.split(",")
     for name in technologies:
         runner.check_technology(name)
@@ -275,13 +276,6 @@ def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | Non
     document = plan.resolve(costs, technology, parse(features), seed)
     results = runner.run(document, host, out or Path("out", f"{scenario.name}-{technology}"), trace)
     return results, scenario.report(results, p)
-
-
-def _settings(settings: tuple[str, ...]) -> dict[str, str]:
-    for setting in settings:
-        if "=" not in setting:
-            raise VirqsimError(f"--set: {setting!r}: write KEY=VALUE")
-    return dict(setting.split("=", 1) for setting in settings)
 
 
 def _status(results: Results) -> int:

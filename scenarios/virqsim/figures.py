@@ -168,3 +168,24 @@ def latency(runs, names, source, out):
     for name, x in found:
         table += [(name.replace("\n", " "), "histogram", bound / 1e3, count) for bound, count in x["histogram"]]
     return save(figure, out, f"latency_{source}", ("run", "what", "step or upper bound (ns)", "ns or count"), table)
+
+
+def bands(document, out):
+    """Of a sensitivity study: each measure under each technology, as the costs stand, in the band of the draws."""
+    rows = document["metrics"]
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    names = document["technologies"]
+    with plt.rc_context(STYLE):
+        figure, all_axes = plt.subplots(len(metrics), 1, figsize=(COLUMN, len(metrics) * (0.45 + 0.16 * len(names))),
+                                        layout="constrained", squeeze=False)
+        for axes, metric in zip(all_axes[:, 0], metrics):
+            shown = [row for row in rows if row["metric"] == metric]
+            for y, row in enumerate(shown):
+                axes.barh(y, row["high"] - row["low"], left=row["low"], height=0.5, alpha=0.45, color=PALETTE[y % len(PALETTE)])
+                axes.plot(row["as_it_stands"], y, "|", color="black", markersize=7)
+            axes.set_yticks(range(len(names)), names)
+            axes.invert_yaxis()
+            axes.set_xlim(left=0)
+            axes.set_xlabel(metric)
+        return save(figure, out, "sensitivity", ("metric", "technology", "as it stands", "low", "high"),
+                    [[row[key] for key in ("metric", "technology", "as_it_stands", "low", "high")] for row in rows])

@@ -14,22 +14,23 @@ from .errors import VirqsimError
 class RunFolder:
     """A context manager: the files go into the folder that it gives; at its end that takes its name.
 
-    An older run folder of that name is replaced; anything else is left alone
-    and refused.
+    An older one of that name, which `marker` in it tells, is replaced; anything
+    else is left alone and refused.
 
     Raises:
         VirqsimError: on entering, so before anything was run: the place cannot
             be written, or something that is no run folder is there.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, marker: str = "results.json") -> None:
         self._folder = Path(folder)
+        self._marker = marker
         self._work: Path | None = None
 
     def __enter__(self) -> Path:
         folder = self._folder
-        if folder.exists() and not (folder / "results.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
-            raise VirqsimError(f"out: {folder} exists and is not a run folder; name another")
+        if folder.exists() and not (folder / self._marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+            raise VirqsimError(f"out: {folder} exists and has no {self._marker}; name another folder")
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import runpy
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,6 +168,18 @@ class Scenario:
         if table is not None and not isinstance(table, pandas.DataFrame):
             raise VirqsimError(f"scenario {self.path}: report() returned {type(table).__name__}, not a DataFrame")
         return table
+
+
+def settings_of(words: Iterable[str]) -> dict[str, str]:
+    """The command line's `--set KEY=VALUE`, each a word.
+
+    Raises:
+        VirqsimError: one has no `=`.
+    """
+    for word in words:
+        if "=" not in word:
+            raise VirqsimError(f"--set: {word!r}: write KEY=VALUE")
+    return dict(word.split("=", 1) for word in words)
 
 
 def _check_parameters(path: Path, parameters: Any) -> None:

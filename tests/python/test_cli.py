@@ -126,7 +126,7 @@ def test_a_folder_that_is_no_run_folder_is_left_alone(refused, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("")
     assert refused("run", "ipi_ping_pong", "--out", "thesis") == (
-        "out: thesis exists and is not a run folder; name another")
+        "out: thesis exists and has no results.json; name another folder")
     assert os.listdir("thesis") == ["chapter1"]
 
 
