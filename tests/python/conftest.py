@@ -8,6 +8,10 @@ import pytest
 from virqsim import cli
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-docs", action="store_true", help="test_docs.py: put what the commands print into the pages")
+
+
 @dataclass
 class Said:
     """How a command ended, and what it said."""
