@@ -107,14 +107,16 @@ static json_t *technology_list(void)
 static json_t *feature_list(void)
 {
     static const char *const homes[] = {"any", "vmx", "svm"};
+    static const char *const makers[] = {"hardware", "hypervisor", "guest"};
     json_t *list = json_array();
 
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:s}", "name",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:s}", "name",
                                               features[f].name, "on", homes[features[f].on],
-                                              "needs", feature_names(features[f].needs),
-                                              "excludes", feature_names(features[f].excludes),
-                                              "meaning", features[f].meaning));
+                                              "by", makers[features[f].by], "needs",
+                                              feature_names(features[f].needs), "excludes",
+                                              feature_names(features[f].excludes), "meaning",
+                                              features[f].meaning));
     return list;
 }
 
@@ -208,12 +210,22 @@ static json_t *exit_reason_names(void)
     return list;
 }
 
+static json_t *operation_names(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < GUEST_OP_COUNT; i++)
+        json_array_append_new(list, json_string(guest_ops[i].name));
+    return list;
+}
+
 json_t *describe_trace(void)
 {
     json_t *d = json_object();
 
     json_object_set_new(d, "events", trace_event_list());
     json_object_set_new(d, "exit_reasons", exit_reason_names());
+    json_object_set_new(d, "operations", operation_names());
     json_object_set_new(d, "states", state_names());
     json_object_set_new(d, "causes", strings(causes, COUNT(causes)));
     json_object_set_new(d, "sources", strings(sources, COUNT(sources)));

@@ -256,8 +256,8 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     if (v->message_flow && v->hw.target_count)
         deliver_doorbells(v, (uint8_t)a->value);
     if (virt_exits(&verdict)) {
-        vcpu_exit(v, &verdict, cause_of(v, i),
-                  v->message_flow ? v->message_flow : v->guest.frame->flow);
+        vcpu_exit_by(v, &verdict, cause_of(v, i),
+                     v->message_flow ? v->message_flow : v->guest.frame->flow, i);
         return false;
     }
     v->held = false;

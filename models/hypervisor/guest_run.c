@@ -41,7 +41,7 @@ static void leave_handler(struct vcpu *v)
 }
 
 /* IRET. Only an NMI's ends a state of the hardware. False: the guest left. */
-static bool iret(struct vcpu *v)
+static bool iret(struct vcpu *v, const struct guest_insn *i)
 {
     const trace_flow flow = v->guest.frame->flow;
     const bool of_nmi = v->guest.frame->vector == 2;
@@ -53,7 +53,7 @@ static bool iret(struct vcpu *v)
     if (!virt_exits(&verdict))
         return true;
     v->access = guest_no_access();
-    vcpu_exit(v, &verdict, TRACE_CAUSE_ACKNOWLEDGE, flow);
+    vcpu_exit_by(v, &verdict, TRACE_CAUSE_ACKNOWLEDGE, flow, i);
     return false;
 }
 
@@ -171,7 +171,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
         return true;
     switch (i->op) {
     case GUEST_iret:
-        return iret(v);
+        return iret(v, i);
     case GUEST_spin_until:
     case GUEST_spin_take:
         if (word_reached(v, i))

@@ -406,6 +406,9 @@ static inline bool vcpu_waits(const struct vcpu *v)
 /* The guest leaves; `cause` and `flow` say for whose sake. */
 void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
                trace_flow flow);
+/* And by an operation of its own. */
+void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+                  trace_flow flow, const struct guest_insn *i);
 static inline void vcpu_pay(struct vcpu *v, enum cost_key key)
 {
     v->extra.n += v->hypervisor->costs.of[key].n;

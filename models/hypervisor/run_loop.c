@@ -190,15 +190,28 @@ static void leave(struct vcpu *v)
     vcpu_take(v, VCPU_ON_LEFT);
 }
 
-void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
-               trace_flow flow)
+/* `by`: TRACE_EXIT_BY, or 0. */
+static void exit_traced(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+                        trace_flow flow, uint64_t by)
 {
     v->exit = *why;
     v->exit_cause = cause;
     v->immediate_exit = false;
     trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
-              TRACE_EXIT(why->reason, cause), why->qualification);
+              TRACE_EXIT(why->reason, cause) | by, why->qualification);
     vcpu_take(v, VCPU_ON_EXIT);
+}
+
+void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+               trace_flow flow)
+{
+    exit_traced(v, why, cause, flow, 0);
+}
+
+void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
+                  trace_flow flow, const struct guest_insn *i)
+{
+    exit_traced(v, why, cause, flow, TRACE_EXIT_BY(i->op, i->operand[0]));
 }
 
 /* KVM: vmx_needs_pi_wakeup(): hardware posts to vCPUs that do not run. */

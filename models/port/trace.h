@@ -78,6 +78,11 @@ typedef uint32_t trace_flow;
 #define TRACE_EXIT_REASON(a)      ((uint16_t)(a))
 #define TRACE_EXIT_CAUSE(a)       ((enum trace_cause)((a) >> 16 & 0xff))
 
+/* The guest's operation that exits, as the vocabulary of the guest numbers it, and the low half of
+   its first operand; without it, no operation did. */
+#define TRACE_EXIT_BY(op, operand)                                                             \
+    ((uint64_t)((op) + 1) << 24 | (uint64_t)(uint32_t)(operand) << 32)
+
 struct trace_record {
     uint64_t ps;
     trace_flow flow;

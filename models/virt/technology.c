@@ -3,8 +3,8 @@
 #include "virt/technology.h"
 
 const struct feature_info features[FEATURE_COUNT] = {
-#define FEATURE(id, name, on, needs, excludes, meaning)                                        \
-    [FEATURE_##id] = {name, FEATURE_ON_##on, needs, excludes, meaning},
+#define FEATURE(id, name, on, by, needs, excludes, meaning)                                    \
+    [FEATURE_##id] = {name, FEATURE_ON_##on, FEATURE_BY_##by, needs, excludes, meaning},
 #include "virt/features.def"
 #undef FEATURE
 };

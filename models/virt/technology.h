@@ -13,12 +13,16 @@ enum feature {
 
 typedef uint64_t feature_set; /* bit n: enum feature n */
 
-/* Whose hardware has a feature; ANY: it is the hypervisor's own. */
+/* Whose machines can have a feature. */
 enum feature_home { FEATURE_ON_ANY, FEATURE_ON_VMX, FEATURE_ON_SVM };
+
+/* Who must be able to do it: the GUEST together with the hypervisor. */
+enum feature_maker { FEATURE_BY_HARDWARE, FEATURE_BY_HYPERVISOR, FEATURE_BY_GUEST };
 
 struct feature_info {
     const char *name;
     enum feature_home on;
+    enum feature_maker by;
     feature_set needs, excludes;
     const char *meaning;
 };

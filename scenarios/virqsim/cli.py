@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _TABLES = {
     "technologies": ("name", "vendor", "title", "features"),
-    "features": ("name", "on", "needs", "meaning"),
+    "features": ("name", "on", "by", "needs", "meaning"),
     "exit-reasons": ("name", "vendor", "number", "meaning"),
     "costs": ("name", "meaning"),
     "operations": ("name", "operands", "meaning"),

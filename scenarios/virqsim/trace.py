@@ -42,12 +42,18 @@ class Trace:
     def exit_cause(self, a):
         return self.header["causes"][int(a) >> 16 & 0xFF]
 
+    def exit_operation(self, a):
+        """The guest's operation that left it, and the low half of its first operand; None: none did."""
+        number = int(a) >> 24 & 0xFF
+        return (self.header["operations"][number - 1], int(a) >> 32) if number else None
+
     def words(self, event, a, b):
         """What the payload of a record says, for people; the vocabulary is the header's."""
         h, a, b = self.header, int(a), int(b)
         match self.events[event]:
             case "VM_EXIT":
-                return f"{self.exit_reason(a)} {self.exit_cause(a)} qualification {b:#x}"
+                by = self.exit_operation(a)
+                return f"{self.exit_reason(a)} {self.exit_cause(a)} qualification {b:#x}" + (f" by {by[0]}" if by else "")
             case "VM_ENTRY":
                 return "" if a == NO_VECTOR else f"injects {a:#x}"
             case "VCPU_STATE":

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from virqsim import Machine, Plan, Program, icr, profiles, runner
 from virqsim import trace as vqt
 from virqsim.export import WRITERS, export
 
@@ -161,3 +162,18 @@ def test_an_export_that_fails_leaves_nothing(run, monkeypatch):
     with pytest.raises(OSError):
         export(run, "csv")
     assert sorted(run.iterdir()) == before
+
+
+def test_an_exit_names_the_operation_that_left_the_guest(tmp_path):
+    guest = Program("guest").cpuid().port_out(0xE1).ipi(icr(48), 1).halt_until(0, 1)
+    machine = Machine()
+    machine.vcpu(guest, {49: Program("on_reply").eoi().word_add(0)})
+    machine.vcpu(Program("other").halt_until(1, 1), {48: Program("on_ping").eoi().ipi(icr(49), 0).word_add(1)})
+    plan = Plan("named", machine).resolve(profiles.load("unit"))
+    runner.run(plan, folder=tmp_path / "run", trace=True)
+    trace = vqt.read(tmp_path / "run" / "trace.vqt")
+    exits = [(trace.exit_cause(r["a"]), trace.exit_operation(r["a"])) for r in trace.of("VM_EXIT") if r["where"] == 0]
+    assert exits == [("operation", ("cpuid", 0)), ("operation", ("port_out", 0xE1)), ("operation", ("ipi", 48)),
+                     ("operation", ("halt_until", 0)), ("acknowledge", ("eoi", 0))]
+    delivery = [trace.exit_operation(r["a"]) for r in trace.of("VM_EXIT") if trace.exit_cause(r["a"]) == "delivery"]
+    assert not any(delivery)

@@ -1,7 +1,7 @@
 """Features as the command line has them."""
 
 import pytest
-from virqsim import VirqsimError, features
+from virqsim import VirqsimError, features, library
 
 
 def test_signs_switch_on_and_off():
@@ -27,3 +27,8 @@ def test_a_word_that_is_no_feature_is_refused(text, line):
     with pytest.raises(VirqsimError) as refused:
         features.parse(text)
     assert str(refused.value).startswith(line)
+
+
+def test_each_feature_says_who_must_be_able_to_do_it():
+    by = {row["name"]: row["by"] for row in library.describe()["features"]}
+    assert (by["posted-interrupts"], by["hlt-in-guest"], by["pv-eoi"]) == ("hardware", "hypervisor", "guest")
