@@ -42,7 +42,7 @@ _LATER = {  # commands loaded when they are called
     "device": "virqsim.device.command:device_command",
     "replay": "virqsim.replay.command:replay_command",
     "sensitivity": "virqsim.sensitivity:sensitivity_command",
-    "validate": "virqsim.accuracy:validate_command",
+    "validate": "virqsim.published.command:validate_command",
 }
 
 
