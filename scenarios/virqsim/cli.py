@@ -39,6 +39,7 @@ _LISTS = [*_TABLES, "profiles", "scenarios"]
 _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
 
 _LATER = {  # commands loaded when they are called
+    "bill": "virqsim.bill.command:bill_command",
     "device": "virqsim.device.command:device_command",
     "replay": "virqsim.replay.command:replay_command",
     "sensitivity": "virqsim.sensitivity:sensitivity_command",
@@ -74,6 +75,7 @@ def cli(ctx: click.Context) -> None:
       virqsim run ipi_ping_pong --tech apicv  ask it
       virqsim compare ipi_ping_pong --tech none,apicv,ipiv
       virqsim probe ipi.unicast --tech ipiv   one operation, exit by exit
+      virqsim bill out/ipi_ping_pong-none     what its exits cost, and what would spare them
       virqsim plot out/ipi_ping_pong-apicv    figures for a paper
     """
     if ctx.invoked_subcommand is None:
