@@ -76,6 +76,15 @@ static void reached(struct counters *c, const struct trace_record *r, enum laten
         f->at[stage] = r->ps;
 }
 
+/* The guest waits from here on; what came before took none of its time. */
+static void deadline(struct counters *c, const struct trace_record *r)
+{
+    struct flight *f = flight_of(c, r);
+
+    if (f)
+        f->raised = r->b;
+}
+
 static void ended(struct counters *c, const struct trace_record *r)
 {
     struct flight *f = flight_of(c, r);
@@ -106,7 +115,7 @@ static void handler(struct counters *c, const struct trace_record *r)
             l->stage_max[s] = part;
         before = f->at[s];
     }
-    latency_add(l, r->ps - f->raised);
+    latency_add(l, before - f->raised);
     f->flow = 0;
 }
 
@@ -180,6 +189,9 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
         break;
     case TRACE_ROUTED:
         routed(c, r);
+        break;
+    case TRACE_DEADLINE:
+        deadline(c, r);
         break;
     case TRACE_PENDING:
         reached(c, r, LATENCY_pending);

@@ -121,6 +121,47 @@ static void read_load(struct build *b, const json_t *machine, const struct place
     }
 }
 
+/* A vCPU on the CPU that guests leave their timers to. */
+static const struct vcpu *lodger_of(const struct hypervisor *h, const struct pcpu *p)
+{
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        if (h->vcpu[i].thread.pcpu == p)
+            return &h->vcpu[i];
+    return NULL;
+}
+
+static void read_housekeeping(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "housekeeping_cpu");
+    const struct vcpu *lodger;
+
+    if (b->reader.failed)
+        return;
+    if (!json_object_get(machine, "housekeeping_cpu")) {
+        if (feature_in(h->features, FEATURE_TIMER_POSTING))
+            reader_fail(
+                &b->reader, &p,
+                "is missing; timer-posting needs a physical CPU (0..%u) that no vCPU is "
+                "pinned to",
+                h->pcpu_count - 1);
+        return;
+    }
+    const uint64_t n = reader_uint(&b->reader, machine, at, "housekeeping_cpu", 0, UINT32_MAX);
+    if (b->reader.failed)
+        return;
+    if (n >= h->pcpu_count) {
+        reader_fail(&b->reader, &p, "%" PRIu64 " is not a physical CPU (0..%u)", n,
+                    h->pcpu_count - 1);
+        return;
+    }
+    h->housekeeping = &h->pcpu[n];
+    lodger = lodger_of(h, h->housekeeping);
+    if (lodger)
+        reader_fail(&b->reader, &p, "vCPU %u is pinned to %" PRIu64 "; no vCPU may be",
+                    lodger->index, n);
+}
+
 static void read_regions(struct build *b, const json_t *machine, const struct place *at)
 {
     struct hypervisor *h = &b->sim->machine;
@@ -295,8 +336,8 @@ void plan_read_machine(struct build *b)
     const struct place apic_at = place_key(&at, "guest_apic");
 
     reader_keys(&b->reader, machine, &at,
-                KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "guest_apic",
-                     "vcpus", "load", "regions", "devices", "chipset"));
+                KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
+                     "guest_apic", "vcpus", "load", "regions", "devices", "chipset"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -322,5 +363,6 @@ void plan_read_machine(struct build *b)
     plan_read_programs(b);
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
+    read_housekeeping(b, machine, &at);
     read_regions(b, machine, &at);
 }

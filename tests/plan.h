@@ -28,6 +28,8 @@ struct Plan {
     std::string devices, regions; /* JSON, without the brackets */
     std::string chipset;          /* JSON, or empty: none */
     unsigned physical_cpus = 4;
+    int housekeeping_cpu = -1; /* -1: none */
+    uint64_t timer_advance_ns = 0;
     uint64_t seed = 1, until_ns = 0, halt_poll_ns = 0, time_slice_ns = 1000000;
     uint64_t cost = 100; /* of every key, in cycles of 1 ns */
 
@@ -42,13 +44,16 @@ struct Plan {
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
           << R"(],"regions":[)" << regions << R"(],"devices":[)" << devices << "]"
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
+          << (housekeeping_cpu < 0
+                  ? ""
+                  : ",\"housekeeping_cpu\":" + std::to_string(housekeeping_cpu))
           << R"(},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
           << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
-          << R"("time_slice_ns":)" << time_slice_ns
-          << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
-          << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
-          << "}}";
+          << R"("time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
+          << timer_advance_ns << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)"
+          << costs_json() << R"(}},"programs":{)" << programs_json()
+          << R"(},"run":{"until_ns":)" << until_ns << "}}";
         return o.str();
     }
 

@@ -111,9 +111,14 @@ inline void choose_features(Draw &d, Plan &p)
                      p.technology == "ipiv" || p.technology == "vtd-pi";
     if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
+    const bool posts = vmx && p.technology != "none";
+    p.features["timer-advance"] = d.chance(40);
+    p.timer_advance_ns = d.chance(50) ? 0 : d.below(8000);
+    if (posts && d.chance(25))
+        p.features["timer-posting"] = p.features["hlt-in-guest"] = true;
     if (p.technology == "avic" || p.technology == "x2avic")
         p.features["erratum-1235"] = d.chance(30);
-    if (p.technology == "apicv" && d.chance(30))
+    if (p.technology == "apicv" && !p.features["timer-posting"] && d.chance(30))
         p.features["posted-interrupts"] = false;
     if (p.technology == "none" && d.chance(30))
         p.features["apic-access-page"] = false;
@@ -220,6 +225,8 @@ inline Plan random_plan(uint64_t seed)
                  std::to_string(d.below(vcpus)) +
                  ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
                  ",\"at_ns\":[2000,2100,40000]}";
+    if (p.features["timer-posting"])
+        p.housekeeping_cpu = (int)p.physical_cpus++;
     return p;
 }
 

@@ -278,8 +278,10 @@ static void halt(struct vcpu *v)
         enter_unprepared(v);
     else if (halt_ends(v))
         vcpu_take(v, VCPU_ON_RESUME);
-    else
+    else {
+        timer_sleeps(v);
         vcpu_take(v, v->poll_ns ? VCPU_ON_POLL : VCPU_ON_BLOCK);
+    }
 }
 
 /* A port or a device's address. */

@@ -116,6 +116,7 @@ void halt_woken(struct vcpu *v)
     const uint64_t before = v->poll_ns;
 
     event_disarm(h->events, &v->poll_end);
+    timer_wakes(v);
     trace_put(h->trace, 0, TRACE_WAKEUP, v->index, ns, v->polled);
     v->poll_ns = adjusted(v, ns);
     if (v->poll_ns != before)

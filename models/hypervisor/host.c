@@ -298,7 +298,7 @@ void host_take_pending(struct vcpu *v, bool first_is_paid)
 
 bool host_wants_exit(const struct vcpu *v)
 {
-    return v->immediate_exit || (v->timer_due && timer_in_hardware(v));
+    return v->immediate_exit || timer_wants_exit(v);
 }
 
 bool host_leaves_at_once(struct vcpu *v)

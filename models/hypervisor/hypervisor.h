@@ -20,6 +20,8 @@
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
+ *   timer_advance.c  ahead of its deadline, and the wait for it
+ *   timer_posting.c  on another CPU's timer, posted from there
  *   halt_poll.c  waiting for an interrupt
  *   userspace.c  QEMU
  *   host.c       physical CPUs, their interrupts and their threads
@@ -219,6 +221,7 @@ struct pcpu {
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
     struct device *assigned; /* whose interrupts reach this CPU */
     uint8_t pending;         /* bit n: host vector n arrived while interrupts were off */
+    sim_time timers_busy;    /* until when it handles timers of guests on other CPUs */
 };
 
 /* Of an input's drivers, the board's own come first, then the plan's devices. */
@@ -304,10 +307,15 @@ struct vcpu {
 
     /* Timer. */
     struct event timer;
-    bool timer_due;       /* expired, not yet looked at */
-    bool timer_expiring;  /* a period ended: what follows is not the guest's arming */
-    bool timer_soft;      /* it had expired when it was armed: no hardware timer was started */
-    uint8_t timer_vector; /* and what it was to be */
+    sim_time timer_deadline;   /* the guest's; the event may be ahead of it */
+    sim_time timer_awaited;    /* it expired ahead of this; 0: there is nothing to wait for */
+    uint64_t timer_advance_ns; /* how far ahead */
+    bool timer_due;            /* expired, not yet looked at */
+    bool timer_internal;       /* KVM moves the timer: what follows is not the guest's arming */
+    bool timer_soft;           /* it had expired when it was armed: no timer was started */
+    bool timer_asleep;         /* the vCPU sleeps, and the timer is to wake it */
+    bool timer_posting;        /* its handler is at work on the housekeeping CPU */
+    uint8_t timer_vector;      /* and what it was to be */
     trace_flow timer_flow;
 
     /* Halt polling. */
@@ -334,6 +342,7 @@ struct hypervisor_policy {
     enum irqchip irqchip;
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
     uint64_t time_slice_ns;
+    uint64_t timer_advance_ns; /* 0: KVM's tuning */
 };
 
 struct hypervisor {
@@ -349,7 +358,8 @@ struct hypervisor {
     uint32_t vcpu_count;
     struct pcpu *pcpu;
     uint32_t pcpu_count;
-    struct board *board; /* NULL: no 8259A and no I/O APIC; devices stand for them */
+    struct pcpu *housekeeping; /* for the host's timers, where they are posted from; or NULL */
+    struct board *board;       /* NULL: no 8259A and no I/O APIC; devices stand for them */
     struct device *device;
     uint32_t device_count;
     const struct region *region;
@@ -506,7 +516,23 @@ void timer_init(struct vcpu *v);
 void timer_set(struct vcpu *v, sim_time deadline);
 void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
 void timer_check(struct vcpu *v);                 /* what expired becomes pending in the APIC */
-bool timer_in_hardware(const struct vcpu *v);
+void timer_accept(struct vcpu *v, struct vcpu *sender);
+/* Expired, and the hardware's timer will say so at the entry; or KVM is to look before it. */
+bool timer_wants_exit(const struct vcpu *v);
+bool timer_requests(const struct vcpu *v);
+void timer_sleeps(struct vcpu *v); /* the vCPU is about to wait for an interrupt */
+void timer_wakes(struct vcpu *v);
+
+/* --- timer_advance.c --- */
+void timer_advance_init(struct vcpu *v);
+sim_time timer_ahead_of(const struct vcpu *v, sim_time deadline);
+/* Whoever brings the interrupt arrives at `at`: until when to wait. Tunes the advance. */
+sim_time timer_wait_from(struct vcpu *v, sim_time at);
+void timer_wait(struct vcpu *v); /* right before an entry: that wait, to be paid by v */
+
+/* --- timer_posting.c --- */
+void timer_post_begin(struct vcpu *v); /* the timer fires */
+void timer_post_end(struct vcpu *v);   /* its handler is done */
 
 /* --- halt_poll.c --- */
 void halt_begin(struct vcpu *v); /* the clock of the polling window starts */

@@ -163,7 +163,7 @@ static void call_off(struct vcpu *v)
    a kick or a notification is an interrupt to this CPU, which the guest's entry will meet. */
 static void last_check(struct vcpu *v)
 {
-    if (v->request || (v->timer_due && !timer_in_hardware(v))) {
+    if (v->request || timer_requests(v)) {
         call_off(v);
         vcpu_take(v, VCPU_ON_REQUEST);
     } else if (v->signal) {
@@ -179,6 +179,7 @@ static void last_check(struct vcpu *v)
         if (v->hw.ops->posts(&v->hw))
             posted_sync(&v->descriptor, &v->apic);
         v->hw.ops->sync(&v->hw);
+        timer_wait(v);
         vcpu_take(v, VCPU_ON_READY);
     }
 }

@@ -1,17 +1,60 @@
 /*
- * The guest's APIC timer on the host's timers.
+ * The guest's APIC timer on the host's timers (docs/models/timer.md).
  *
- * KVM runs it on the VMX-preemption timer while the vCPU runs, where it has
- * one (an exit of its own, PREEMPTION_TIMER), and on a timer of the host
- * otherwise, whose interrupt makes a guest leave like any other.
+ * KVM runs it on the VMX-preemption timer while the vCPU does not sleep, where
+ * it has one (an exit of its own, PREEMPTION_TIMER), and on a timer of the host
+ * otherwise, whose interrupt makes a guest leave like any other; or on a timer
+ * of another CPU, whose handler posts the interrupt (timer_posting.c). With
+ * QEMU's APIC it is QEMU's.
  */
 #include "hypervisor/hypervisor.h"
 
-bool timer_in_hardware(const struct vcpu *v)
+/* Who counts. SPENT: nobody, since the deadline had passed when it was armed. */
+enum timer_place { IN_USERSPACE, SPENT, ON_HOUSEKEEPING, ON_PREEMPTION_TIMER, ON_HOST };
+
+/* KVM: kvm_can_use_hv_timer(); a vCPU that sleeps needs a timer that wakes it. */
+static enum timer_place counted_by(const struct vcpu *v)
 {
-    return feature_in(v->hypervisor->features, FEATURE_PREEMPTION_TIMER) && !v->timer_soft &&
-           v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE && !vcpu_waits(v);
+    const struct hypervisor *h = v->hypervisor;
+
+    if (h->policy.irqchip == IRQCHIP_USERSPACE)
+        return IN_USERSPACE;
+    if (feature_in(h->features, FEATURE_TIMER_POSTING))
+        return ON_HOUSEKEEPING;
+    if (feature_in(h->features, FEATURE_PREEMPTION_TIMER) && !v->timer_asleep)
+        return ON_PREEMPTION_TIMER;
+    return ON_HOST;
 }
+
+static enum timer_place place_of(const struct vcpu *v)
+{
+    const enum timer_place place = counted_by(v);
+
+    return v->timer_soft && place != IN_USERSPACE ? SPENT : place;
+}
+
+bool timer_wants_exit(const struct vcpu *v)
+{
+    return v->timer_due && place_of(v) == ON_PREEMPTION_TIMER;
+}
+
+bool timer_requests(const struct vcpu *v)
+{
+    return v->timer_due && !v->timer_posting && place_of(v) != ON_PREEMPTION_TIMER;
+}
+
+/* KVM: vmx_set_hv_timer() subtracts the advance in every mode, start_sw_tscdeadline() in its own,
+   start_sw_period() not at all. */
+static bool runs_ahead(const struct vcpu *v)
+{
+    const enum timer_place place = counted_by(v);
+
+    return feature_in(v->hypervisor->features, FEATURE_TIMER_ADVANCE) &&
+           place != IN_USERSPACE &&
+           (place == ON_PREEMPTION_TIMER || lapic_tsc_deadline(&v->apic));
+}
+
+/* --- expiry --- */
 
 /* An expiry that came to nothing: no interrupt is made of it. */
 static void refuse(struct vcpu *v, enum trace_refused why)
@@ -32,18 +75,25 @@ static void raise(struct vcpu *v)
               TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
     trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, v->timer_vector,
               TRACE_PARENT(v->index, v->timer_flow));
+    if (!runs_ahead(v))
+        return;
+    v->timer_awaited = v->timer_deadline;
+    if (time_before(hv_now(v->hypervisor), v->timer_deadline))
+        trace_put(t, v->timer_flow, TRACE_DEADLINE, v->index, v->timer_vector,
+                  v->timer_deadline.ps);
 }
 
 /* The expiry goes into the APIC, unless the guest masked or moved its vector meanwhile. */
-static void accept(struct vcpu *v, struct vcpu *sender)
+void timer_accept(struct vcpu *v, struct vcpu *sender)
 {
+    const sim_time due = time_later_of(hv_now(v->hypervisor), v->timer_deadline);
     struct irq_msg msg;
     bool made;
 
     v->timer_due = false;
-    v->timer_expiring = true;
-    made = lapic_timer_expired(&v->apic, hv_now(v->hypervisor), &msg);
-    v->timer_expiring = false;
+    v->timer_internal = true;
+    made = lapic_timer_expired(&v->apic, due, &msg);
+    v->timer_internal = false;
     if (!made || msg.vector != v->timer_vector) {
         refuse(v, TRACE_REFUSED_MASKED);
         return;
@@ -52,28 +102,82 @@ static void accept(struct vcpu *v, struct vcpu *sender)
     hypervisor_accept(v, &msg, sender);
 }
 
+/* It had expired when it was armed: KVM goes on as if a timer had fired. */
+static void tell(struct vcpu *v)
+{
+    v->request = true;
+    if (vcpu_waits(v))
+        vcpu_kick(v, v, v->timer_vector, v->timer_flow);
+}
+
+static void exit_now(struct vcpu *v)
+{
+    const struct virt_verdict verdict = v->hw.ops->preemption_timer(&v->hw);
+
+    guest_interrupted(v);
+    vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->timer_flow);
+}
+
 static void fired(struct event *e)
 {
     struct vcpu *v = EVENT_OWNER(e, struct vcpu, timer);
-    const struct hypervisor *h = v->hypervisor;
 
-    raise(v);
-    if (h->policy.irqchip == IRQCHIP_USERSPACE) {
-        accept(v, NULL); /* QEMU's main loop has the timer, and raises the interrupt */
-    } else if (!timer_in_hardware(v)) {
-        host_send(v->thread.pcpu, HOST_TIMER, hv_now(h), v->timer_flow);
-    } else if (v->state == VCPU_GUEST) {
-        const struct virt_verdict verdict = v->hw.ops->preemption_timer(&v->hw);
-
-        guest_interrupted(v);
-        vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->timer_flow);
+    if (v->timer_posting) {
+        timer_post_end(v);
+        return;
     }
-    /* Elsewhere the entry finds the hardware's timer at zero. */
+    raise(v);
+    switch (place_of(v)) {
+    case IN_USERSPACE: /* QEMU's main loop has the timer, and raises the interrupt */
+        timer_accept(v, NULL);
+        break;
+    case SPENT:
+        tell(v);
+        break;
+    case ON_HOUSEKEEPING:
+        timer_post_begin(v);
+        break;
+    case ON_PREEMPTION_TIMER: /* outside of the guest, the entry finds it at zero */
+        if (v->state == VCPU_GUEST)
+            exit_now(v);
+        break;
+    case ON_HOST:
+        host_send(v->thread.pcpu, HOST_TIMER, hv_now(v->hypervisor), v->timer_flow);
+        break;
+    }
 }
 
 void timer_init(struct vcpu *v)
 {
     event_init(v->hypervisor->events, &v->timer, EVENT_PHASE_CONTROLLER, fired);
+    timer_advance_init(v);
+}
+
+void timer_check(struct vcpu *v)
+{
+    if (!v->timer_due || v->timer_posting)
+        return;
+    vcpu_pay(v, COST_KVM_TIMER_EXPIRED);
+    timer_accept(v, v);
+}
+
+/* --- arming --- */
+
+static void arm(struct vcpu *v, sim_time deadline)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const sim_time now = hv_now(h);
+
+    v->timer_deadline = deadline;
+    v->timer_posting = false;
+    if (deadline.ps == SIM_TIME_NEVER.ps) {
+        event_disarm(h->events, &v->timer);
+        return;
+    }
+    const sim_time at = runs_ahead(v) ? timer_ahead_of(v, deadline) : deadline;
+
+    v->timer_soft = !time_before(now, at);
+    event_arm(h->events, &v->timer, time_later_of(now, at));
 }
 
 /* The guest armed or stopped its timer; a period that starts anew is not its doing. */
@@ -91,16 +195,9 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
 
 void timer_set(struct vcpu *v, sim_time deadline)
 {
-    const struct hypervisor *h = v->hypervisor;
-    const sim_time now = hv_now(h);
-
-    if (!v->timer_expiring)
+    if (!v->timer_internal)
         guest_armed(v, deadline);
-    v->timer_soft = !time_before(now, deadline);
-    if (deadline.ps == SIM_TIME_NEVER.ps)
-        event_disarm(h->events, &v->timer);
-    else
-        event_arm(h->events, &v->timer, time_later_of(now, deadline));
+    arm(v, deadline);
 }
 
 void timer_expires(struct vcpu *v, cycles after)
@@ -109,14 +206,33 @@ void timer_expires(struct vcpu *v, cycles after)
 
     if (!event_is_armed(h->events, &v->timer))
         return;
-    v->apic.timer_deadline = hv_after(h, after.n);
-    event_arm(h->events, &v->timer, v->apic.timer_deadline);
+    v->timer_deadline = v->apic.timer_deadline = hv_after(h, after.n);
+    event_arm(h->events, &v->timer, v->timer_deadline);
 }
 
-void timer_check(struct vcpu *v)
+/* --- sleep --- */
+
+static bool is_armed(const struct vcpu *v)
 {
-    if (!v->timer_due)
+    return event_is_armed(v->hypervisor->events, &v->timer);
+}
+
+/* KVM: kvm_lapic_switch_to_sw_timer(). */
+void timer_sleeps(struct vcpu *v)
+{
+    const bool moves = is_armed(v) && place_of(v) == ON_PREEMPTION_TIMER;
+
+    v->timer_asleep = true;
+    if (!moves)
         return;
-    vcpu_pay(v, COST_KVM_TIMER_EXPIRED);
-    accept(v, v);
+    vcpu_pay(v, COST_KVM_TIMER_ARM);
+    arm(v, v->timer_deadline);
+}
+
+/* KVM: kvm_lapic_switch_to_hv_timer(). */
+void timer_wakes(struct vcpu *v)
+{
+    v->timer_asleep = false;
+    if (is_armed(v) && place_of(v) == ON_PREEMPTION_TIMER)
+        arm(v, v->timer_deadline);
 }

@@ -19,7 +19,11 @@ Handler = Program | Sequence[Program]
 
 @dataclass(frozen=True)
 class Hypervisor:
-    """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds."""
+    """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
+
+    `timer_advance_ns` is how far ahead the guest's timer expires with the feature
+    timer-advance; 0: KVM tunes it by itself, for each vCPU.
+    """
 
     irqchip: str = "kernel"
     halt_poll_ns: int = 200_000
@@ -27,6 +31,7 @@ class Hypervisor:
     halt_poll_grow_start_ns: int = 10_000
     halt_poll_shrink: int = 0
     time_slice_ns: int = 3_000_000
+    timer_advance_ns: int = 0
 
 
 class Machine:
@@ -39,12 +44,15 @@ class Machine:
             20H, with an EOI register), with the PIT; None: none of them, and devices raise
             interrupts by themselves.
         hpet: the chipset has an HPET too.
+        housekeeping_cpu: the physical CPU, without vCPUs, that runs the guests' timers with the
+            feature timer-posting; by default one more than the others, where the feature is on.
     """
 
     def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None,
-                 chipset: str | None = None, hpet: bool = False) -> None:
+                 chipset: str | None = None, hpet: bool = False, housekeeping_cpu: int | None = None) -> None:
         self.guest_apic = guest_apic
         self.physical_cpus = physical_cpus
+        self.housekeeping_cpu = housekeeping_cpu
         self.chipset = chipset
         self.hpet = hpet
         self.programs: dict[str, Program] = {}
@@ -141,12 +149,19 @@ class Machine:
                               "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
-    def document(self, profile: Profile) -> dict[str, Any]:
-        """The plan's `machine`, with the profile's clocks."""
+    def document(self, profile: Profile, posts_timers: bool = False) -> dict[str, Any]:
+        """The plan's `machine`, with the profile's clocks; and with a housekeeping CPU, if it posts timers."""
         pins = [each["pin"] for each in self._vcpus + self._load if isinstance(each["pin"], int) and each["pin"] >= 0]
+        housekeeping = self.housekeeping_cpu
+        if housekeeping is not None and housekeeping >= 0:
+            pins.append(housekeeping)
+        cpus = max(pins, default=0) + 1 if self.physical_cpus is None else self.physical_cpus
+        if posts_timers and housekeeping is None:
+            cpus, housekeeping = cpus + 1, cpus
         return {
             **profile.clocks,
-            "physical_cpus": max(pins, default=0) + 1 if self.physical_cpus is None else self.physical_cpus,
+            "physical_cpus": cpus,
+            **({} if housekeeping is None else {"housekeeping_cpu": housekeeping}),
             "guest_apic": self.guest_apic,
             "vcpus": self._vcpus,
             "load": self._load,
@@ -184,13 +199,14 @@ class Plan:
             VirqsimError: a program has an open loop. What only the machine
                 can know (a pin, a name) is refused by Simulation().
         """
+        switched = {**self.features, **(features or {})}
         plan = {
             "format": "virqsim-plan-1",
             "name": self.name,
             "seed": seed,
             "technology": technology or self.technology,
-            "features": {**self.features, **(features or {})},
-            "machine": self.machine.document(profile),
+            "features": switched,
+            "machine": self.machine.document(profile, posts_timers=switched.get("timer-posting", False)),
             "hypervisor": asdict(self.hypervisor),
             "costs": {"profile": profile.name, "kind": profile.kind, "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
