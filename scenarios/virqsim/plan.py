@@ -149,15 +149,13 @@ class Machine:
                               "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
-    def document(self, profile: Profile, posts_timers: bool = False) -> dict[str, Any]:
-        """The plan's `machine`, with the profile's clocks; and with a housekeeping CPU, if it posts timers."""
+    def document(self, profile: Profile) -> dict[str, Any]:
+        """The plan's `machine`, with the profile's clocks."""
         pins = [each["pin"] for each in self._vcpus + self._load if isinstance(each["pin"], int) and each["pin"] >= 0]
         housekeeping = self.housekeeping_cpu
         if housekeeping is not None and housekeeping >= 0:
             pins.append(housekeeping)
         cpus = max(pins, default=0) + 1 if self.physical_cpus is None else self.physical_cpus
-        if posts_timers and housekeeping is None:
-            cpus, housekeeping = cpus + 1, cpus
         return {
             **profile.clocks,
             "physical_cpus": cpus,
@@ -199,22 +197,30 @@ class Plan:
             VirqsimError: a program has an open loop. What only the machine
                 can know (a pin, a name) is refused by Simulation().
         """
-        switched = {**self.features, **(features or {})}
-        plan = {
+        plan = housekept({
             "format": "virqsim-plan-1",
             "name": self.name,
             "seed": seed,
             "technology": technology or self.technology,
-            "features": switched,
-            "machine": self.machine.document(profile, posts_timers=switched.get("timer-posting", False)),
+            "features": {**self.features, **(features or {})},
+            "machine": self.machine.document(profile),
             "hypervisor": asdict(self.hypervisor),
             "costs": {"profile": profile.name, "kind": profile.kind, "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},
-        }
+        })
         for part in ("seed", "machine", "hypervisor", "run"):  # Program looks after its own operands
             _check_integers(f"plan: {part}", plan[part])
         return plan
+
+
+def housekept(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan with one physical CPU more for the guests' timers, where its features ask for one and it has none."""
+    machine = plan["machine"]
+    if not plan["features"].get("timer-posting") or "housekeeping_cpu" in machine:
+        return plan
+    cpus = machine["physical_cpus"]
+    return {**plan, "machine": {**machine, "physical_cpus": cpus + 1, "housekeeping_cpu": cpus}}
 
 
 def _check_integers(place: str, value: Any) -> None:

@@ -217,7 +217,7 @@ def test_a_replay_is_billed_as_a_run_is(virqsim, request):
     bill = json.loads(virqsim("bill", "out/none", "--json").out)
     assert bill["total"]["exits"] == load("out/none").exits["count"].sum()
     assert any("host_until" in note for note in bill["notes"])
-    assert bill["best"]["features"][-1] == "ipi-virtualization"
+    assert bill["best"]["exits_saved"] == max(tried.get("exits_saved", 0) for tried in bill["tried"]) > 0
 
 
 def test_a_run_without_exits_has_nothing_to_pay(virqsim, tmp_path):

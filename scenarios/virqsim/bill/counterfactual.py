@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import library, paths
 from ..errors import VirqsimError
+from ..plan import housekept
 from ..results import Results
 from .attribution import Account, Line
 from .simulated import bill, check_same, until
@@ -111,7 +112,7 @@ class Counterfactuals:
         if str(feature) not in self._kept.runs:
             switched = {**self._run.plan.get("features", {}), **dict.fromkeys(feature.adds, True)}
             try:
-                account, _ = bill({**self._run.plan, "features": switched}, step, until(self._run))
+                account, _ = bill(housekept({**self._run.plan, "features": switched}), step, until(self._run))
                 self._kept.runs[str(feature)] = {"account": account.document()}
             except VirqsimError as refused:
                 self._kept.runs[str(feature)] = {"account": None, "refused": str(refused)}
