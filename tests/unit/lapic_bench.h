@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "shim.h"
+#include "recorder.h"
 
 inline bool operator==(sim_time a, sim_time b)
 {
@@ -15,37 +15,6 @@ inline bool operator==(sim_time a, sim_time b)
 
 inline const sim_time never = SIM_TIME_NEVER;
 constexpr uint64_t ns = PS_PER_NS;
-
-/* A trace whose records are kept, at a time that the test sets. */
-class Recorder : public trace_sink
-{
-  public:
-    std::vector<trace_record> records;
-    event_queue queue{};
-    struct trace trace {
-    };
-
-    Recorder() : trace_sink{keep, nullptr}
-    {
-        trace.events = &queue;
-        trace.sinks = this;
-    }
-
-    std::vector<trace_record> of(trace_event event) const
-    {
-        std::vector<trace_record> found;
-        for (const trace_record &r : records)
-            if (r.event == event)
-                found.push_back(r);
-        return found;
-    }
-
-  private:
-    static void keep(trace_sink *self, const trace_record *record)
-    {
-        static_cast<Recorder *>(self)->records.push_back(*record);
-    }
-};
 
 /* The surroundings of one APIC. What it sends to itself arrives at once, as a core's would. */
 class Port : public lapic_port
