@@ -126,6 +126,7 @@ static void exited(struct counters *c, const struct trace_record *r)
     struct flight *f;
 
     v->exits[TRACE_EXIT_REASON(r->a)][TRACE_EXIT_CAUSE(r->a)]++;
+    c->exits++;
     if (TRACE_EXIT_CAUSE(r->a) != TRACE_CAUSE_DELIVERY || !r->flow)
         return;
     f = find(c, r->where, v->exiting_vector, r->flow);
@@ -178,6 +179,33 @@ static void refused(struct counters *c, const struct trace_record *r)
     ended(c, r);
 }
 
+static void switch_inhibit(struct counters *c, struct inhibit_counters *i, uint64_t ps, bool on)
+{
+    if (on == i->on)
+        return;
+    i->on = on;
+    if (on) {
+        i->switches++;
+        i->since = ps;
+        i->exits_since = c->exits;
+        return;
+    }
+    i->ps += ps - i->since;
+    i->exits += c->exits - i->exits_since;
+}
+
+static void inhibit(struct counters *c, const struct trace_record *r)
+{
+    struct inhibit_timeline *t = &c->inhibits;
+
+    t->in_force += r->b ? 1u : -1u;
+    switch_inhibit(c, &t->of[r->a], r->ps, r->b);
+    switch_inhibit(c, &t->of[INHIBIT_ANY], r->ps, t->in_force);
+    if (t->marks < INHIBIT_MARKS)
+        t->mark[t->marks] = (struct inhibit_mark){r->ps, (uint8_t)r->a, r->b};
+    t->marks++;
+}
+
 static void put(struct trace_sink *sink, const struct trace_record *r)
 {
     struct counters *c = EVENT_OWNER(sink, struct counters, sink);
@@ -220,6 +248,9 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
         break;
     case TRACE_VCPU_STATE:
         state(c, r);
+        break;
+    case TRACE_INHIBIT:
+        inhibit(c, r);
         break;
     case TRACE_STAMP:
         stamp(c, r);

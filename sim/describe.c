@@ -180,6 +180,30 @@ static json_t *vmcs_list(void)
     return list;
 }
 
+static json_t *inhibit_list(void)
+{
+    static const char *const by[] = {"machine", "plan"};
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < INHIBIT_COUNT; i++) {
+        const struct inhibit_info *n = &inhibits[i];
+
+        json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s, s:s, s:s}", "name", n->name,
+                                              "vmx", n->vmx, "svm", n->svm, "by", by[n->by],
+                                              "meaning", n->meaning, "where", n->where));
+    }
+    return list;
+}
+
+static json_t *inhibit_names(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < INHIBIT_COUNT; i++)
+        json_array_append_new(list, json_string(inhibits[i].name));
+    return list;
+}
+
 static json_t *state_list(void)
 {
     json_t *list = json_array();
@@ -227,6 +251,7 @@ json_t *describe_trace(void)
     json_object_set_new(d, "exit_reasons", exit_reason_names());
     json_object_set_new(d, "operations", operation_names());
     json_object_set_new(d, "states", state_names());
+    json_object_set_new(d, "inhibits", inhibit_names());
     json_object_set_new(d, "causes", strings(causes, COUNT(causes)));
     json_object_set_new(d, "sources", strings(sources, COUNT(sources)));
     json_object_set_new(d, "held", strings(held, COUNT(held)));
@@ -248,6 +273,7 @@ json_t *describe_everything(void)
     json_object_set_new(d, "trace_events", trace_event_list());
     json_object_set_new(d, "guest_operations", operation_list());
     json_object_set_new(d, "vcpu_states", state_list());
+    json_object_set_new(d, "inhibits", inhibit_list());
     json_object_set_new(d, "vmcs_fields", vmcs_list());
     json_object_set_new(d, "registers", describe_registers());
     json_object_set_new(d, "quirks", describe_quirks());

@@ -32,7 +32,8 @@ static void read_hypervisor(struct build *b)
 
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
-                     "halt_poll_shrink", "time_slice_ns", "timer_advance_ns"));
+                     "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
+                     "inhibits"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -42,6 +43,8 @@ static void read_hypervisor(struct build *b)
     p->halt_poll_shrink = reader_uint(r, json, &at, "halt_poll_shrink", 0, 1000);
     p->time_slice_ns = reader_uint(r, json, &at, "time_slice_ns", 1000, 10000000000);
     p->timer_advance_ns = reader_uint_or(r, json, &at, "timer_advance_ns", 0, 1000000, 0);
+    p->pit_reinject = reader_bool_or(r, json, &at, "pit_reinject", false);
+    plan_read_inhibits(b, json, &at);
 }
 
 static void read_costs(struct build *b)

@@ -34,6 +34,9 @@ double plan_length_of(const struct guest_program *p);
 /* plan_machine.c */
 void plan_read_machine(struct build *b);
 
+/* plan_inhibits.c */
+void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
+
 /* plan_technology.c */
 void plan_read_technology(struct build *b);
 #endif

@@ -154,6 +154,42 @@ static json_t *stamp_list(const struct counters *c)
     return list;
 }
 
+/* What is in force counts up to now. */
+static json_t *inhibit_row(const struct virqsim *sim, unsigned n)
+{
+    const struct counters *c = &sim->counters;
+    const struct inhibit_counters *i = &c->inhibits.of[n];
+    const uint64_t ps = i->ps + (i->on ? sim->events.now.ps - i->since : 0);
+    const uint64_t exits = i->exits + (i->on ? c->exits - i->exits_since : 0);
+
+    return json_pack("{s:s, s:o, s:o, s:o}", "reason",
+                     n == INHIBIT_ANY ? "any" : inhibits[n].name, "switches",
+                     number(i->switches), "time_ps", number(ps), "exits", number(exits));
+}
+
+static json_t *inhibit_timeline(const struct inhibit_timeline *t)
+{
+    json_t *list = json_array();
+
+    for (uint64_t n = 0; n < t->marks && n < INHIBIT_MARKS; n++)
+        json_array_append_new(list, json_pack("{s:o, s:s, s:b}", "ps", number(t->mark[n].ps),
+                                              "reason", inhibits[t->mark[n].reason].name, "on",
+                                              t->mark[n].on));
+    return list;
+}
+
+static json_t *inhibit_list(const struct virqsim *sim)
+{
+    const struct inhibit_timeline *t = &sim->counters.inhibits;
+    json_t *list = json_array();
+
+    for (unsigned n = 0; n <= INHIBIT_ANY; n++)
+        if (t->of[n].switches)
+            json_array_append_new(list, inhibit_row(sim, n));
+    return json_pack("{s:o, s:o, s:o}", "reasons", list, "timeline", inhibit_timeline(t),
+                     "marks", number(t->marks));
+}
+
 static const char *state_name(enum virqsim_state s)
 {
     static const char *const names[] = {
@@ -192,6 +228,7 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "latency", latency_list(&sim->counters));
     json_object_set_new(r, "accounting", accounting(sim));
     json_object_set_new(r, "vcpus", vcpu_list(sim));
+    json_object_set_new(r, "inhibits", inhibit_list(sim));
     json_object_set_new(r, "stamps", stamp_list(&sim->counters));
     text = json_dumps(r, JSON_COMPACT);
     json_decref(r);

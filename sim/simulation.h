@@ -91,6 +91,29 @@ struct vcpu_counters {
     struct flight flight[VECTORS][FLIGHTS];
 };
 
+/* One reason for which APICv is off, or all of them together. */
+struct inhibit_counters {
+    bool on;
+    uint64_t since, exits_since;  /* while it is on */
+    uint64_t ps, exits, switches; /* of all times before; how often it came */
+};
+
+struct inhibit_mark {
+    uint64_t ps;
+    uint8_t reason;
+    bool on;
+};
+
+/* The results' timeline has its first marks; the trace has all of them. */
+enum { INHIBIT_MARKS = 256, INHIBIT_ANY = INHIBIT_COUNT };
+
+struct inhibit_timeline {
+    struct inhibit_counters of[INHIBIT_COUNT + 1];
+    struct inhibit_mark mark[INHIBIT_MARKS];
+    uint32_t in_force; /* how many reasons */
+    uint64_t marks;    /* also those that found no place */
+};
+
 struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
@@ -99,6 +122,8 @@ struct counters {
     struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */
     uint64_t nowhere;                   /* refused for want of a destination */
     uint64_t records;
+    uint64_t exits; /* of all vCPUs */
+    struct inhibit_timeline inhibits;
     struct latency latency[TRACE_SOURCE_COUNT];
 };
 

@@ -27,6 +27,8 @@ struct Plan {
     std::vector<unsigned> load;
     std::string devices, regions; /* JSON, without the brackets */
     std::string chipset;          /* JSON, or empty: none */
+    std::string inhibits;         /* JSON, without the brackets */
+    bool pit_reinject = false;
     unsigned physical_cpus = 4;
     int housekeeping_cpu = -1; /* -1: none */
     uint64_t timer_advance_ns = 0;
@@ -50,7 +52,8 @@ struct Plan {
           << R"(},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
           << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
-          << R"("time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
+          << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"inhibits":[)"
+          << inhibits << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
           << timer_advance_ns << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)"
           << costs_json() << R"(}},"programs":{)" << programs_json()
           << R"(},"run":{"until_ns":)" << until_ns << "}}";

@@ -183,6 +183,42 @@ inline void add_chipset(Draw &d, Plan &p)
     }
 }
 
+/* Reasons against APICv, for a while each. */
+inline void add_inhibits(Draw &d, Plan &p)
+{
+    static const std::vector<std::string> reasons = {
+#define INHIBIT(id, ...) #id,
+#include "hypervisor/inhibits.def"
+#undef INHIBIT
+    };
+    for (const std::string &reason : reasons) {
+        const uint64_t from = d.below(150000);
+        if (d.chance(85))
+            continue;
+        p.inhibits += (p.inhibits.empty() ? "" : ",") + std::string("{\"reason\":\"") + reason +
+                      "\",\"from_ns\":" + std::to_string(from);
+        if (d.chance(80))
+            p.inhibits += ",\"until_ns\":" + std::to_string(from + 1 + d.below(60000));
+        p.inhibits += "}";
+    }
+    p.pit_reinject = d.chance(20);
+}
+
+/* Guests that give their APICs other IDs, logical more often than physical. */
+inline void add_identities(Draw &d, Plan &p)
+{
+    if (p.guest_apic != "xapic" || d.chance(60))
+        return;
+    for (auto &[name, operations] : p.programs) {
+        const unsigned reg = d.of<unsigned>({0x20, 0xd0, 0xd0, 0xd0, 0xe0});
+        const uint64_t value = d.of<uint64_t>({1, 2, 4, 8, 3, 0x11, 0x21, 0}) << 24;
+
+        if (name[0] != 'h')
+            operations = "[\"apic_write\"," + std::to_string(reg) + "," +
+                         std::to_string(value) + "]," + operations;
+    }
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -227,6 +263,8 @@ inline Plan random_plan(uint64_t seed)
                  ",\"at_ns\":[2000,2100,40000]}";
     if (p.features["timer-posting"])
         p.housekeeping_cpu = (int)p.physical_cpus++;
+    add_inhibits(d, p);
+    add_identities(d, p);
     return p;
 }
 

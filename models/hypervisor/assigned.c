@@ -22,12 +22,13 @@ enum {
 
 /* --- the remapping table --- */
 
+/* KVM: vmx_can_use_vtd_pi(). Whatever inhibits APICv at present: vmx_sync_pir_to_irr(). */
 static bool posts(const struct device *d)
 {
     const struct hypervisor *h = d->hypervisor;
-    const struct virt_cpu *hw = &h->vcpu[d->vcpu].hw;
 
-    return feature_in(h->features, FEATURE_VTD_POSTING) && hw->ops->posts(hw);
+    return feature_in(h->features, FEATURE_VTD_POSTING) &&
+           h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
 }
 
 /* The descriptor's address: as if they lay in one array, by vCPU. The first page stays free. */

@@ -81,12 +81,26 @@ static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool a
     vmx_control(c, VMX_IPI_VIRTUALIZATION, shadow && feature_in(f, FEATURE_IPI_VIRTUALIZATION));
 }
 
+static bool apic_in_kernel(const struct hypervisor *h)
+{
+    return h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
+}
+
+/* KVM: vmx_refresh_apicv_exec_ctrl(). The TPR shadow stays. */
+static void vmx_set_apicv(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const feature_set f = inhibit_features(v);
+
+    vmx_apic_controls(&v->hw.vmcs, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel(h));
+    x2apic_bitmaps(&v->hw, f);
+    controls_set_eoi_direct(v, vec_empty(&v->apic.regs.ISR));
+}
+
 static void vmx_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
     const feature_set f = h->features;
-    const bool apic_in_kernel =
-        h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
     struct vmcs *c = &v->hw.vmcs;
 
     vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, !feature_in(f, FEATURE_ELI_DELIVERY));
@@ -102,47 +116,46 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_WBINVD_EXITING, true);
     vmcs_set(c, VMCS_EXCEPTION_BITMAP,
              feature_in(f, FEATURE_NESTED_PAGING) ? 0 : UINT32_C(1) << VMX_PAGE_FAULT);
-    vmx_apic_controls(c, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     controls_set_eoi_exits(v);
-    x2apic_bitmaps(&v->hw, f);
-    controls_set_eoi_direct(v, true);
-    v->hw.apic_page_is_mmio = !apic_in_kernel || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
+    vmx_set_apicv(v);
+    v->hw.apic_page_is_mmio = !apic_in_kernel(h) || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }
 
-/* KVM: AVIC serves the APIC mode that it knows, of an APIC in the kernel. */
-static bool avic_serves(const struct hypervisor *h)
-{
-    const enum feature needed =
-        h->guest_apic == LAPIC_MODE_X2APIC ? FEATURE_X2AVIC : FEATURE_AVIC;
+/*
+ * KVM: avic_set_x2apic_msr_interception(): the MSRs that x2AVIC serves. LVT_TIMER
+ * is not among them, since a TSC deadline in it would be #GP, nor SELF_IPI; of ISR,
+ * TMR and IRR only the first register is.
+ */
+static const uint16_t x2avic_serves[] = {
+    LAPIC_ID,          LAPIC_VERSION,       LAPIC_TPR,           LAPIC_APR,
+    LAPIC_PPR,         LAPIC_EOI,           LAPIC_RRD,           LAPIC_LDR,
+    LAPIC_DFR,         LAPIC_SVR,           LAPIC_ISR,           LAPIC_TMR,
+    LAPIC_IRR,         LAPIC_ESR,           LAPIC_ICR_LO,        LAPIC_ICR_HI,
+    LAPIC_LVT_THERMAL, LAPIC_LVT_PERF,      LAPIC_LVT_LINT0,     LAPIC_LVT_LINT1,
+    LAPIC_LVT_ERROR,   LAPIC_TIMER_INITIAL, LAPIC_TIMER_CURRENT, LAPIC_TIMER_DIVIDE,
+};
 
-    return h->guest_apic != LAPIC_MODE_DISABLED && h->policy.irqchip != IRQCHIP_USERSPACE &&
-           feature_in(h->features, needed);
+static uint64_t x2avic_exits(void)
+{
+    uint64_t exits = ~UINT64_C(0);
+
+    for (unsigned i = 0; i < sizeof x2avic_serves / sizeof x2avic_serves[0]; i++)
+        exits &= ~MSR_BIT(x2avic_serves[i]);
+    return exits;
 }
 
-static void svm_set_avic(struct vcpu *v, bool on)
+/* KVM: avic_activate_vmcb(), avic_deactivate_vmcb(). Without x2AVIC an x2APIC guest's registers are
+   software's, and AVIC delivers ("hybrid mode"). */
+static void svm_set_avic(struct vcpu *v)
 {
-    const bool x2avic = on && v->hypervisor->guest_apic == LAPIC_MODE_X2APIC;
+    const feature_set f = inhibit_features(v);
+    const bool x2avic =
+        feature_in(f, FEATURE_X2AVIC) && v->hypervisor->guest_apic == LAPIC_MODE_X2APIC;
 
-    v->hw.vmcb.avic = on;
-    v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = x2avic ? 0 : ~UINT64_C(0);
-}
-
-/* Whoever runs leaves the guest for it. */
-void controls_inhibit_avic(struct hypervisor *h, bool inhibit, const struct vcpu *self)
-{
-    for (uint32_t i = 0; i < h->vcpu_count; i++) {
-        struct vcpu *v = &h->vcpu[i];
-
-        svm_set_avic(v, avic_serves(h) && !inhibit);
-        v->request = true;
-        if (v == self || !vcpu_in_guest_mode(v) || v->kicked)
-            continue;
-        v->kicked = true;
-        host_send(v->thread.pcpu, HOST_RESCHEDULE,
-                  hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), 0);
-    }
+    v->hw.vmcb.avic = v->apicv_active && feature_in(f, FEATURE_AVIC);
+    v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = x2avic ? x2avic_exits() : ~UINT64_C(0);
 }
 
 static void svm_set(struct vcpu *v)
@@ -162,7 +175,7 @@ static void svm_set(struct vcpu *v)
                   !feature_in(h->features, FEATURE_TPR_SHADOW) ||
                       h->policy.irqchip == IRQCHIP_USERSPACE);
     b->v_intr_masking = true;
-    svm_set_avic(v, avic_serves(h));
+    svm_set_avic(v);
 }
 
 void controls_set(struct vcpu *v)
@@ -172,4 +185,12 @@ void controls_set(struct vcpu *v)
         vmx_set(v);
     else
         svm_set(v);
+}
+
+void controls_set_apicv(struct vcpu *v)
+{
+    if (v->hw.ops->vendor == VIRT_VMX)
+        vmx_set_apicv(v);
+    else
+        svm_set_avic(v);
 }

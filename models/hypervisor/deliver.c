@@ -101,9 +101,14 @@ static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
     send(v, sender, HOST_POSTED, msg->flow);
 }
 
-/* KVM: avic_ring_doorbell(), or a wake-up: IRR says the rest. */
+/* KVM: svm_complete_interrupt_delivery(). With AVIC a doorbell or a wake-up: IRR says the rest. */
 static void ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
 {
+    if (!v->hw.ops->delivers(&v->hw)) {
+        v->request = true;
+        vcpu_kick(v, sender, vector, flow);
+        return;
+    }
     if (wake_if_waiting(v, sender, vector, flow))
         return;
     if (v == sender || !vcpu_in_guest_mode(v)) {
@@ -342,12 +347,10 @@ static void open_window(struct vcpu *v, bool open)
     struct hypervisor *h = v->hypervisor;
     const uint32_t before = h->windows;
 
-    if (feature_in(h->features, FEATURE_AVIC)) {
-        h->windows += (uint32_t)open - (uint32_t)v->window_open;
-        if (!before != !h->windows)
-            controls_inhibit_avic(h, h->windows, v);
-    }
+    h->windows += (uint32_t)open - (uint32_t)v->window_open;
     v->window_open = open;
+    if (!before != !h->windows)
+        inhibit_by_machine(h, INHIBIT_IRQWIN, h->windows, v);
     v->hw.ops->open_window(&v->hw, open);
 }
 

@@ -205,9 +205,18 @@ static void finish(struct vcpu *v)
     deliver_next(v);
 }
 
+/* KVM: the writes that make the map of APICs dirty. */
+static bool changes_ids(const struct access *a)
+{
+    return a->kind == ACCESS_APIC_WRITE && (a->address == LAPIC_ID || a->address == LAPIC_LDR ||
+                                            a->address == LAPIC_DFR || a->address == LAPIC_SVR);
+}
+
 static void complete_access(struct vcpu *v)
 {
     exit_complete_access(v);
+    if (changes_ids(&v->access))
+        inhibit_check_ids(v);
     if (vec_empty(&v->apic.regs.ISR))
         controls_set_eoi_direct(v, true);
     if (!v->access_done)

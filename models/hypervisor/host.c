@@ -183,9 +183,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
 /* For whose sake an interrupt of the host makes this guest leave. */
 static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, trace_flow flow)
 {
-    const bool guests =
-        (vector == HOST_RESCHEDULE || vector == HOST_TIMER || vector == HOST_ASSIGNED) &&
-        flow && (vector != HOST_TIMER || v->timer_due);
+    const bool guests = (vector == HOST_RESCHEDULE || vector == HOST_TIMER ||
+                         vector == HOST_ASSIGNED || vector == HOST_POSTED) &&
+                        flow && (vector != HOST_TIMER || v->timer_due);
 
     return guests ? TRACE_CAUSE_DELIVERY : TRACE_CAUSE_HOST;
 }

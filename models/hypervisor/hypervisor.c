@@ -215,9 +215,12 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
     hardware_init(h, v, vendor);
 }
 
+enum { INHIBIT_EVENTS = 1 };
+
 uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices)
 {
-    return BOARD_EVENTS + vcpus * 3 + pcpus * (2 + HOST_VECTOR_COUNT) + devices * 3;
+    return BOARD_EVENTS + INHIBIT_EVENTS + vcpus * 3 + pcpus * (2 + HOST_VECTOR_COUNT) +
+           devices * 3;
 }
 
 void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
@@ -231,6 +234,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
          i++) /* the busiest events side by side in the queue */
         vcpu_init_steps(&h->vcpu[i]);
     board_init(h);
+    inhibit_init(h, vendor);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);
     for (uint32_t i = 0; i < h->device_count; i++)

@@ -26,6 +26,7 @@
  *   userspace.c  QEMU
  *   host.c       physical CPUs, their interrupts and their threads
  *   controls.c   features and policy to control bits
+ *   inhibit.c    why APICv or AVIC is off, and the way there and back
  */
 #ifndef VIRQSIM_HYPERVISOR_HYPERVISOR_H
 #define VIRQSIM_HYPERVISOR_HYPERVISOR_H
@@ -276,6 +277,8 @@ struct vcpu {
     bool window_wanted;  /* userspace waits for the interrupt window */
     bool window_open;    /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after this entry */
+    bool apicv_active;   /* APICv or AVIC, as its control structure has it */
+    bool apicv_stale;    /* KVM_REQ_APICV_UPDATE: the VM's reasons against it have changed */
     enum kvm_exit kvm_exit;
 
     /* In the guest. */
@@ -343,6 +346,44 @@ struct hypervisor_policy {
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
     uint64_t time_slice_ns;
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
+    bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
+};
+
+/* --- why APICv or AVIC is off: inhibits.def --- */
+
+enum inhibit {
+#define INHIBIT(id, ...) INHIBIT_##id,
+#include "hypervisor/inhibits.def"
+#undef INHIBIT
+    INHIBIT_COUNT
+};
+
+typedef uint32_t inhibit_set; /* bit n: enum inhibit n */
+#define INHIBIT_BIT(id) ((inhibit_set)1 << INHIBIT_##id)
+
+enum inhibit_by { INHIBIT_BY_MACHINE, INHIBIT_BY_PLAN };
+
+struct inhibit_info {
+    const char *name; /* KVM's */
+    bool vmx, svm;    /* who heeds it */
+    enum inhibit_by by;
+    const char *meaning, *where;
+};
+extern const struct inhibit_info inhibits[INHIBIT_COUNT];
+
+/* Of the plan's: a reason comes, or goes. */
+struct inhibit_change {
+    sim_time at;
+    enum inhibit reason;
+    bool on;
+};
+
+struct inhibits {
+    inhibit_set heeded, by_machine, by_plan;
+    const struct inhibit_change *change; /* ascending */
+    uint32_t count, next;
+    struct event due;
+    bool begun;
 };
 
 struct hypervisor {
@@ -370,7 +411,8 @@ struct hypervisor {
     struct remap remap; /* for assigned devices: entry n is device n's */
     struct remap_words *irte;
     struct remap_port remap_port;
-    uint32_t windows; /* vCPUs that wait for an interrupt window, which AVIC has not */
+    struct inhibits inhibits;
+    uint32_t windows; /* vCPUs that wait for an interrupt window */
 
     uint64_t *word;         /* shared memory of the guest */
     struct vcpu **spinners; /* by word */
@@ -568,10 +610,23 @@ void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone *
 void controls_set(struct vcpu *v);
 /* ELI: the EOI goes to the physical APIC, or exits as long as something injected is in service. */
 void controls_set_eoi_direct(struct vcpu *v, bool direct);
-/* KVM: kvm_set_or_clear_apicv_inhibit(): AVIC on or off, for all vCPUs. */
-void controls_inhibit_avic(struct hypervisor *h, bool inhibit, const struct vcpu *self);
+/* Those of them that make up APICv or AVIC, from v->apicv_active. */
+void controls_set_apicv(struct vcpu *v);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
 void controls_set_eoi_exits(struct vcpu *v);
+
+/* --- inhibit.c --- */
+/* Before controls_set(). Of the plan there are changes and policy. */
+void inhibit_init(struct hypervisor *h, enum virt_vendor vendor);
+inhibit_set inhibit_in_force(const struct hypervisor *h);
+/* The features of the machine, without those that the vCPU has to do without at present. */
+feature_set inhibit_features(const struct vcpu *v);
+/* A cause in the machine comes or goes; `self` pays for it, NULL: nobody. */
+void inhibit_by_machine(struct hypervisor *h, enum inhibit reason, bool on, struct vcpu *self);
+/* A guest wrote an APIC register that IDs are made of. */
+void inhibit_check_ids(struct vcpu *self);
+/* The vCPU's control structure follows the reasons, before its next entry. */
+void inhibit_apply(struct vcpu *v);
 
 /* --- hypervisor.c --- */
 /* Before: every array allocated, every plain field filled, pcpu_init() and pcpu_add_thread() done.

@@ -119,13 +119,15 @@ void vcpu_init_steps(struct vcpu *v)
     event_init(v->hypervisor->events, &v->step, EVENT_PHASE_CPU, step_fired);
 }
 
-/* KVM: avic_vcpu_load(), avic_vcpu_put(). The erratum's remedy: the hardware never sees it run. */
+/* KVM: avic_vcpu_load(), avic_vcpu_put(). The hardware is not to see one that has no AVIC at present;
+   and by the erratum's remedy never one that runs. */
 static void set_running(struct vcpu *v, bool running)
 {
     struct hypervisor *h = v->hypervisor;
     struct avic_entry *entry = &h->avic.entry[v->index];
 
-    entry->running = running && !feature_in(h->features, FEATURE_ERRATUM_1235);
+    entry->running =
+        running && v->apicv_active && !feature_in(h->features, FEATURE_ERRATUM_1235);
     entry->host = v->thread.pcpu->index;
 }
 
@@ -146,6 +148,10 @@ static void inject(struct vcpu *v)
 {
     if (guest_held(v, inject))
         return;
+    if (v->apicv_stale) {
+        inhibit_apply(v);
+        set_running(v, true);
+    }
     timer_check(v);
     v->request = false;
     deliver_inject(v);
@@ -159,10 +165,23 @@ static void call_off(struct vcpu *v)
     host_take_pending(v, false);
 }
 
+/* KVM: vmx_sync_pir_to_irr(). An IOMMU posts even while APICv is off, and what it has posted is
+   then injected like any other interrupt. */
+static void take_posted(struct vcpu *v)
+{
+    if (v->hw.ops->posts(&v->hw)) {
+        posted_sync(&v->descriptor, &v->apic);
+    } else if (!vec_empty(&v->descriptor.pir)) {
+        posted_sync(&v->descriptor, &v->apic);
+        v->request = true;
+    }
+}
+
 /* KVM: interrupts off, vcpu->mode = IN_GUEST_MODE, then kvm_vcpu_exit_request(). From here on
    a kick or a notification is an interrupt to this CPU, which the guest's entry will meet. */
 static void last_check(struct vcpu *v)
 {
+    take_posted(v);
     if (v->request || timer_requests(v)) {
         call_off(v);
         vcpu_take(v, VCPU_ON_REQUEST);
@@ -176,8 +195,6 @@ static void last_check(struct vcpu *v)
         v->in_userspace = false;
         vcpu_take(v, VCPU_ON_PREEMPT);
     } else {
-        if (v->hw.ops->posts(&v->hw))
-            posted_sync(&v->descriptor, &v->apic);
         v->hw.ops->sync(&v->hw);
         timer_wait(v);
         vcpu_take(v, VCPU_ON_READY);

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import NotModelled, VirqsimError
 from .guest import Program, icr, logical_flat, logical_x2apic
-from .plan import Hypervisor, Machine, Plan
+from .plan import Hypervisor, Inhibit, Machine, Plan
 from .scenario import Parameter, Scenario
 
 if TYPE_CHECKING:
     from .results import Results, load
 
-__all__ = ["Hypervisor", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
+__all__ = ["Hypervisor", "Inhibit", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
            "VirqsimError", "icr", "load", "logical_flat", "logical_x2apic", "main", "run"]
 
 

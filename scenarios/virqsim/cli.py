@@ -30,6 +30,7 @@ _TABLES = {
     "features": ("name", "on", "by", "needs", "meaning"),
     "exit-reasons": ("name", "vendor", "number", "meaning"),
     "costs": ("name", "meaning"),
+    "inhibits": ("name", "vmx", "svm", "by", "meaning", "where"),
     "operations": ("name", "operands", "meaning"),
     "probes": ("name", "meaning"),
     "registers": ("chip", "offset", "name", "access", "reset", "writable", "title"),

@@ -113,6 +113,8 @@ def timeline(trace):
         ts = ps / 1e6
         name = trace.events[event]
         if where == NOWHERE:
+            if name == "INHIBIT":
+                emit(ph="i", s="g", ts=ts, tid=DEVICES, name=f"inhibit: {trace.words(event, a, b)}")
             if name == "RAISED":
                 emit(ph="B", ts=ts, tid=DEVICES, name=f"flow {flow}")
                 for target in leads_to[flow]:

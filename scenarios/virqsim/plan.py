@@ -18,11 +18,30 @@ Handler = Program | Sequence[Program]
 
 
 @dataclass(frozen=True)
+class Inhibit:
+    """A time in which KVM has a reason to do without APICv or AVIC.
+
+    Args:
+        reason: KVM's name of it (`virqsim list inhibits`).
+        from_ns: when it comes.
+        until_ns: when it goes; 0: never.
+    """
+
+    reason: str
+    from_ns: int = 0
+    until_ns: int = 0
+
+
+@dataclass(frozen=True)
 class Hypervisor:
     """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
 
     `timer_advance_ns` is how far ahead the guest's timer expires with the feature
     timer-advance; 0: KVM tunes it by itself, for each vCPU.
+
+    `pit_reinject` says that KVM's own PIT injects lost ticks again, which is QEMU's default
+    (`lost_tick_policy=delay`) and keeps AVIC off. `inhibits` are put in force besides those
+    that the machine brings about.
     """
 
     irqchip: str = "kernel"
@@ -32,6 +51,8 @@ class Hypervisor:
     halt_poll_shrink: int = 0
     time_slice_ns: int = 3_000_000
     timer_advance_ns: int = 0
+    pit_reinject: bool = False
+    inhibits: tuple[Inhibit, ...] = ()
 
 
 class Machine:
@@ -204,7 +225,7 @@ class Plan:
             "technology": technology or self.technology,
             "features": {**self.features, **(features or {})},
             "machine": self.machine.document(profile),
-            "hypervisor": asdict(self.hypervisor),
+            "hypervisor": {**asdict(self.hypervisor), "inhibits": [asdict(each) for each in self.hypervisor.inhibits]},
             "costs": {"profile": profile.name, "kind": profile.kind, "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},

@@ -20,9 +20,9 @@ from .runfolder import RunFolder
 
 PS_PER_NS = 1000
 _KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "time_ps", "exits", "userspace_exits",
-         "latency", "accounting", "vcpus", "stamps")
+         "latency", "accounting", "vcpus", "inhibits", "stamps")
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
-TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "stamps")
+TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "inhibits", "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
 
 _COLUMNS = {
@@ -33,6 +33,7 @@ _COLUMNS = {
     "histogram": ["source", "up_to_ns", "count"],
     "accounting": ["vcpu", "vector", "raised", "delivered", "coalesced", "refused", "pending"],
     "vcpus": ["vcpu", "state", "time_ns"],
+    "inhibits": ["reason", "switches", "time_ns", "share", "exits", "exits_per_ms", "otherwise_per_ms"],
     "stamps": ["vcpu", "id", "count", "mean_cycles", "min_cycles", "max_cycles"],
 }
 
@@ -114,6 +115,25 @@ class Results:
         return _table("vcpus", [
             {"vcpu": row["vcpu"], "state": state, "time_ns": ps / PS_PER_NS}
             for row in self.document["vcpus"] for state, ps in row["states_ps"].items()])
+
+    @cached_property
+    def inhibits(self) -> pd.DataFrame:
+        """Why APICv or AVIC was off: how often, how long, and the exits meanwhile.
+
+        The last two columns are exits of all vCPUs in a millisecond while the reason was in force,
+        and while it was not. The row `any` is of all reasons together.
+        """
+        whole_ps, exits = self.document["time_ps"], sum(row["count"] for row in self.document["exits"])
+
+        def per_ms(count: int, ps: int) -> float:
+            return count * 1e9 / ps if ps else 0.0
+
+        return _table("inhibits", [
+            {"reason": row["reason"], "switches": row["switches"], "time_ns": row["time_ps"] / PS_PER_NS,
+             "share": row["time_ps"] / whole_ps if whole_ps else 0.0, "exits": row["exits"],
+             "exits_per_ms": per_ms(row["exits"], row["time_ps"]),
+             "otherwise_per_ms": per_ms(exits - row["exits"], whole_ps - row["time_ps"])}
+            for row in self.document["inhibits"]["reasons"]])
 
     @cached_property
     def stamps(self) -> pd.DataFrame:

@@ -66,6 +66,8 @@ def results(run: Results) -> None:
     frame("Latency, raised to handler", run.latency)
     stages = run.stages.assign(share=[f"{100 * share:.1f} %" for share in run.stages["share"]])
     frame("Where it went", stages[run.stages["max_ns"] > 0])
+    inhibits = run.inhibits.assign(share=[f"{100 * share:.1f} %" for share in run.inhibits["share"]])
+    frame("APICv or AVIC was off", inhibits)
     frame("Stamps, TSC cycles between two", run.stamps)
 
 

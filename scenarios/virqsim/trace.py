@@ -58,6 +58,8 @@ class Trace:
                 return "" if a == NO_VECTOR else f"injects {a:#x}"
             case "VCPU_STATE":
                 return f"{h['states'][a]} to {h['states'][b]}"
+            case "INHIBIT":
+                return f"{h['inhibits'][a]} {'on' if b else 'off'}"
             case "USERSPACE":
                 return h["kvm_exits"][a]
             case "PENDING" | "COALESCED":

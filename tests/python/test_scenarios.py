@@ -13,6 +13,7 @@ SMALL = {
     "ipi_broadcast": {"vcpus": 4, "rounds": 3},
     "timer_ticks": {"ticks": 5},
     "delivery_in_software": {"rounds": 3},
+    "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
 }
 
@@ -243,3 +244,28 @@ def test_a_report_that_is_no_table_is_refused(tmp_path):
 def test_a_whole_number_is_not_made_of_something_else(value):
     with pytest.raises(VirqsimError, match="rounds: .* is not a whole number"):
         run("ipi_ping_pong", rounds=value)
+
+
+def test_an_inhibited_guest_pays_the_difference_to_the_same_guest_uninhibited():
+    scenario = Scenario.load("inhibited")
+    p = scenario.values({}, {})
+    for technology, acknowledge in (("avic", "npf"), ("apicv", "APIC_ACCESS")):
+        results = run("inhibited", technology=technology)
+        report = scenario.report(results, p).set_index("what")
+        free = run("inhibited", technology=technology, start=10**9).exits["count"].sum()
+        assert report.loc["exits", "free"] == free
+        assert report.loc["exits", "inhibited"] == results.exits["count"].sum()
+        assert (report["price"] == report["inhibited"] - report["free"]).all()
+        assert report.loc[f"  {acknowledge}", "free"] == 0 < report.loc[f"  {acknowledge}", "inhibited"]
+        reasons = results.inhibits.set_index("reason")
+        assert reasons.loc["BLOCKIRQ", "time_ns"] == 200_000
+        assert list(reasons.index) == ["BLOCKIRQ", "any"]
+        per_ms = reasons.loc["any", "exits"] / 0.2
+        assert reasons.loc["any", "exits_per_ms"] == pytest.approx(per_ms)
+
+
+def test_a_reason_that_is_not_heeded_costs_nothing():
+    scenario = Scenario.load("inhibited")
+    for technology, reason in (("apicv", "IRQWIN"), ("none", "BLOCKIRQ"), ("svm", "BLOCKIRQ")):
+        report = scenario.report(run("inhibited", technology=technology, reason=reason), scenario.values({}, {}))
+        assert (report["price"] == 0).all()
