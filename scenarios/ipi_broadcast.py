@@ -1,22 +1,23 @@
-"""How should a guest interrupt all its vCPUs: by shorthand, one by one, or by a hypercall?
+"""How should a guest interrupt all its vCPUs: by shorthand, by logical destinations, one by one, or by a hypercall?
 
 vCPU 0 sends to all the others and waits until each has handled it, as a TLB
 shootdown does. The stamps with id 1 are that time, as the guest measures it.
 """
 
 import virqsim
-from virqsim import Machine, Parameter, Plan, Program, icr
+from virqsim import Machine, Parameter, Plan, Program, icr, logical_x2apic
 
 PARAMETERS = {
     "vcpus": Parameter(8, "vCPUs", "how many there are, the sender included"),
     "rounds": Parameter(20, "broadcasts", "how often it sends"),
     "how": Parameter("shorthand", "", "the way of sending; pv needs --features=+pv-ipi",
-                     choices=("shorthand", "loop", "pv")),
+                     choices=("shorthand", "logical", "loop", "pv")),
     "pause": Parameter(10_000, "cycles", "work of the sender between two broadcasts"),
 }
 
 VECTOR = 48
 PV_IPI_DESTINATIONS = 128  # of one KVM_HC_SEND_IPI by a 64-bit guest
+CLUSTER = 16  # APIC IDs that one logical destination reaches
 
 
 def plan(p):
@@ -41,6 +42,9 @@ def plan(p):
 def send(sender, how, others):
     if how == "shorthand":
         sender.ipi(icr(VECTOR, shorthand="all-but-self"))
+    elif how == "logical":
+        for first in range(0, others + 1, CLUSTER):
+            sender.ipi(icr(VECTOR, logical=True), logical_x2apic(range(max(first, 1), min(first + CLUSTER, others + 1))))
     elif how == "loop":
         for apic_id in range(1, others + 1):
             sender.ipi(icr(VECTOR), apic_id)

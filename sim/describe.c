@@ -270,6 +270,9 @@ json_t *describe_everything(void)
     json_object_set_new(d, "features", feature_list());
     json_object_set_new(d, "exit_reasons", exit_reason_list());
     json_object_set_new(d, "costs", cost_list());
+    json_object_set_new(d, "accesses", describe_accesses());
+    json_object_set_new(d, "conditions", describe_conditions());
+    json_object_set_new(d, "effects", describe_effects());
     json_object_set_new(d, "trace_events", trace_event_list());
     json_object_set_new(d, "guest_operations", operation_list());
     json_object_set_new(d, "vcpu_states", state_list());

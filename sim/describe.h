@@ -12,6 +12,11 @@ json_t *describe_everything(void);
 json_t *describe_registers(void);
 json_t *describe_quirks(void);
 
+/* describe_hypothetical.c: what declared features are made of. */
+json_t *describe_accesses(void);
+json_t *describe_conditions(void);
+json_t *describe_effects(void);
+
 /* The vocabulary that a trace file carries: numbers in records index these lists. */
 json_t *describe_trace(void);
 

@@ -98,8 +98,8 @@ static void read_document(struct build *b)
     const struct place format_at = place_key(&plan_root, "format");
 
     reader_keys(r, b->document, &plan_root,
-                KEYS("format", "name", "seed", "technology", "features", "machine",
-                     "hypervisor", "costs", "programs", "run"));
+                KEYS("format", "name", "seed", "technology", "features", "hypothetical",
+                     "machine", "hypervisor", "costs", "programs", "run"));
     if (strcmp(reader_string(r, b->document, &plan_root, "format"), "virqsim-plan-1") != 0)
         reader_fail(r, &format_at, "must be \"virqsim-plan-1\"");
     sim->plan.name = build_keep(b, reader_string(r, b->document, &plan_root, "name"));
@@ -108,6 +108,7 @@ static void read_document(struct build *b)
     plan_read_technology(b);
     read_hypervisor(b);
     read_costs(b);
+    plan_read_hypothetical(b);
     read_run(b);
     if (!r->failed)
         plan_read_machine(b);

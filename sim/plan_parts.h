@@ -39,4 +39,9 @@ void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct 
 
 /* plan_technology.c */
 void plan_read_technology(struct build *b);
+
+/* plan_hypothetical.c */
+void plan_read_hypothetical(struct build *b); /* after technology and costs */
+/* The technology underneath the declared feature of that name; NULL: there is none. */
+const struct technology *plan_declared_base(const struct build *b, const char *name);
 #endif

@@ -59,7 +59,8 @@ static void check_feature(struct build *b, const struct technology *t, feature_s
 void plan_read_technology(struct build *b)
 {
     const char *name = reader_string(&b->reader, b->document, &plan_root, "technology");
-    const struct technology *t = technology_by_name(name);
+    const struct technology *built_in = technology_by_name(name);
+    const struct technology *t = built_in ? built_in : plan_declared_base(b, name);
     const struct place at = place_key(&plan_root, "technology");
     feature_set set;
 
@@ -72,7 +73,7 @@ void plan_read_technology(struct build *b)
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
         if (feature_in(set, (enum feature)f))
             check_feature(b, t, set, (enum feature)f);
-    b->sim->plan.technology = t->name;
+    b->sim->plan.technology = build_keep(b, name);
     b->sim->plan.vendor = t->vendor;
     b->sim->machine.features = set;
 }

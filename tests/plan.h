@@ -29,6 +29,7 @@ struct Plan {
     std::string chipset;          /* JSON, or empty: none */
     std::string inhibits;         /* JSON, without the brackets */
     bool pit_reinject = false;
+    std::string hypothetical; /* declared features: JSON, without the brackets */
     unsigned physical_cpus = 4;
     int housekeeping_cpu = -1; /* -1: none */
     uint64_t timer_advance_ns = 0;
@@ -40,7 +41,7 @@ struct Plan {
         std::ostringstream o;
         o << R"({"format":"virqsim-plan-1","name":"test","seed":)" << seed
           << R"(,"technology":")" << technology << R"(","features":{)" << features_json()
-          << R"(},"machine":{)"
+          << R"(},"hypothetical":[)" << hypothetical << R"(],"machine":{)"
           << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
           << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()

@@ -2,35 +2,11 @@
 #ifndef VIRQSIM_TESTS_RANDOM_PLAN_H
 #define VIRQSIM_TESTS_RANDOM_PLAN_H
 
-#include <random>
-
 #include "plan.h"
+#include "random_feature.h"
 
 namespace plans
 {
-
-class Draw
-{
-  public:
-    explicit Draw(uint64_t seed) : engine_(seed)
-    {
-    }
-    uint64_t below(uint64_t n)
-    {
-        return engine_() % n;
-    }
-    bool chance(unsigned percent)
-    {
-        return below(100) < percent;
-    }
-    template <class T> const T &of(const std::vector<T> &v)
-    {
-        return v[below(v.size())];
-    }
-
-  private:
-    std::mt19937_64 engine_;
-};
 
 inline std::string operation(Draw &d, unsigned vcpus, bool handler)
 {
@@ -265,6 +241,8 @@ inline Plan random_plan(uint64_t seed)
         p.housekeeping_cpu = (int)p.physical_cpus++;
     add_inhibits(d, p);
     add_identities(d, p);
+    if (seed % 3 == 0)
+        declare_features(p);
     return p;
 }
 

@@ -25,6 +25,8 @@ extern "C" {
 #include "port/event.h"
 #include "port/trace.h"
 #include "port/wire.h"
+#include "virt/hypothetical.h"
+#include "virt/technology.h"
 #include "virt/virt.h"
 }
 #endif

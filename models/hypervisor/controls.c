@@ -81,7 +81,7 @@ static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool a
     vmx_control(c, VMX_IPI_VIRTUALIZATION, shadow && feature_in(f, FEATURE_IPI_VIRTUALIZATION));
 }
 
-static bool apic_in_kernel(const struct hypervisor *h)
+bool controls_apic_in_kernel(const struct hypervisor *h)
 {
     return h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
 }
@@ -92,7 +92,8 @@ static void vmx_set_apicv(struct vcpu *v)
     const struct hypervisor *h = v->hypervisor;
     const feature_set f = inhibit_features(v);
 
-    vmx_apic_controls(&v->hw.vmcs, f, h->guest_apic == LAPIC_MODE_X2APIC, apic_in_kernel(h));
+    vmx_apic_controls(&v->hw.vmcs, f, h->guest_apic == LAPIC_MODE_X2APIC,
+                      controls_apic_in_kernel(h));
     x2apic_bitmaps(&v->hw, f);
     controls_set_eoi_direct(v, vec_empty(&v->apic.regs.ISR));
 }
@@ -108,7 +109,8 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_NMI_EXITING, true);
     vmx_control(c, VMX_VIRTUAL_NMIS, true);
     vmx_control(c, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, true);
-    vmx_control(c, VMX_ACTIVATE_PREEMPTION_TIMER, feature_in(f, FEATURE_PREEMPTION_TIMER));
+    vmx_control(c, VMX_ACTIVATE_PREEMPTION_TIMER,
+                feature_in(f, FEATURE_PREEMPTION_TIMER) || h->declared_timer);
     vmx_control(c, VMX_HLT_EXITING, !feature_in(f, FEATURE_HLT_IN_GUEST));
     vmx_control(c, VMX_PAUSE_EXITING, !feature_in(f, FEATURE_PAUSE_IN_GUEST));
     vmx_control(c, VMX_UNCONDITIONAL_IO_EXITING, true);
@@ -120,7 +122,8 @@ static void vmx_set(struct vcpu *v)
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     controls_set_eoi_exits(v);
     vmx_set_apicv(v);
-    v->hw.apic_page_is_mmio = !apic_in_kernel(h) || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
+    v->hw.apic_page_is_mmio =
+        !controls_apic_in_kernel(h) || !feature_in(f, FEATURE_APIC_PAGE_SLOT);
 }
 
 /*

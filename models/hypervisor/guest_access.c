@@ -231,6 +231,15 @@ static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned v
         hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n));
 }
 
+/* The destinations that the hardware has given a message to. */
+static void tell_targets(struct vcpu *v, unsigned vector)
+{
+    if (v->hw.ruled)
+        declared_notify(v, vector);
+    else
+        deliver_doorbells(v, vector);
+}
+
 /* One access of the present operation. False: the guest left. */
 bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct access *a)
 {
@@ -254,14 +263,15 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     if (verdict.path != VIRT_EXIT)
         guest_access_done(v);
     if (v->message_flow && v->hw.target_count)
-        deliver_doorbells(v, (uint8_t)a->value);
+        tell_targets(v, (uint8_t)a->value);
     if (virt_exits(&verdict)) {
         vcpu_exit_by(v, &verdict, cause_of(v, i),
                      v->message_flow ? v->message_flow : v->guest.frame->flow, i);
         return false;
     }
     v->held = false;
-    vcpu_pay(v, cost_in_guest(a, &verdict));
+    if (!vcpu_pay_rule(v))
+        vcpu_pay(v, cost_in_guest(a, &verdict));
     if (verdict.notify)
         notify(v, verdict.notify, (unsigned)a->value & 0xff);
     return true;

@@ -296,6 +296,7 @@ void guest_arrive(struct vcpu *v)
         v->injecting == NO_VECTOR ? TRACE_NO_VECTOR : (uint64_t)v->injecting;
     struct virt_boundary b;
 
+    timer_arrive(v);
     v->hw.timer_expired = host_wants_exit(v);
     b = v->hw.ops->enter(&v->hw);
     v->access = guest_no_access();

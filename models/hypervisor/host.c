@@ -216,7 +216,8 @@ static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
     }
     if (!virt_exits(&verdict)) {
         p->pending &= (uint8_t) ~(1u << vector);
-        vcpu_pay(v, COST_HW_POSTED);
+        if (!vcpu_pay_rule(v))
+            vcpu_pay(v, COST_HW_POSTED);
         return false;
     }
     p->pending |= (uint8_t)(1u << vector);

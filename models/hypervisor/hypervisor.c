@@ -188,6 +188,9 @@ static void apic_init(struct hypervisor *h, struct vcpu *v)
 static void hardware_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor vendor)
 {
     v->hw.ops = vendor == VIRT_VMX ? &virt_vmx : &virt_svm;
+    v->hw.hypothetical = h->hypothetical;
+    if (h->hypothetical)
+        v->hw.ops = &h->hypothetical->ops;
     v->hw.apic = &v->apic;
     v->hw.descriptor = &v->descriptor;
     v->hw.pid_table = h->pid_table;
@@ -215,6 +218,19 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
     hardware_init(h, v, vendor);
 }
 
+/* What the plan declares stands in front of the technology's hardware. */
+static void hypothetical_init(struct hypervisor *h, enum virt_vendor vendor)
+{
+    const bool apic_in_kernel = controls_apic_in_kernel(h);
+
+    if (!h->hypothetical)
+        return;
+    hypothetical_install(h->hypothetical, vendor == VIRT_VMX ? &virt_vmx : &virt_svm,
+                         &h->fabric, apic_in_kernel);
+    h->declared_timer =
+        apic_in_kernel && hypothetical_declares(h->hypothetical, HYPOTHETICAL_TIMER_EXPIRY);
+}
+
 enum { INHIBIT_EVENTS = 1 };
 
 uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices)
@@ -230,6 +246,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     h->avic.count = h->vcpu_count;
     h->avic.trace = h->trace;
     h->running = h->vcpu_count;
+    hypothetical_init(h, vendor);
     for (uint32_t i = 0; i < h->vcpu_count;
          i++) /* the busiest events side by side in the queue */
         vcpu_init_steps(&h->vcpu[i]);

@@ -17,6 +17,7 @@
  *   guest_words.c   vCPUs that wait for each other in memory
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
+ *   declared.c   what hardware that the plan declares costs, and whom it notifies
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
@@ -39,6 +40,7 @@
 #include "irq/chipset.h"
 #include "irq/remap.h"
 #include "port/wire.h"
+#include "virt/hypothetical.h"
 #include "virt/technology.h"
 
 #define VCPU_STATES(STATE)                                                                     \
@@ -346,7 +348,7 @@ struct hypervisor_policy {
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
     uint64_t time_slice_ns;
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
-    bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
+    bool pit_reinject;         /* KVM's own PIT counts on EOIs, and injects lost ticks again */
 };
 
 /* --- why APICv or AVIC is off: inhibits.def --- */
@@ -392,6 +394,8 @@ struct hypervisor {
     struct costs costs;
     struct clock core, tsc, apic_bus;
     feature_set features;
+    struct hypothetical *hypothetical; /* the features that the plan declares; NULL: none */
+    bool declared_timer;               /* and among them what becomes of the guest's timer */
     struct hypervisor_policy policy;
     enum lapic_mode guest_apic; /* LAPIC_MODE_DISABLED: the guest uses only the 8259A */
 
@@ -455,6 +459,11 @@ static inline bool vcpu_waits(const struct vcpu *v)
 {
     return v->state == VCPU_POLLING || v->state == VCPU_BLOCKED;
 }
+/* --- declared.c: what a declared feature has done, seen from outside --- */
+uint64_t declared_cost(const struct vcpu *v); /* of the rule in v->hw.ruled, in cycles */
+/* Notifications of what it has posted. */
+void declared_notify(struct vcpu *sender, unsigned vector);
+
 /* The guest leaves; `cause` and `flow` say for whose sake. */
 void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
                trace_flow flow);
@@ -464,6 +473,15 @@ void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cau
 static inline void vcpu_pay(struct vcpu *v, enum cost_key key)
 {
     v->extra.n += v->hypervisor->costs.of[key].n;
+}
+/* A declared feature's rule decided the last operation: its cost. False: none did. */
+static inline bool vcpu_pay_rule(struct vcpu *v)
+{
+    if (!v->hw.ruled)
+        return false;
+    v->extra.n += declared_cost(v);
+    v->hw.ruled = NULL;
+    return true;
 }
 static inline sim_time hv_now(const struct hypervisor *h)
 {
@@ -557,7 +575,9 @@ void board_eoi_exits(const struct vcpu *v, struct vec256 *vectors);
 void timer_init(struct vcpu *v);
 void timer_set(struct vcpu *v, sim_time deadline);
 void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
-void timer_check(struct vcpu *v);                 /* what expired becomes pending in the APIC */
+/* The end of an entry: an expiry on the way in that the hardware keeps from being an exit. */
+void timer_arrive(struct vcpu *v);
+void timer_check(struct vcpu *v); /* what expired becomes pending in the APIC */
 void timer_accept(struct vcpu *v, struct vcpu *sender);
 /* Expired, and the hardware's timer will say so at the entry; or KVM is to look before it. */
 bool timer_wants_exit(const struct vcpu *v);
@@ -608,6 +628,8 @@ void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone *
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */
 void controls_set(struct vcpu *v);
+/* The guest's APIC, if it uses one, is KVM's. */
+bool controls_apic_in_kernel(const struct hypervisor *h);
 /* ELI: the EOI goes to the physical APIC, or exits as long as something injected is in service. */
 void controls_set_eoi_direct(struct vcpu *v, bool direct);
 /* Those of them that make up APICv or AVIC, from v->apicv_active. */

@@ -215,6 +215,7 @@ static void exit_traced(struct vcpu *v, const struct virt_verdict *why, enum tra
     v->exit = *why;
     v->exit_cause = cause;
     v->immediate_exit = false;
+    vcpu_pay_rule(v);
     trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
               TRACE_EXIT(why->reason, cause) | by, why->qualification);
     vcpu_take(v, VCPU_ON_EXIT);
@@ -236,7 +237,8 @@ void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cau
 static bool others_post(const struct hypervisor *h)
 {
     return feature_in(h->features, FEATURE_IPI_VIRTUALIZATION) ||
-           feature_in(h->features, FEATURE_VTD_POSTING);
+           feature_in(h->features, FEATURE_VTD_POSTING) ||
+           (h->hypothetical && h->hypothetical->watches);
 }
 
 /* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */

@@ -5,7 +5,8 @@
  * it has one (an exit of its own, PREEMPTION_TIMER), and on a timer of the host
  * otherwise, whose interrupt makes a guest leave like any other; or on a timer
  * of another CPU, whose handler posts the interrupt (timer_posting.c). With
- * QEMU's APIC it is QEMU's.
+ * QEMU's APIC it is QEMU's. A timer that the plan declares stands in the place
+ * of the preemption timer; its rules say whether the guest leaves for it.
  */
 #include "hypervisor/hypervisor.h"
 
@@ -19,6 +20,8 @@ static enum timer_place counted_by(const struct vcpu *v)
 
     if (h->policy.irqchip == IRQCHIP_USERSPACE)
         return IN_USERSPACE;
+    if (h->declared_timer && !v->timer_asleep)
+        return ON_PREEMPTION_TIMER;
     if (feature_in(h->features, FEATURE_TIMER_POSTING))
         return ON_HOUSEKEEPING;
     if (feature_in(h->features, FEATURE_PREEMPTION_TIMER) && !v->timer_asleep)
@@ -44,13 +47,13 @@ bool timer_requests(const struct vcpu *v)
 }
 
 /* KVM: vmx_set_hv_timer() subtracts the advance in every mode, start_sw_tscdeadline() in its own,
-   start_sw_period() not at all. */
+   start_sw_period() not at all. Of a timer that the plan declares KVM knows nothing. */
 static bool runs_ahead(const struct vcpu *v)
 {
     const enum timer_place place = counted_by(v);
 
     return feature_in(v->hypervisor->features, FEATURE_TIMER_ADVANCE) &&
-           place != IN_USERSPACE &&
+           place != IN_USERSPACE && !v->hypervisor->declared_timer &&
            (place == ON_PREEMPTION_TIMER || lapic_tsc_deadline(&v->apic));
 }
 
@@ -83,23 +86,40 @@ static void raise(struct vcpu *v)
                   v->timer_deadline.ps);
 }
 
-/* The expiry goes into the APIC, unless the guest masked or moved its vector meanwhile. */
-void timer_accept(struct vcpu *v, struct vcpu *sender)
+/* The interrupt that an expiry makes. False: the guest masked or moved its vector meanwhile. */
+static bool expire(struct vcpu *v, struct irq_msg *msg)
 {
     const sim_time due = time_later_of(hv_now(v->hypervisor), v->timer_deadline);
-    struct irq_msg msg;
     bool made;
 
     v->timer_due = false;
     v->timer_internal = true;
-    made = lapic_timer_expired(&v->apic, due, &msg);
+    made = lapic_timer_expired(&v->apic, due, msg);
     v->timer_internal = false;
-    if (!made || msg.vector != v->timer_vector) {
+    if (!made || msg->vector != v->timer_vector) {
         refuse(v, TRACE_REFUSED_MASKED);
-        return;
+        return false;
     }
-    msg.flow = v->timer_flow;
-    hypervisor_accept(v, &msg, sender);
+    msg->flow = v->timer_flow;
+    return true;
+}
+
+void timer_accept(struct vcpu *v, struct vcpu *sender)
+{
+    struct irq_msg msg;
+
+    if (expire(v, &msg))
+        hypervisor_accept(v, &msg, sender);
+}
+
+/* Hardware that the plan declares puts the expiry into the APIC by itself. */
+static void expire_in_guest(struct vcpu *v)
+{
+    struct irq_msg msg;
+
+    if (expire(v, &msg) && lapic_accept(&v->apic, &msg) == LAPIC_ACCEPTED)
+        v->hw.ops->changed(&v->hw);
+    vcpu_pay_rule(v);
 }
 
 /* It had expired when it was armed: KVM goes on as if a timer had fired. */
@@ -110,12 +130,39 @@ static void tell(struct vcpu *v)
         vcpu_kick(v, v, v->timer_vector, v->timer_flow);
 }
 
-static void exit_now(struct vcpu *v)
+static void by_host(struct vcpu *v)
+{
+    host_send(v->thread.pcpu, HOST_TIMER, hv_now(v->hypervisor), v->timer_flow);
+}
+
+/* Declared hardware that is switched off leaves the timer to the host, where nothing else has it. */
+static void meet_guest(struct vcpu *v)
 {
     const struct virt_verdict verdict = v->hw.ops->preemption_timer(&v->hw);
 
+    if (verdict.path == VIRT_NATIVE) {
+        by_host(v);
+        return;
+    }
     guest_interrupted(v);
-    vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->timer_flow);
+    if (virt_exits(&verdict)) {
+        vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY, v->timer_flow);
+        return;
+    }
+    expire_in_guest(v);
+    vcpu_continue(v, guest_run);
+}
+
+/* Only a declared timer's rule keeps it in the guest; else the entry meets the timer at zero. */
+void timer_arrive(struct vcpu *v)
+{
+    struct virt_verdict verdict;
+
+    if (!v->hypervisor->declared_timer || !timer_wants_exit(v))
+        return;
+    verdict = v->hw.ops->preemption_timer(&v->hw);
+    if (verdict.path == VIRT_DONE)
+        expire_in_guest(v);
 }
 
 static void fired(struct event *e)
@@ -139,10 +186,10 @@ static void fired(struct event *e)
         break;
     case ON_PREEMPTION_TIMER: /* outside of the guest, the entry finds it at zero */
         if (v->state == VCPU_GUEST)
-            exit_now(v);
+            meet_guest(v);
         break;
     case ON_HOST:
-        host_send(v->thread.pcpu, HOST_TIMER, hv_now(v->hypervisor), v->timer_flow);
+        by_host(v);
         break;
     }
 }
@@ -176,11 +223,12 @@ static void arm(struct vcpu *v, sim_time deadline)
     }
     const sim_time at = runs_ahead(v) ? timer_ahead_of(v, deadline) : deadline;
 
-    v->timer_soft = !time_before(now, at);
+    v->timer_soft = !v->hw.ruled && !time_before(now, at);
     event_arm(h->events, &v->timer, time_later_of(now, at));
 }
 
-/* The guest armed or stopped its timer; a period that starts anew is not its doing. */
+/* The guest armed or stopped its timer; a period that starts anew is not its doing. Where a rule
+   kept that in the guest, KVM had no work with it. */
 static void guest_armed(struct vcpu *v, sim_time deadline)
 {
     const bool stopped = deadline.ps == SIM_TIME_NEVER.ps;
@@ -189,7 +237,7 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
               0);
     if (v->timer_due)
         refuse(v, TRACE_REFUSED_REARMED);
-    if (!stopped)
+    if (!stopped && !v->hw.ruled)
         vcpu_pay(v, COST_KVM_TIMER_ARM);
 }
 

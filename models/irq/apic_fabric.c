@@ -192,3 +192,20 @@ unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
         nobody(f, msg);
     return found;
 }
+
+unsigned apic_fabric_find(const struct apic_fabric *f, const struct irq_msg *msg,
+                          apic_fabric_accept *found, void *context)
+{
+    const struct span span = where_to_look(f, msg);
+    unsigned count = 0;
+
+    for (uint32_t i = span.first; i < span.end; i++) {
+        if (!is_meant(f, msg, i))
+            continue;
+        found(context, i, msg);
+        count++;
+        if (is_the_last(f, msg, i))
+            break;
+    }
+    return count;
+}

@@ -29,6 +29,10 @@ typedef void apic_fabric_accept(void *context, unsigned index, const struct irq_
 unsigned apic_fabric_route(struct apic_fabric *f, const struct irq_msg *msg,
                            apic_fabric_accept *accept, void *context);
 
+/* The same destinations of a fixed message, in the same order, without a word to the trace. */
+unsigned apic_fabric_find(const struct apic_fabric *f, const struct irq_msg *msg,
+                          apic_fabric_accept *found, void *context);
+
 /* Does `l` answer to this destination (no shorthand)? Three cases: physical, logical flat
    or cluster by DFR, x2APIC cluster. */
 bool apic_matches(const struct lapic *l, const struct irq_msg *msg);

@@ -59,15 +59,21 @@ static struct virt_verdict stay(enum virt_path path, uint64_t value)
     return (struct virt_verdict){.path = path, .value = value, .retired = NO_VECTOR};
 }
 
-static struct virt_verdict leave(struct virt_cpu *v, enum exit_reason why, uint64_t info)
+static struct virt_verdict svm_leave(struct virt_cpu *v, enum virt_path path,
+                                     enum exit_reason why, uint64_t info)
 {
     v->vmcb.exit_int_info = 0;
     return (struct virt_verdict){
-        .path = VIRT_EXIT,
+        .path = path,
         .reason = why,
         .qualification = info,
         .retired = NO_VECTOR,
     };
+}
+
+static struct virt_verdict leave(struct virt_cpu *v, enum exit_reason why, uint64_t info)
+{
+    return svm_leave(v, VIRT_EXIT, why, info);
 }
 
 static struct virt_verdict leave_if(struct virt_cpu *v, enum svm_intercept i,
@@ -345,6 +351,18 @@ static void svm_sync(struct virt_cpu *v)
     (void)v;
 }
 
+/* A level-triggered vector's: AVIC leaves it to the hypervisor (15.29.3.1, EOI). */
+static bool svm_eoi_exits(const struct virt_cpu *v, uint8_t vector)
+{
+    return vec_has(&v->apic->regs.TMR, vector);
+}
+
+/* AVIC looks at IRR, ISR and TPR at each boundary by itself. */
+static void svm_changed(struct virt_cpu *v)
+{
+    v->vmcb.v_tpr = v->apic->regs.TPR >> 4 & 0xf;
+}
+
 static int svm_interrupted_delivery(const struct virt_cpu *v, bool *nmi)
 {
     const uint32_t info = v->vmcb.exit_int_info;
@@ -374,5 +392,8 @@ const struct virt_ops virt_svm = {
     .posts = never,
     .delivers = svm_delivers,
     .sync = svm_sync,
+    .eoi_exits = svm_eoi_exits,
+    .leave = svm_leave,
+    .changed = svm_changed,
     .interrupted_delivery = svm_interrupted_delivery,
 };

@@ -81,6 +81,10 @@ struct vmx_pause_loop {
 
 struct virt_cpu {
     const struct virt_ops *ops;
+    /* Where the plan declares features (hypothetical.h): their rules, and the rule that decided the
+       last operation, until its cost is paid; NULL: the hardware's own. */
+    const struct hypothetical_rule *ruled;
+    const struct hypothetical *hypothetical;
     union {
         struct vmcs vmcs;
         struct vmcb vmcb;
@@ -161,6 +165,12 @@ struct virt_ops {
     /* VM entry: event injection first, then what boundary() does, TPR threshold included. */
     struct virt_boundary (*enter)(struct virt_cpu *v);
 
+    /* For hardware that is declared, not modelled (hypothetical.h): an exit that it has decided on,
+       and IRR, ISR or TPR that it has changed while the guest runs. */
+    struct virt_verdict (*leave)(struct virt_cpu *v, enum virt_path path, enum exit_reason why,
+                                 uint64_t qualification);
+    void (*changed)(struct virt_cpu *v);
+
     /* The hypervisor's side. */
     void (*inject)(struct virt_cpu *v, uint8_t vector, bool nmi); /* at the next entry */
     void (*cancel_injection)(struct virt_cpu *v);
@@ -171,6 +181,7 @@ struct virt_ops {
     bool (*posts)(const struct virt_cpu *v);    /* posted interrupts are processed */
     bool (*delivers)(const struct virt_cpu *v); /* virtual-interrupt delivery is on */
     void (*sync)(struct virt_cpu *v);           /* IRR or ISR changed: RVI and SVI follow */
+    bool (*eoi_exits)(const struct virt_cpu *v, uint8_t vector); /* it waits for this EOI */
     /* An exit interrupted the delivery of this vector (IDT vectoring, EXITINTINFO); NO_VECTOR: none. */
     int (*interrupted_delivery)(const struct virt_cpu *v, bool *nmi);
 };

@@ -188,6 +188,16 @@ static void vmx_sync(struct virt_cpu *v)
     vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&v->apic->regs.ISR)));
 }
 
+/* SDM 3C "Virtual APIC State": what each piece of virtualized state brings along. */
+static void vmx_changed(struct virt_cpu *v)
+{
+    vmx_sync(v);
+    if (!has(v, VMX_VIRTUAL_INTERRUPT_DELIVERY))
+        return;
+    vmx_ppr_virtualization(v);
+    vmx_evaluate(v);
+}
+
 static int vmx_interrupted_delivery(const struct virt_cpu *v, bool *nmi)
 {
     const uint32_t info = (uint32_t)vmcs_get(&v->vmcs, VMCS_IDT_VECTORING_INFO);
@@ -217,5 +227,8 @@ const struct virt_ops virt_vmx = {
     .posts = vmx_posts,
     .delivers = vmx_delivers,
     .sync = vmx_sync,
+    .eoi_exits = vmx_eoi_exits,
+    .leave = leave,
+    .changed = vmx_changed,
     .interrupted_delivery = vmx_interrupted_delivery,
 };

@@ -89,6 +89,7 @@ void vmx_set_svi(struct vmcs *c, uint8_t vector);
 void vmx_ppr_virtualization(struct virt_cpu *v);
 struct virt_verdict vmx_tpr_virtualization(struct virt_cpu *v);
 struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v);
+bool vmx_eoi_exits(const struct virt_cpu *v, uint8_t vector);
 struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector);
 struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector,
                                            uint32_t apic_id);

@@ -71,7 +71,7 @@ struct virt_verdict vmx_tpr_virtualization(struct virt_cpu *v)
     return vmx_stay(VIRT_DONE, 0);
 }
 
-static bool eoi_exits(const struct vmcs *c, uint8_t vector)
+bool vmx_eoi_exits(const struct virt_cpu *v, uint8_t vector)
 {
     static const enum vmcs_field bitmap[] = {
         VMCS_EOI_EXIT_BITMAP0,
@@ -80,7 +80,7 @@ static bool eoi_exits(const struct vmcs *c, uint8_t vector)
         VMCS_EOI_EXIT_BITMAP3,
     };
 
-    return vmcs_get(c, bitmap[vector / 64]) >> vector % 64 & 1;
+    return vmcs_get(&v->vmcs, bitmap[vector / 64]) >> vector % 64 & 1;
 }
 
 /* The end of the interrupt in service, if there is one. */
@@ -107,7 +107,7 @@ struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v)
 
     vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&apic->regs.ISR)));
     vmx_ppr_virtualization(v);
-    if (eoi_exits(&v->vmcs, vector)) {
+    if (vmx_eoi_exits(v, vector)) {
         verdict = vmx_exit_after(v, EXIT_VMX_EOI_INDUCED, vector);
     } else {
         vmx_evaluate(v);

@@ -10,18 +10,21 @@ scenarios/ has ready ones, `virqsim.scenario` says what one looks like.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotModelled, VirqsimError
 from .guest import Program, icr, logical_flat, logical_x2apic
+from .hypothetical import Hypothetical, assumed, traps, unchanged, virtualized
 from .plan import Hypervisor, Inhibit, Machine, Plan
 from .scenario import Parameter, Scenario
 
 if TYPE_CHECKING:
     from .results import Results, load
 
-__all__ = ["Hypervisor", "Inhibit", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
-           "VirqsimError", "icr", "load", "logical_flat", "logical_x2apic", "main", "run"]
+__all__ = ["Hypervisor", "Hypothetical", "Inhibit", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
+           "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run", "traps", "unchanged",
+           "virtualized"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
 
 def run(scenario: str, *, technology: str | None = None, features: str = "", profile: str = "skylake-sp",
-        seed: int = 1, **parameters: Any) -> Results:
+        seed: int = 1, hypothetical: Iterable[Hypothetical] = (), **parameters: Any) -> Results:
     """Runs a scenario, by its path or its name, and returns what came out; nothing is stored.
 
     Args:
@@ -42,6 +45,7 @@ def run(scenario: str, *, technology: str | None = None, features: str = "", pro
         features: `+pv-eoi,-posted-interrupts`, on top of the technology.
         profile: the name or the path of a cost profile.
         seed: of the random streams.
+        hypothetical: declared features, which `technology` and `features` may name beside the ready ones.
         parameters: the scenario's own.
 
     Raises:
@@ -49,10 +53,12 @@ def run(scenario: str, *, technology: str | None = None, features: str = "", pro
     """
     from . import profiles, runner
     from .features import parse
+    from .hypothetical import declared
 
     loaded, costs = Scenario.load(scenario), profiles.load(profile)
+    known = declared() | {feature.name: feature for feature in hypothetical}
     plan = loaded.plan(loaded.values(parameters, costs.clocks))
-    return runner.run(plan.resolve(costs, technology, parse(features), seed))
+    return runner.run(plan.resolve(costs, technology, parse(features, known), seed, known))
 
 
 def main(scenario: str) -> None:

@@ -20,8 +20,10 @@ import click
 
 from . import library
 from .errors import VirqsimError
+from .options import with_hypothetical
 
 if TYPE_CHECKING:
+    from .hypothetical import Hypothetical
     from .results import Results
     from .scenario import Scenario
 
@@ -31,6 +33,10 @@ _TABLES = {
     "exit-reasons": ("name", "vendor", "number", "meaning"),
     "costs": ("name", "meaning"),
     "inhibits": ("name", "vmx", "svm", "by", "meaning", "where"),
+    "accesses": ("name", "conditions", "effects", "exits", "meaning"),
+    "conditions": ("name", "values", "meaning"),
+    "effects": ("name", "needs", "meaning"),
+    "hypothetical": ("name", "base", "accesses", "title"),
     "operations": ("name", "operands", "meaning"),
     "probes": ("name", "meaning"),
     "registers": ("chip", "offset", "name", "access", "reset", "writable", "title"),
@@ -101,6 +107,7 @@ _with_scenario = _options(
     click.argument("scenario"),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario."),
     _with_features,
+    with_hypothetical,
     _with_profile,
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default="1", metavar="N",
                  help="Of the random streams."),
@@ -117,8 +124,9 @@ _with_scenario = _options(
 @click.argument("what", required=False, type=click.Choice(_LISTS))
 @click.argument("chip", required=False)
 @click.option("--markdown", is_flag=True, help="A chip's registers, as the table of its page in docs/models.")
+@with_hypothetical
 @_with_json
-def list_command(what: str | None, chip: str | None, markdown: bool, as_json: bool) -> None:
+def list_command(what: str | None, chip: str | None, markdown: bool, hypothetical: tuple[str, ...], as_json: bool) -> None:
     """Say what there is: technologies, profiles, scenarios, and the names that they use.
 
     \b
@@ -128,6 +136,8 @@ def list_command(what: str | None, chip: str | None, markdown: bool, as_json: bo
       virqsim list scenarios       questions, and their parameters
       virqsim list registers pit   of one chip; its fields too
       virqsim list quirks          where QEMU and KVM depart from the manuals
+      virqsim list accesses        what declared features are made of; also conditions, effects
+      virqsim list hypothetical    those that are declared: technologies by their names too
     """
     from . import registers, show
 
@@ -136,21 +146,21 @@ def list_command(what: str | None, chip: str | None, markdown: bool, as_json: bo
     if markdown and (what != "registers" or chip is None or as_json):
         raise click.UsageError("--markdown goes with registers CHIP, and not with --json")
     if what is None:
-        rows = [(name, len(_rows(name))) for name in _LISTS]
+        rows = [(name, len(_rows(name, None, hypothetical))) for name in _LISTS]
         _print_json(dict(rows)) if as_json else show.table("virqsim list …", ["what", "how many"], rows)
     elif markdown:
         click.echo(registers.markdown(chip), nl=False)
     elif as_json:
-        _print_json(registers.chip(chip) if what == "registers" and chip else _rows(what, chip))
+        _print_json(registers.chip(chip) if what == "registers" and chip else _rows(what, chip, hypothetical))
     elif what == "registers" and chip:
         show.registers(chip)
     else:
-        rows = _rows(what, chip)
+        rows = _rows(what, chip, hypothetical)
         columns = list(_TABLES.get(what) or rows[0])
         show.table(what, columns, [[_cell(row, column) for column in columns] for row in rows])
 
 
-def _rows(what: str, chip: str | None = None) -> list[dict[str, Any]]:
+def _rows(what: str, chip: str | None = None, files: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     if what in ("registers", "quirks"):
         from . import registers
 
@@ -164,11 +174,25 @@ def _rows(what: str, chip: str | None = None) -> list[dict[str, Any]]:
         from .scenario import Scenario
 
         return [_scenario_row(Scenario.load(name)) for name in Scenario.available()]
+    if what in ("hypothetical", "technologies"):
+        from .hypothetical import declared
+
+        features = declared(files).values()
+        if what == "hypothetical":
+            return [{"name": f.name, "base": f.base, "accesses": f.accesses, "title": f.title} for f in features]
+        return library.describe()["technologies"] + [_technology_row(f) for f in features]
     if what == "probes":
         from . import probe
 
         return [{"name": row.name, "meaning": row.meaning} for row in probe.OPERATIONS.values()]
     return library.describe()[_DESCRIBED_AS.get(what, what)]
+
+
+def _technology_row(feature: Hypothetical) -> dict[str, Any]:
+    """A declared feature on its base, as a technology."""
+    base = next(row for row in library.describe()["technologies"] if row["name"] == feature.base)
+    return {**base, "name": feature.name, "features": [*base["features"], feature.name],
+            "title": f"hypothetical: {feature.title}", "source": "declared"}
 
 
 def _scenario_row(scenario: Scenario) -> dict[str, Any]:
@@ -245,14 +269,17 @@ def compare(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: 
     \b
       virqsim compare ipi_ping_pong --tech none,apicv,ipiv
       virqsim compare timer_ticks --tech none,apicv --set mode=periodic --out out/timers
+      virqsim compare ipi_broadcast --tech ipiv,logical-ipiv          hardware that is declared
+      virqsim compare ipi_broadcast --tech ipiv,mine --hypothetical mine.py
     """
     from . import runner, show
+    from .hypothetical import declared
     from .scenario import Scenario, settings_of
 
     loaded, runs, values = Scenario.load(scenario), [], settings_of(settings)
-    technologies = tech.split(",")
+    technologies, known = tech.split(","), declared(how["hypothetical"])
     for name in technologies:
-        runner.check_technology(name)
+        runner.check_technology(name, known)
     for name in technologies:
         runs.append(_run_one(loaded, values, name, out / name if out else None, **how)[0])
         if runs[-1].partial:
@@ -265,18 +292,20 @@ def compare(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: 
     ctx.exit(max(map(_status, runs)))
 
 
-def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | None, out: Path | None, *,
-             features: str, profile: str, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
+def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | None, out: Path | None, *, features: str,
+             hypothetical: tuple[str, ...], profile: str, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
     """One run, and the scenario's own report of it."""
     from . import profiles, runner
     from .features import parse
+    from .hypothetical import declared
 
     costs = profiles.load(profile)
     p = scenario.values(settings, costs.clocks)
     plan = scenario.plan(p)
     technology = plan.technology if technology is None else technology
-    runner.check_technology(technology)
-    document = plan.resolve(costs, technology, parse(features), seed)
+    known = declared(hypothetical)
+    runner.check_technology(technology, known)
+    document = plan.resolve(costs, technology, parse(features, known), seed, known)
     results = runner.run(document, host, out or Path("out", f"{scenario.name}-{technology}"), trace)
     return results, scenario.report(results, p)
 
@@ -310,6 +339,7 @@ def _status(results: Results) -> int:
               type=click.Choice(["running", "halted", "preempted", "if-off"]), help="What the destination is doing.")
 @click.option("--targets", default=1, show_default=True, type=click.IntRange(1, 1023), metavar="N",
               help="Destinations of one operation, where it can have several.")
+@with_hypothetical
 @_with_profile
 @click.option("--repetitions", default=20, show_default=True, type=click.IntRange(1, 100_000), metavar="N",
               help="Operations to take the mean of.")
@@ -322,6 +352,7 @@ def probe_command(as_json: bool, **what: Any) -> None:
       virqsim probe ipi.unicast --tech ipiv --target halted
       virqsim probe ioapic.level --tech apicv --irqchip split
       virqsim probe ipi.broadcast_pv --tech apicv --features=+pv-ipi --targets 130 --json
+      virqsim probe ipi.logical --tech logical-ipiv --targets 3
 
     What can be probed: virqsim list probes.
     """

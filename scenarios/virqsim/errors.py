@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 
 class VirqsimError(Exception):
@@ -31,3 +34,24 @@ def unknown(place: str, value: object, known: Iterable[str]) -> VirqsimError:
     near = get_close_matches(str(value), known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return VirqsimError(f"{place}: {value!r} is unknown{hint} (there are: {', '.join(known) or 'none'})")
+
+
+class one_line_errors:
+    """Turns whatever a user's own file raises into one line with its place.
+
+    Args:
+        what: the kind of file, for the line's beginning.
+        path: the file.
+    """
+
+    def __init__(self, what: str, path: Path) -> None:
+        self._what, self._path = what, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: Any) -> None:
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, VirqsimError):
+            lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(self._path)]
+            line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
+            raise VirqsimError(f"{self._what} {self._path}:{line}: {type(error).__name__}: {error}") from error

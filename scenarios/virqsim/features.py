@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from . import library
 from .errors import VirqsimError, unknown
 
 
-def parse(text: str) -> dict[str, bool]:
+def parse(text: str, declared: Iterable[str] = ()) -> dict[str, bool]:
     """The plan's `features`: name to on or off.
+
+    `declared` names hypothetical features, which can be switched on.
 
     Switching one off also switches off those that cannot be without it, but
     for those that are switched on by name: that contradiction is the plan's to
@@ -16,13 +20,14 @@ def parse(text: str) -> dict[str, bool]:
     Raises:
         VirqsimError: no such feature, or neither + nor - before it.
     """
-    switched = {}
+    switched: dict[str, bool] = {}
+    known = [*library.names("features"), *declared]
     for word in filter(None, text.split(",")):
         sign, name = word[0], word[1:]
         if sign not in "+-":
             raise VirqsimError(f"features: {word!r}: write +{word} or -{word}")
-        if name not in library.names("features"):
-            raise unknown("features", name, library.names("features"))
+        if name not in known:
+            raise unknown("features", name, known)
         switched[name] = sign == "+"
     return _without_dependents(switched)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import VirqsimError
 from .guest import Program
+from .hypothetical import Hypothetical, in_force
 from .profiles import Profile
 
 Handler = Program | Sequence[Program]
@@ -211,22 +212,36 @@ class Plan:
                 raise TypeError(f"Plan: {part!r} is no {wanted.__name__}")
 
     def resolve(self, profile: Profile, technology: str | None = None, features: Mapping[str, bool] | None = None,
-                seed: int = 1) -> dict[str, Any]:
+                seed: int = 1, declared: Mapping[str, Hypothetical] | None = None) -> dict[str, Any]:
         """The whole plan, as the core reads it.
+
+        Args:
+            profile: whose costs.
+            technology: in place of the scenario's.
+            features: on top of the scenario's.
+            seed: of the random streams.
+            declared: hypothetical features by name, of which the technology and the features may
+                name some: those are part of the plan.
 
         Raises:
             VirqsimError: a program has an open loop. What only the machine
                 can know (a pin, a name) is refused by Simulation().
         """
+        technology, declared = technology or self.technology, declared or {}
+        switched = {**self.features, **(features or {})}
+        hypothetical = in_force(technology, switched, declared)
         plan = housekept({
             "format": "virqsim-plan-1",
             "name": self.name,
             "seed": seed,
-            "technology": technology or self.technology,
-            "features": {**self.features, **(features or {})},
+            "technology": technology,
+            "features": {name: on for name, on in switched.items() if name not in declared},
+            **({"hypothetical": [feature.document() for feature in hypothetical]} if hypothetical else {}),
             "machine": self.machine.document(profile),
             "hypervisor": {**asdict(self.hypervisor), "inhibits": [asdict(each) for each in self.hypervisor.inhibits]},
-            "costs": {"profile": profile.name, "kind": profile.kind, "cycles": profile.cycles},
+            "costs": {"profile": profile.name,
+                      "kind": "assumed" if any(feature.assumes for feature in hypothetical) else profile.kind,
+                      "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},
         })

@@ -13,11 +13,11 @@ interrupt, `eoi` its acknowledgement, each summed over all vCPUs that take part.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import drivers, features, library, profiles, runner
+from . import drivers, features, hypothetical, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
 from .guest import Program, icr, logical_flat, logical_x2apic
 from .plan import Hypervisor, Machine, Plan
@@ -52,6 +52,7 @@ class Probe:
     targets: int = 1
     profile: str = "skylake-sp"
     repetitions: int = 20
+    hypothetical: tuple[str, ...] = ()
 
     @property
     def target_ids(self) -> range:
@@ -361,14 +362,15 @@ def probe(probe: Probe) -> dict[str, Any]:
         NotModelled: no model covers the operation or the technology.
         VirqsimError: there is no such thing, or the options contradict each other.
     """
-    operation = _checked(probe)
+    declared = hypothetical.declared(probe.hypothetical)
+    switched = features.parse(probe.features, declared)
+    operation = _checked(probe, switched, declared)
     profile = profiles.load(probe.profile)
-    switched = features.parse(probe.features)
 
     def results(repetitions: int) -> dict[str, Any]:
         bench = _Bench(probe, profile.clocks["core_hz"])
         operation.around(bench, operation.act, repetitions)
-        document = runner.run(bench.plan().resolve(profile, probe.tech, switched)).document
+        document = runner.run(bench.plan().resolve(profile, probe.tech, switched, declared=declared)).document
         if document["state"] != "ended" or document["partial"]:
             raise VirqsimError(f"probe: {probe.operation}: the run did not end: {document['broken'] or document['state']}")
         return document
@@ -385,15 +387,13 @@ def probe(probe: Probe) -> dict[str, Any]:
     }
 
 
-def _checked(probe: Probe) -> Operation:
+def _checked(probe: Probe, switched: dict[str, bool], declared: Iterable[str]) -> Operation:
     """The operation's row, when the options fit it."""
     if probe.operation not in OPERATIONS:
         raise unknown("probe: operation", probe.operation, OPERATIONS)
-    technologies = {row["name"]: row for row in library.describe()["technologies"]}
-    if probe.tech not in technologies and probe.tech not in TECHNOLOGIES_NOT_MODELLED:
-        raise unknown("probe: --tech", probe.tech, technologies)
     if probe.tech in TECHNOLOGIES_NOT_MODELLED:
         raise NotModelled(f"probe: {probe.operation} under {probe.tech}: not modelled yet")
+    runner.check_technology(probe.tech, declared, "probe: --tech")
     if probe.guest_apic == "epic":
         raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled yet")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
@@ -404,7 +404,7 @@ def _checked(probe: Probe) -> Operation:
     if probe.targets > 1 and not operation.many:
         many = ", ".join(row.name for row in OPERATIONS.values() if row.many)
         raise VirqsimError(f"probe: --targets: {probe.operation} has one target at most; several have {many}")
-    if operation.needs and not features.parse(probe.features).get(operation.needs):
+    if operation.needs and not switched.get(operation.needs):
         raise VirqsimError(f"probe: {probe.operation}: needs --features=+{operation.needs}")
     return operation
 

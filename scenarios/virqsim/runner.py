@@ -6,7 +6,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ HOSTS = ("c", "systemc")
 _PATIENCE_S = 2.0  # a progress bar appears after so much wall time
 
 
-def check_technology(name: str) -> None:
-    """Raises VirqsimError unless the core knows the technology."""
-    if name not in library.names("technologies"):
-        raise unknown("technology", name, library.names("technologies"))
+def check_technology(name: str, declared: Iterable[str] = (), place: str = "technology") -> None:
+    """Raises VirqsimError unless the core knows the technology, or it is one of those declared."""
+    known = [*library.names("technologies"), *declared]
+    if name not in known:
+        raise unknown(place, name, known)
 
 
 def run(plan: dict[str, Any], host: str = "c", folder: str | Path | None = None, trace: bool = False) -> Results:

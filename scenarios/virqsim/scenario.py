@@ -22,7 +22,6 @@ tables.
 from __future__ import annotations
 
 import runpy
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from . import paths
-from .errors import VirqsimError, unknown
+from .errors import VirqsimError, one_line_errors, unknown
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class Scenario:
             path = paths.find("scenarios") / f"{scenario}.py"
         elif not path.is_file():
             raise VirqsimError(f"scenario {path}: there is no such file")
-        with _one_line_errors(path):
+        with one_line_errors("scenario", path):
             module = runpy.run_path(str(path), run_name=path.stem)
         for name in _WANTED:
             if not module.get(name) and module.get(name) != {}:
@@ -151,7 +150,7 @@ class Scenario:
         Raises:
             VirqsimError: the scenario refuses, or its code is wrong; the line names the place.
         """
-        with _one_line_errors(self.path):
+        with one_line_errors("scenario", self.path):
             plan = self._build(p)
         if not isinstance(plan, Plan):
             raise VirqsimError(f"scenario {self.path}: plan() returned {type(plan).__name__}, not a Plan")
@@ -163,7 +162,7 @@ class Scenario:
             return None
         import pandas
 
-        with _one_line_errors(self.path):
+        with one_line_errors("scenario", self.path):
             table = self._report(results, p)
         if table is not None and not isinstance(table, pandas.DataFrame):
             raise VirqsimError(f"scenario {self.path}: report() returned {type(table).__name__}, not a DataFrame")
@@ -189,19 +188,3 @@ def _check_parameters(path: Path, parameters: Any) -> None:
     for name, parameter in parameters.items():
         if not isinstance(parameter, Parameter):
             raise VirqsimError(f"scenario {path}: PARAMETERS: {name!r}: {parameter!r} is no Parameter(default, unit, meaning)")
-
-
-class _one_line_errors:
-    """Turns whatever a scenario's own code raises into one line with its place."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: Any) -> None:
-        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, VirqsimError):
-            lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(self._path)]
-            line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
-            raise VirqsimError(f"scenario {self._path}:{line}: {type(error).__name__}: {error}") from error

@@ -10,6 +10,7 @@ import click
 
 from .. import show
 from ..errors import VirqsimError
+from ..options import with_hypothetical
 from .compare import Outcome, Replay, by_reason
 
 # KVM's names of the same exit on the two vendors, AMD's first.
@@ -24,13 +25,14 @@ _TWINS = {
 @click.option("--tech", default="none,apicv,ipiv", show_default=True, metavar="A,B,C",
               help="What-if technologies.")
 @click.option("--features", default="", metavar="+A,-B", help="Features on top of each what-if: +pv-eoi,-posted-interrupts.")
+@with_hypothetical
 @click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
               help="Whose costs: a profile's name, or a file of yours (*.toml).")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep a run folder for each replay in this folder.")
 @click.option("--trace", "keep", is_flag=True, help="With --out: keep the full trace of each replay.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def replay_command(trace: str, tech: str, features: str, profile: str, out: Path | None, keep: bool,
-                   as_json: bool) -> None:
+def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str,
+                   out: Path | None, keep: bool, as_json: bool) -> None:
     """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
     TRACE is the text of tracefs, `trace-cmd report` or `perf script`, gzip'ed
@@ -41,18 +43,20 @@ def replay_command(trace: str, tech: str, features: str, profile: str, out: Path
       virqsim replay traces/on2_ppong.txt.gz
       virqsim replay mine.txt --tech apicv --features=-posted-interrupts --json
       virqsim replay mine.txt --tech none,ipiv --out out/mine --trace
+      virqsim replay mine.txt --tech ipiv,mine --hypothetical mine.py
     """
     from .. import profiles, runner
     from ..features import parse
+    from ..hypothetical import declared
     from . import reader
 
-    technologies = [name for name in tech.split(",") if name]
+    technologies, known = [name for name in tech.split(",") if name], declared(hypothetical)
     for name in technologies:
-        runner.check_technology(name)
-    switched = parse(features)
+        runner.check_technology(name, known)
+    switched = parse(features, known)
     if keep and not out:
         raise VirqsimError("replay: --trace keeps traces in run folders; say where with --out")
-    replay = Replay(reader.read(trace), profiles.load(profile), keep)
+    replay = Replay(reader.read(trace), profiles.load(profile), keep, known)
     here = replay.under(folder=out / "recorded" if out else None)
     what_ifs = [replay.under(name, switched, out / name if out else None) for name in technologies]
     if as_json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import runner
 from ..errors import VirqsimError
+from ..hypothetical import Hypothetical
 from ..profiles import Profile
 from ..results import Results
 from . import demand as demands
@@ -58,10 +60,12 @@ def by_reason(exits: Counter[tuple[int, str]]) -> dict[str, int]:
 class Replay:
     """A trace, taken apart once and replayed as often as wanted."""
 
-    def __init__(self, trace: Trace, profile: Profile, keep_traces: bool = False) -> None:
+    def __init__(self, trace: Trace, profile: Profile, keep_traces: bool = False,
+                 declared: Mapping[str, Hypothetical] | None = None) -> None:
         self.trace = trace
         self.profile = profile
         self.keep_traces = keep_traces
+        self.declared = declared or {}
         self.demand: Demand = demands.extract(trace)
         self.recorded_exits = trace.exits()
 
@@ -94,7 +98,7 @@ class Replay:
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
                              self.profile, self._halt_poll_ns())
-        return runner.run(plan.resolve(self.profile), folder=folder, trace=self.keep_traces and folder is not None)
+        return runner.run(plan.resolve(self.profile, declared=self.declared), folder=folder, trace=self.keep_traces and folder is not None)
 
     def _halt_poll_ns(self) -> int:
         """As recorded, or Linux's default."""
