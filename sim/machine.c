@@ -100,7 +100,7 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     n += v->delivering == number;
     n += cut_short(v, number);
     n += vector == 2 && v->apic.nmi_pending;
-    n += v->timer_due && v->timer_vector == vector;
+    n += (v->timer_due || v->hw.timer_event) && v->timer_vector == vector;
     return n;
 }
 

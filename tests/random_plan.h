@@ -38,7 +38,9 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
         return "[\"cr8\"," + std::to_string(d.below(6)) +
                "],[\"cr8_read\"],[\"compute\",300],[\"cr8\",0]";
     case 10:
-        return "[\"timer_mode\",48," + std::to_string(d.below(4)) + "]";
+        if (d.chance(20))
+            return "[\"apic_write\",800,327728]"; /* a TSC deadline, masked */
+        return "[\"timer_mode\",48," + std::to_string(d.of<unsigned>({0, 1, 2, 2, 2, 3})) + "]";
     case 11:
         return "[\"tsc_deadline\"," + std::to_string(d.below(30000)) + "]";
     case 12:
@@ -84,7 +86,8 @@ inline void choose_features(Draw &d, Plan &p)
         if (d.chance(25))
             p.features[f] = d.chance(50);
     const bool vmx = p.technology == "none" || p.technology == "apicv" ||
-                     p.technology == "ipiv" || p.technology == "vtd-pi";
+                     p.technology == "ipiv" || p.technology == "vtd-pi" ||
+                     p.technology == "apic-timer";
     if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
     const bool posts = vmx && p.technology != "none";
@@ -202,8 +205,8 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology =
-        d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "eli", "svm", "avic", "x2avic"});
+    p.technology = d.of<std::string>(
+        {"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

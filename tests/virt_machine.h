@@ -77,7 +77,7 @@ struct VirtMachine {
         cpu.pid_table = pid_table;
         cpu.interrupts_enabled = true;
         cpu.x2apic_read_exits = cpu.x2apic_write_exits = ~UINT64_C(0);
-        cpu.tsc_deadline_write_exits = true;
+        cpu.tsc_deadline_exits = true;
     }
     trace_flow flow()
     {

@@ -61,6 +61,13 @@ void controls_set_eoi_direct(struct vcpu *v, bool direct)
         v->hw.x2apic_write_exits |= MSR_BIT(LAPIC_EOI);
 }
 
+void controls_set_virtual_timer(struct vcpu *v, bool on)
+{
+    vmx_control(&v->hw.vmcs, VMX_APIC_TIMER_VIRTUALIZATION, on);
+    vmcs_set(&v->hw.vmcs, VMCS_VIRTUAL_TIMER_VECTOR, v->apic.regs.LVT_TIMER & 0xff);
+    v->hw.tsc_deadline_exits = !on;
+}
+
 static void vmx_apic_controls(struct vmcs *c, feature_set f, bool x2apic, bool apic_in_kernel)
 {
     const bool shadow = feature_in(f, FEATURE_TPR_SHADOW) && apic_in_kernel;
@@ -183,7 +190,7 @@ static void svm_set(struct vcpu *v)
 
 void controls_set(struct vcpu *v)
 {
-    v->hw.tsc_deadline_write_exits = true;
+    v->hw.tsc_deadline_exits = true;
     if (v->hw.ops->vendor == VIRT_VMX)
         vmx_set(v);
     else

@@ -217,6 +217,7 @@ static void complete_access(struct vcpu *v)
     exit_complete_access(v);
     if (changes_ids(&v->access))
         inhibit_check_ids(v);
+    timer_virtualize(v);
     if (vec_empty(&v->apic.regs.ISR))
         controls_set_eoi_direct(v, true);
     if (!v->access_done)

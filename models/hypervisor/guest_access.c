@@ -184,6 +184,16 @@ static bool sends(const struct vcpu *v, const struct access *a)
            (a->address == lapic_msr(LAPIC_ICR_LO) || a->address == lapic_msr(LAPIC_SELF_IPI));
 }
 
+static struct virt_verdict wrmsr(struct vcpu *v, const struct access *a, sim_time now)
+{
+    const struct virt_verdict verdict =
+        v->hw.ops->wrmsr(&v->hw, (uint32_t)a->address, a->value, now);
+
+    if (a->address == MSR_TSC_DEADLINE && verdict.path == VIRT_DONE)
+        timer_guest_wrote(v);
+    return verdict;
+}
+
 static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *a)
 {
     struct virt_cpu *hw = &v->hw;
@@ -197,7 +207,7 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
     case ACCESS_MSR_READ:
         return hw->ops->rdmsr(hw, (uint32_t)a->address, now);
     case ACCESS_MSR_WRITE:
-        return hw->ops->wrmsr(hw, (uint32_t)a->address, a->value, now);
+        return wrmsr(v, a, now);
     case ACCESS_CR8_READ:
         return hw->ops->read_cr8(hw);
     case ACCESS_CR8_WRITE:

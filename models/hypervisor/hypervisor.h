@@ -23,6 +23,7 @@
  *   timer.c      the guest's APIC timer on the host's timers
  *   timer_advance.c  ahead of its deadline, and the wait for it
  *   timer_posting.c  on another CPU's timer, posted from there
+ *   timer_virtual.c  on the hardware's own, which the guest arms
  *   halt_poll.c  waiting for an interrupt
  *   userspace.c  QEMU
  *   host.c       physical CPUs, their interrupts and their threads
@@ -319,6 +320,7 @@ struct vcpu {
     bool timer_internal;       /* KVM moves the timer: what follows is not the guest's arming */
     bool timer_soft;           /* it had expired when it was armed: no timer was started */
     bool timer_asleep;         /* the vCPU sleeps, and the timer is to wake it */
+    bool timer_virtual;        /* the guest arms the hardware's own, without an exit */
     bool timer_posting;        /* its handler is at work on the housekeeping CPU */
     uint8_t timer_vector;      /* and what it was to be */
     trace_flow timer_flow;
@@ -596,6 +598,13 @@ void timer_wait(struct vcpu *v); /* right before an entry: that wait, to be paid
 void timer_post_begin(struct vcpu *v); /* the timer fires */
 void timer_post_end(struct vcpu *v);   /* its handler is done */
 
+/* --- timer_virtual.c --- */
+void timer_virtualize(struct vcpu *v);  /* on or off, after the guest has changed its APIC */
+void timer_guest_wrote(struct vcpu *v); /* IA32_TSC_DEADLINE, without an exit */
+/* The guest's deadline to a timer of KVM's, and back. */
+void timer_to_host(struct vcpu *v);
+void timer_to_guest(struct vcpu *v);
+
 /* --- halt_poll.c --- */
 void halt_begin(struct vcpu *v); /* the clock of the polling window starts */
 bool halt_ends(struct vcpu *v);  /* something is pending that the guest would take */
@@ -634,6 +643,8 @@ bool controls_apic_in_kernel(const struct hypervisor *h);
 void controls_set_eoi_direct(struct vcpu *v, bool direct);
 /* Those of them that make up APICv or AVIC, from v->apicv_active. */
 void controls_set_apicv(struct vcpu *v);
+/* APIC-timer virtualization, with the vector that LVT_TIMER has now. */
+void controls_set_virtual_timer(struct vcpu *v, bool on);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
 void controls_set_eoi_exits(struct vcpu *v);
 

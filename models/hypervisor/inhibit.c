@@ -101,6 +101,7 @@ void inhibit_apply(struct vcpu *v)
         return;
     v->apicv_active = active;
     controls_set_apicv(v);
+    timer_virtualize(v);
     vcpu_pay(v, COST_KVM_APICV_UPDATE);
 }
 

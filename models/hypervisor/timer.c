@@ -4,16 +4,25 @@
  * KVM runs it on the VMX-preemption timer while the vCPU does not sleep, where
  * it has one (an exit of its own, PREEMPTION_TIMER), and on a timer of the host
  * otherwise, whose interrupt makes a guest leave like any other; or on a timer
- * of another CPU, whose handler posts the interrupt (timer_posting.c). With
- * QEMU's APIC it is QEMU's. A timer that the plan declares stands in the place
- * of the preemption timer; its rules say whether the guest leaves for it.
+ * of another CPU, whose handler posts the interrupt (timer_posting.c); or
+ * nowhere, where the hardware has one that the guest arms (timer_virtual.c).
+ * With QEMU's APIC it is QEMU's. A timer that the plan declares stands in the
+ * place of the preemption timer; its rules say whether the guest leaves for it.
  */
 #include "hypervisor/hypervisor.h"
 
 /* Who counts. SPENT: nobody, since the deadline had passed when it was armed. */
-enum timer_place { IN_USERSPACE, SPENT, ON_HOUSEKEEPING, ON_PREEMPTION_TIMER, ON_HOST };
+enum timer_place {
+    IN_USERSPACE,
+    IN_GUEST,
+    SPENT,
+    ON_HOUSEKEEPING,
+    ON_PREEMPTION_TIMER,
+    ON_HOST
+};
 
-/* KVM: kvm_can_use_hv_timer(); a vCPU that sleeps needs a timer that wakes it. */
+/* KVM: kvm_can_use_apic_virt_timer(), kvm_can_post_timer_interrupt(), kvm_can_use_hv_timer(); a
+   vCPU that sleeps needs a timer that wakes it. */
 static enum timer_place counted_by(const struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -22,7 +31,9 @@ static enum timer_place counted_by(const struct vcpu *v)
         return IN_USERSPACE;
     if (h->declared_timer && !v->timer_asleep)
         return ON_PREEMPTION_TIMER;
-    if (feature_in(h->features, FEATURE_TIMER_POSTING))
+    if (v->timer_virtual)
+        return v->timer_asleep ? ON_HOST : IN_GUEST;
+    if (feature_in(h->features, FEATURE_TIMER_POSTING) && v->apicv_active)
         return ON_HOUSEKEEPING;
     if (feature_in(h->features, FEATURE_PREEMPTION_TIMER) && !v->timer_asleep)
         return ON_PREEMPTION_TIMER;
@@ -33,7 +44,7 @@ static enum timer_place place_of(const struct vcpu *v)
 {
     const enum timer_place place = counted_by(v);
 
-    return v->timer_soft && place != IN_USERSPACE ? SPENT : place;
+    return v->timer_soft && place > SPENT ? SPENT : place;
 }
 
 bool timer_wants_exit(const struct vcpu *v)
@@ -52,8 +63,8 @@ static bool runs_ahead(const struct vcpu *v)
 {
     const enum timer_place place = counted_by(v);
 
-    return feature_in(v->hypervisor->features, FEATURE_TIMER_ADVANCE) &&
-           place != IN_USERSPACE && !v->hypervisor->declared_timer &&
+    return feature_in(v->hypervisor->features, FEATURE_TIMER_ADVANCE) && place > SPENT &&
+           !v->hypervisor->declared_timer &&
            (place == ON_PREEMPTION_TIMER || lapic_tsc_deadline(&v->apic));
 }
 
@@ -71,13 +82,13 @@ static void raise(struct vcpu *v)
 {
     struct trace *t = v->hypervisor->trace;
 
-    v->timer_due = true;
     v->timer_vector = (uint8_t)v->apic.regs.LVT_TIMER;
     v->timer_flow = trace_new_flow(t);
     trace_put(t, v->timer_flow, TRACE_RAISED, v->index, v->apic.regs.LVT_TIMER,
               TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
     trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, v->timer_vector,
               TRACE_PARENT(v->index, v->timer_flow));
+    v->timer_due = place_of(v) != IN_GUEST;
     if (!runs_ahead(v))
         return;
     v->timer_awaited = v->timer_deadline;
@@ -165,6 +176,17 @@ void timer_arrive(struct vcpu *v)
         expire_in_guest(v);
 }
 
+/* Outside of the guest, the entry finds it. */
+static void guest_event(struct vcpu *v)
+{
+    v->hw.timer_event = v->timer_flow;
+    if (v->state != VCPU_GUEST)
+        return;
+    guest_interrupted(v);
+    vcpu_pay(v, COST_HW_TIMER_EVENT);
+    vcpu_continue(v, guest_run);
+}
+
 static void fired(struct event *e)
 {
     struct vcpu *v = EVENT_OWNER(e, struct vcpu, timer);
@@ -175,6 +197,9 @@ static void fired(struct event *e)
     }
     raise(v);
     switch (place_of(v)) {
+    case IN_GUEST:
+        guest_event(v);
+        break;
     case IN_USERSPACE: /* QEMU's main loop has the timer, and raises the interrupt */
         timer_accept(v, NULL);
         break;
@@ -254,7 +279,11 @@ void timer_expires(struct vcpu *v, cycles after)
 
     if (!event_is_armed(h->events, &v->timer))
         return;
-    v->timer_deadline = v->apic.timer_deadline = hv_after(h, after.n);
+    v->timer_deadline = hv_after(h, after.n);
+    if (place_of(v) == IN_GUEST)
+        v->hw.ops->set_guest_deadline(&v->hw, clock_count(&h->tsc, v->timer_deadline).n);
+    else
+        v->apic.timer_deadline = v->timer_deadline;
     event_arm(h->events, &v->timer, v->timer_deadline);
 }
 
@@ -268,19 +297,28 @@ static bool is_armed(const struct vcpu *v)
 /* KVM: kvm_lapic_switch_to_sw_timer(). */
 void timer_sleeps(struct vcpu *v)
 {
-    const bool moves = is_armed(v) && place_of(v) == ON_PREEMPTION_TIMER;
+    const enum timer_place place = place_of(v);
 
     v->timer_asleep = true;
-    if (!moves)
+    if (!is_armed(v) && !v->hw.timer_event)
+        return;
+    if (place == IN_GUEST)
+        timer_to_host(v);
+    else if (place == ON_PREEMPTION_TIMER)
+        arm(v, v->timer_deadline);
+    else
         return;
     vcpu_pay(v, COST_KVM_TIMER_ARM);
-    arm(v, v->timer_deadline);
 }
 
-/* KVM: kvm_lapic_switch_to_hv_timer(). */
+/* KVM: kvm_lapic_switch_to_hv_timer(), kvm_lapic_switch_to_apic_virt_timer(). */
 void timer_wakes(struct vcpu *v)
 {
     v->timer_asleep = false;
-    if (is_armed(v) && place_of(v) == ON_PREEMPTION_TIMER)
+    if (!is_armed(v))
+        return;
+    if (place_of(v) == IN_GUEST)
+        timer_to_guest(v);
+    else if (place_of(v) == ON_PREEMPTION_TIMER)
         arm(v, v->timer_deadline);
 }

@@ -141,7 +141,7 @@ static struct virt_verdict svm_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t 
 {
     if (is_x2avic(v, msr, v->x2apic_write_exits))
         return avic_write(v, offset_of(msr), value, now);
-    if (msr == MSR_TSC_DEADLINE && !v->tsc_deadline_write_exits)
+    if (msr == MSR_TSC_DEADLINE && !v->tsc_deadline_exits)
         return stay(VIRT_NATIVE, 0);
     return msr_access(v, msr, v->x2apic_write_exits);
 }

@@ -106,7 +106,7 @@ struct virt_cpu {
 
     /* MSR bitmaps, the parts that matter; a set bit exits. x2APIC: bit n is MSR 800H + n. */
     uint64_t x2apic_read_exits, x2apic_write_exits;
-    bool tsc_deadline_write_exits;
+    bool tsc_deadline_exits; /* reads and writes */
     bool
         apic_page_is_mmio; /* nested page tables: marked as MMIO; else it has a slot, and is not mapped */
 
@@ -120,6 +120,9 @@ struct virt_cpu {
     bool
         timer_expired; /* VMX: the VMX-preemption timer, whose deadline is the run loop's, is at 0 */
     struct vmx_pause_loop pause_loop;
+    /* VMX, APIC-timer virtualization: the guest's deadline has come, as the run loop says, and this
+       is its interrupt's flow; 0: it has not. The next boundary makes it pending. */
+    trace_flow timer_event;
     /* The flow of the ICR or self-IPI write under way, given by the caller before apic_write()
        and wrmsr(). Hardware that completes the write announces the destination with ROUTED (a:
        vector, b: this flow; where: the destination's index) and lets the vector carry it. */
@@ -156,6 +159,11 @@ struct virt_ops {
     struct virt_verdict (*external_interrupt)(struct virt_cpu *v, uint8_t host_vector);
     /* The host's timer for this guest is the hardware's own (VMX-preemption timer). */
     struct virt_verdict (*preemption_timer)(struct virt_cpu *v);
+
+    /* APIC-timer virtualization: the deadline that the guest has armed, in counts of the TSC; 0:
+       none. NULL where there is no such thing. */
+    uint64_t (*guest_deadline)(const struct virt_cpu *v);
+    void (*set_guest_deadline)(struct virt_cpu *v, uint64_t tsc);
 
     /* An instruction boundary in the guest: window exits, then virtual-interrupt delivery, in the
        priority of SDM 3A "Priority Among Concurrent Events". Delivery clears IF, ends HLT and

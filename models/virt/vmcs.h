@@ -46,6 +46,7 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(PIN_CONTROLS, 7, PROCESS_POSTED_INTERRUPTS, "process posted interrupts")           \
     CONTROL(PRIMARY_CONTROLS, 2, INTERRUPT_WINDOW_EXITING, "interrupt-window exiting")         \
     CONTROL(PRIMARY_CONTROLS, 7, HLT_EXITING, "HLT exiting")                                   \
+    CONTROL(PRIMARY_CONTROLS, 12, RDTSC_EXITING, "RDTSC exiting")                              \
     CONTROL(PRIMARY_CONTROLS, 17, ACTIVATE_TERTIARY, "activate tertiary controls")             \
     CONTROL(PRIMARY_CONTROLS, 19, CR8_LOAD_EXITING, "CR8-load exiting")                        \
     CONTROL(PRIMARY_CONTROLS, 20, CR8_STORE_EXITING, "CR8-store exiting")                      \
@@ -63,6 +64,7 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(SECONDARY_CONTROLS, 9, VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery")   \
     CONTROL(SECONDARY_CONTROLS, 10, PAUSE_LOOP_EXITING, "PAUSE-loop exiting")                  \
     CONTROL(TERTIARY_CONTROLS, 4, IPI_VIRTUALIZATION, "IPI virtualization")                    \
+    CONTROL(TERTIARY_CONTROLS, 8, APIC_TIMER_VIRTUALIZATION, "APIC-timer virtualization")      \
     CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit") \
     CONTROL(EXIT_CONTROLS, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value")
 

@@ -6,6 +6,7 @@
  *                     windows, in the order of their priority
  *   vmx_checks.c      what an entry checks of the VMCS and of the guest's state
  *   vmx_timer.c       the VMX-preemption timer's value and rate
+ *   vmx_apic_timer.c  the guest's TSC deadline without exits
  *   vmx_apic.c        which accesses to the APIC are virtualized, and how far
  *   vmx_interrupts.c  what a virtualized access does: TPR, PPR, EOI and IPI
  *                     virtualization; evaluation and delivery; posted interrupts
@@ -78,6 +79,14 @@ uint64_t vmx_timer_deadline(const struct virt_cpu *v, uint64_t entered);
 /* An exit at `left`: the field receives what is left of the count, where the control says so. */
 void vmx_timer_save(struct virt_cpu *v, uint64_t entered, uint64_t left);
 
+/* --- vmx_apic_timer.c --- */
+struct virt_verdict vmx_write_deadline(struct virt_cpu *v, uint64_t tsc);
+struct virt_verdict vmx_read_deadline(struct virt_cpu *v);
+void vmx_guest_timer_event(struct virt_cpu *v); /* that is pending */
+/* As in struct virt_ops. */
+uint64_t vmx_guest_deadline(const struct virt_cpu *v);
+void vmx_set_guest_deadline(struct virt_cpu *v, uint64_t tsc);
+
 /* --- vmx_interrupts.c --- */
 
 /* RVI and SVI, the two halves of the guest interrupt status. */
@@ -96,6 +105,8 @@ struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector,
 void vmx_posted_interrupt_processing(struct virt_cpu *v);
 
 void vmx_evaluate(struct virt_cpu *v);
+/* A vector that the processor itself makes pending: VIRR, RVI, evaluation. */
+void vmx_request(struct virt_cpu *v, uint8_t vector, trace_flow flow);
 /* Of the recognized virtual interrupt: the state changes; the caller delivers the vector. */
 uint8_t vmx_deliver(struct virt_cpu *v);
 

@@ -191,12 +191,17 @@ struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t
     return emulate_write(v, offset, value);
 }
 
-/* Of all MSRs only the APIC's and the deadline's write are ever passed through. */
+/* Of all MSRs only the APIC's and the deadline are ever passed through. */
 static bool msr_exits(const struct virt_cpu *v, uint64_t x2apic_bitmap, uint32_t msr)
 {
     const uint32_t n = msr - MSR_X2APIC_FIRST;
 
     return !has(v, VMX_USE_MSR_BITMAPS) || n >= MSR_IN_BITMAP || x2apic_bitmap >> n & 1;
+}
+
+static bool passes_deadline(const struct virt_cpu *v, uint32_t msr)
+{
+    return msr == MSR_TSC_DEADLINE && has(v, VMX_USE_MSR_BITMAPS) && !v->tsc_deadline_exits;
 }
 
 /* The model's page does not hold what the APIC derives; a hypervisor would keep it there. */
@@ -219,6 +224,8 @@ static uint64_t page_rdmsr(struct lapic *apic, uint32_t msr, sim_time now)
 /* SDM 3C "Virtualizing MSR-Based APIC Accesses": RDMSR. */
 struct virt_verdict vmx_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now)
 {
+    if (passes_deadline(v, msr))
+        return vmx_read_deadline(v);
     if (msr_exits(v, v->x2apic_read_exits, msr))
         return vmx_exit(v, EXIT_VMX_MSR_READ, msr);
     if (has(v, VMX_VIRTUALIZE_X2APIC_MODE) &&
@@ -266,8 +273,8 @@ static struct virt_verdict wrmsr_virtualized(struct virt_cpu *v, uint32_t msr, u
 struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now)
 {
     (void)now;
-    if (msr == MSR_TSC_DEADLINE && has(v, VMX_USE_MSR_BITMAPS) && !v->tsc_deadline_write_exits)
-        return vmx_stay(VIRT_NATIVE, 0);
+    if (passes_deadline(v, msr))
+        return vmx_write_deadline(v, value);
     if (msr_exits(v, v->x2apic_write_exits, msr))
         return vmx_exit(v, EXIT_VMX_MSR_WRITE, msr);
     if (has(v, VMX_VIRTUALIZE_X2APIC_MODE))

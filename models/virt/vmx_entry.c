@@ -4,9 +4,9 @@
  * of VM Entry", "Other Causes of VM Exits").
  *
  * Highest first: event injection, the TPR threshold, the VMX-preemption timer,
- * the NMI window; then, with the same priority because they exclude each other,
- * the interrupt window and virtual-interrupt delivery. External interrupts are
- * below them all: the run loop asks for them afterwards.
+ * the NMI window; the guest timer; then, with the same priority because they
+ * exclude each other, the interrupt window and virtual-interrupt delivery.
+ * External interrupts are below them all: the run loop asks for them afterwards.
  */
 #include <assert.h>
 
@@ -88,6 +88,8 @@ struct virt_boundary vmx_boundary(struct virt_cpu *v)
         return leave(v, EXIT_VMX_PREEMPTION_TIMER);
     if (has(v, VMX_NMI_WINDOW_EXITING) && !v->nmi_blocked && !in_shadow(v))
         return leave(v, EXIT_VMX_NMI_WINDOW);
+    if (v->timer_event)
+        vmx_guest_timer_event(v);
     if (!v->interrupts_enabled || in_shadow(v) || v->shut_down)
         return quiet;
     if (has(v, VMX_INTERRUPT_WINDOW_EXITING))

@@ -125,11 +125,9 @@ static trace_flow route(struct virt_cpu *v, uint8_t vector, unsigned destination
     return v->message_flow;
 }
 
-/* SDM 3C "Self-IPI Virtualization". */
-struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector)
+void vmx_request(struct virt_cpu *v, uint8_t vector, trace_flow flow)
 {
     struct lapic *apic = v->apic;
-    const trace_flow flow = route(v, vector, apic->config.index);
 
     if (!vec_has(&apic->regs.IRR, vector))
         trace_put(apic->config.trace, flow, TRACE_PENDING, apic->config.index, vector,
@@ -137,6 +135,12 @@ struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vect
     lapic_set_pending(apic, vector, flow);
     raise_rvi(&v->vmcs, vector);
     vmx_evaluate(v);
+}
+
+/* SDM 3C "Self-IPI Virtualization". */
+struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vector)
+{
+    vmx_request(v, vector, route(v, vector, v->apic->config.index));
     return vmx_stay(VIRT_DONE, 0);
 }
 

@@ -63,7 +63,8 @@ class Probe:
 class _Bench:
     """A machine with a sender on vCPU 0, and the words by which it keeps step with the others."""
 
-    def __init__(self, probe: Probe, core_hz: int) -> None:
+    def __init__(self, probe: Probe, clocks: dict[str, int]) -> None:
+        core_hz = clocks["core_hz"]
         self.probe = probe
         with_chipset = probe.operation in GSI or probe.operation == "pio.kernel_device"
         self.machine = Machine(probe.guest_apic, chipset="82093aa" if with_chipset else None)
@@ -72,6 +73,7 @@ class _Bench:
         self.ready, self.acknowledged, self.done, self.closed, self.sent, self.drowsy = map(
             self.machine.word, ("ready", "acknowledged", "done", "closed", "sent", "drowsy"))
         self.slice_cycles = SLICE_NS * core_hz // 10**9
+        self.timer_counts = TIMER_CYCLES * clocks["apic_timer_hz"] // core_hz
         self.sender = Program("sender")
         self.handler = Program("handler").eoi().word_add(self.acknowledged)
 
@@ -84,7 +86,14 @@ class _Bench:
         self.machine.vcpu(self.sender, {VECTOR: self.handler})
 
 
-# What is probed: one operation of the sender's
+Act = Callable[[_Bench], None]
+"""What is probed: one operation of the sender's."""
+
+Around = Callable[[_Bench, Act, int], None]
+"""The plan around it: `act` repeated so often."""
+
+
+# What is probed
 
 
 def _unicast(bench: _Bench) -> None:
@@ -120,6 +129,14 @@ def _self_icr(bench: _Bench) -> None:
 
 def _tsc_deadline(bench: _Bench) -> None:
     bench.sender.tsc_deadline(TIMER_CYCLES)
+
+
+def _count(bench: _Bench) -> None:
+    bench.sender.timer_count(bench.timer_counts)
+
+
+def _next_period(bench: _Bench) -> None:
+    """The timer ticks by itself."""
 
 
 def _write_tpr(bench: _Bench) -> None:
@@ -161,7 +178,7 @@ def _page_of_an_eventfd(bench: _Bench) -> None:
 # The plans around it
 
 
-def _to_others(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _to_others(bench: _Bench, act: Act, repetitions: int) -> None:
     """The operation interrupts the targets, each in the condition that the probe asks for."""
     probe = bench.probe
     target = _target(bench, repetitions)
@@ -174,7 +191,7 @@ def _to_others(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -
     _act_on_targets(bench, act, repetitions)
 
 
-def _from_device(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _from_device(bench: _Bench, act: Act, repetitions: int) -> None:
     """A device interrupts vCPU 0, which an 8259A's INTR reaches; its backend runs beside vCPU 1."""
     machine, (prepare, vector, handler) = bench.machine, _DEVICES[bench.probe.operation](bench)
     machine.vcpu(prepare.follow(_target(bench, repetitions)), {vector: handler.word_add(bench.acknowledged)})
@@ -184,7 +201,7 @@ def _from_device(bench: _Bench, act: Callable[[_Bench], None], repetitions: int)
     _act_on_targets(bench, act, repetitions)
 
 
-def _act_on_targets(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _act_on_targets(bench: _Bench, act: Act, repetitions: int) -> None:
     probe, sender = bench.probe, bench.sender
     sender.spin_until(bench.ready, probe.targets)
     for n in range(1, repetitions + 1):
@@ -261,7 +278,7 @@ def _pause_cycles(bench: _Bench) -> int:
     return {"preempted": bench.slice_cycles * 3 // 2, "halted": ASLEEP_CYCLES}.get(bench.probe.target, SETTLE_CYCLES)
 
 
-def _to_itself(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _to_itself(bench: _Bench, act: Act, repetitions: int) -> None:
     """The operation interrupts the sender."""
     bench.add_sender()
     for n in range(1, repetitions + 1):
@@ -269,19 +286,33 @@ def _to_itself(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -
         bench.sender.spin_until(bench.acknowledged, n).compute(SETTLE_CYCLES)
 
 
-def _timer(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
-    bench.sender.timer_mode(VECTOR, 2)
-    _to_itself(bench, act, repetitions)
+_ONESHOT, _PERIODIC, _TSC_DEADLINE = range(3)  # modes of LVT_TIMER
 
 
-def _alone(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _timer(mode: int) -> Around:
+    """The sender's timer in that mode; it spins, or halts, until the interrupt."""
+    def around(bench: _Bench, act: Act, repetitions: int) -> None:
+        bench.add_sender()
+        bench.sender.timer_mode(VECTOR, mode).setup(True)
+        bench.sender.timer_count(bench.timer_counts if mode == _PERIODIC else 0, 1).setup(False)
+        for n in range(1, repetitions + 1):
+            act(bench)
+            if bench.probe.target == "halted":
+                bench.sender.halt_until(bench.acknowledged, n)
+            else:
+                bench.sender.spin_until(bench.acknowledged, n)
+        bench.sender.setup(True).timer_count(0).setup(False)
+    return around
+
+
+def _alone(bench: _Bench, act: Act, repetitions: int) -> None:
     """The operation interrupts nobody."""
     bench.add_sender()
     for _ in range(repetitions):
         act(bench)
 
 
-def _halting(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+def _halting(bench: _Bench, act: Act, repetitions: int) -> None:
     """vCPU 0 halts, and vCPU 1 wakes it; only the HLT is the operation."""
     bench.add_sender()
     waker = Program("waker")
@@ -302,17 +333,19 @@ class Operation:
 
     `source` is the results' latency source; `interrupts` says that delivery
     and acknowledgement are part of the operation; `many` that it may have
-    several targets; `needs` the feature without which there is none;
+    several targets; `may_halt` that the sender can halt until the interrupt,
+    as --target halted asks; `needs` the feature without which there is none;
     `without_apic` that a guest without a local APIC can do it.
     """
 
     name: str
     meaning: str
-    act: Callable[[_Bench], None]
-    around: Callable[[_Bench, Callable[[_Bench], None], int], None]
+    act: Act
+    around: Around
     source: str | None
     interrupts: bool = True
     many: bool = False
+    may_halt: bool = False
     needs: str | None = None
     without_apic: bool = False
 
@@ -348,7 +381,12 @@ OPERATIONS = {row.name: row for row in (
               interrupts=False, without_apic=True),
     Operation("mmio.ioeventfd", "a store to an address that signals an eventfd", _page_of_an_eventfd, _alone, None,
               interrupts=False, without_apic=True),
-    Operation("timer.tsc_deadline", "arming the TSC deadline, and its interrupt", _tsc_deadline, _timer, "timer"),
+    Operation("timer.tsc_deadline", "arming the TSC deadline, and its interrupt", _tsc_deadline, _timer(_TSC_DEADLINE),
+              "timer", may_halt=True),
+    Operation("timer.oneshot", "starting the APIC timer's count, and its interrupt", _count, _timer(_ONESHOT), "timer",
+              may_halt=True),
+    Operation("timer.periodic", "a tick of the APIC timer's periodic count", _next_period, _timer(_PERIODIC), "timer",
+              may_halt=True),
 )}
 
 
@@ -368,7 +406,7 @@ def probe(probe: Probe) -> dict[str, Any]:
     profile = profiles.load(probe.profile)
 
     def results(repetitions: int) -> dict[str, Any]:
-        bench = _Bench(probe, profile.clocks["core_hz"])
+        bench = _Bench(probe, profile.clocks)
         operation.around(bench, operation.act, repetitions)
         document = runner.run(bench.plan().resolve(profile, probe.tech, switched, declared=declared)).document
         if document["state"] != "ended" or document["partial"]:
@@ -399,7 +437,8 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: Iterable[str]) -
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
-    if operation.around not in (_to_others, _from_device) and probe.target != "running":
+    conditions = ("running", "halted") if operation.may_halt else ("running",)
+    if operation.around not in (_to_others, _from_device) and probe.target not in conditions:
         raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
     if probe.targets > 1 and not operation.many:
         many = ", ".join(row.name for row in OPERATIONS.values() if row.many)

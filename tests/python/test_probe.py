@@ -82,6 +82,39 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     assert counts == {"sender": {}, "target": target, "eoi": eoi, "userspace_exits": userspace}
 
 
+@pytest.mark.parametrize(("arguments", "sender", "target", "eoi"), [
+    # Who counts for the guest's timer decides what its expiry costs; its own timer, what arming does.
+    ("timer.tsc_deadline --tech none --features=-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", "MSR_WRITE:1"),
+    ("timer.tsc_deadline --tech none --features=+timer-advance", "MSR_WRITE:1", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
+    ("timer.tsc_deadline --tech apicv --features=+timer-advance,-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", ""),
+    ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest", "MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest,+timer-advance", "MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech ipiv --features=+timer-posting,+hlt-in-guest --target halted", "MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech apic-timer", "", "", ""),
+    ("timer.tsc_deadline --tech apic-timer --guest-apic xapic", "", "", ""),
+    ("timer.tsc_deadline --tech apic-timer --features=+timer-posting,+hlt-in-guest", "", "", ""),
+    ("timer.tsc_deadline --tech apic-timer --features=+hlt-in-guest --target halted", "", "", ""),
+    ("timer.tsc_deadline --tech apic-timer --target halted", "HLT:1", "", ""),  # a timer of the host wakes it
+    ("timer.tsc_deadline --tech apicv --target halted", "HLT:1;MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech svm --features=+timer-advance", "msr:1", "interrupt:1", "msr:1"),
+    ("timer.tsc_deadline --tech svm --target halted", "hlt:1;msr:1", "", "msr:1"),
+    ("timer.oneshot --tech none", "MSR_WRITE:1", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
+    ("timer.oneshot --tech apic-timer", "MSR_WRITE:1", "PREEMPTION_TIMER:1", ""),
+    ("timer.oneshot --tech apicv --guest-apic xapic", "APIC_WRITE:1", "PREEMPTION_TIMER:1", ""),
+    ("timer.oneshot --tech apicv --features=+timer-posting,+hlt-in-guest", "MSR_WRITE:1", "", ""),
+    ("timer.periodic --tech none", "", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
+    ("timer.periodic --tech none --features=-preemption-timer", "", "EXTERNAL_INTERRUPT:1", "MSR_WRITE:1"),
+    ("timer.periodic --tech apic-timer --target halted", "HLT:1", "", ""),
+    ("timer.periodic --tech apicv --features=+timer-posting,+hlt-in-guest", "", "", ""),
+    ("timer.periodic --tech svm", "", "interrupt:1", "msr:1"),
+])
+def test_the_exits_of_a_timer_are_those_of_who_counts_for_it(virqsim, arguments, sender, target, eoi):
+    said = virqsim("probe", *arguments.split(), "--json")
+    assert said.status == 0, said.err
+    counts = json.loads(said.out)["per_operation"]
+    assert counts == {"sender": reasons(sender), "target": reasons(target), "eoi": reasons(eoi), "userspace_exits": 0}
+
+
 def test_every_operation_of_the_table_is_known_by_name():
     assert {row["probe"].split()[0] for row in ROWS} <= set(OPERATIONS)
 

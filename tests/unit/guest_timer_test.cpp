@@ -326,6 +326,165 @@ TEST(PostedTimer, NeedsACpuWithoutGuests)
     EXPECT_EQ("plan: features: timer-posting needs hlt-in-guest", Machine(p).error());
 }
 
+/* --- APIC-timer virtualization --- */
+
+TEST(VirtualTimer, IsArmedAndDeliveredWithoutAnExit)
+{
+    Plan p = ticking("apic-timer", 10);
+    Machine m(p);
+    /* The event, and delivery. */
+    EXPECT_EQ(200u, slowest(m));
+    EXPECT_EQ(200u * 10 * NS, m.latency("timer", "sum_ps"));
+    EXPECT_EQ(1u, m.exits(0)) << "the mode";
+    p.features["apic-timer-virtualization"] = false;
+    Machine without(p);
+    EXPECT_LE(700u, slowest(without));
+    EXPECT_EQ(1u + 2 * 10, without.exits(0));
+}
+
+TEST(VirtualTimer, EndsAHaltWithoutAnExit)
+{
+    Plan p = ticking("apic-timer", 3, "halt");
+    p.features["hlt-in-guest"] = true;
+    Machine m(p);
+    EXPECT_EQ(200u, slowest(m));
+    EXPECT_EQ(1u, m.exits(0));
+}
+
+/* KVM: kvm_lapic_switch_to_sw_timer(). */
+TEST(VirtualTimer, OfASleeperIsOneOfTheHost)
+{
+    Plan p = ticking("apic-timer", 2, "halt");
+    Machine m(p);
+    EXPECT_LE(700u, slowest(m));
+    EXPECT_EQ(1u, m.exits(0, "MSR_WRITE"));
+    EXPECT_EQ(2u, m.exits(0, "HLT"));
+    EXPECT_EQ(3u, m.exits(0));
+    p.features["timer-advance"] = true;
+    p.timer_advance_ns = 5000;
+    Machine ahead(p);
+    EXPECT_EQ(200u, slowest(ahead)) << "which knows an advance";
+}
+
+TEST(VirtualTimer, IsTheHardwaresAgainWhenTheSleeperIsWokenByAnotherInterrupt)
+{
+    Plan p = ticking("apic-timer");
+    p.programs["main"] = R"(["timer_mode",50,2],["tsc_deadline",60000],["halt"],)"
+                         R"(["spin_until",0,1])";
+    p.devices = R"({"name":"d","kind":"msi","vcpu":0,"vector":60,"at_ns":[20000]})";
+    Machine m(p);
+    EXPECT_EQ(200u, slowest(m));
+    EXPECT_EQ(2u, m.exits(0)) << "the mode, HLT";
+}
+
+TEST(VirtualTimer, ServesNoCounts)
+{
+    for (const char *mode : {"0", "1"}) {
+        Plan p = ticking("apic-timer");
+        p.programs["main"] = std::string(R"(["timer_mode",50,)") + mode +
+                             R"(],["timer_count",2000,1],["spin_until",0,1])";
+        Machine m(p);
+        EXPECT_LE(700u, slowest(m)) << mode;
+        EXPECT_EQ(1u, m.exits(0, "PREEMPTION_TIMER")) << mode;
+    }
+}
+
+/* KVM: the mask in LVT_TIMER takes the timer from the hardware, and gives it back. */
+TEST(VirtualTimer, IsKvmsWhileItIsMasked)
+{
+    Plan p = ticking("apic-timer");
+    const std::string mask = R"(["apic_write",800,327730],["rdmsr",1760],)";
+    p.programs["main"] = R"(["timer_mode",50,2],["tsc_deadline",60000],)" + mask +
+                         R"(["timer_mode",50,2],["rdmsr",1760],["spin_until",0,1])";
+    Machine m(p);
+    EXPECT_EQ(200u, slowest(m)) << "the deadline outlives it";
+    EXPECT_EQ(1u, m.exits(0, "MSR_READ"));
+    EXPECT_EQ(4u, m.exits(0));
+}
+
+TEST(VirtualTimer, ThatExpiresWhileItIsMaskedIsNoInterrupt)
+{
+    Plan p = ticking("apic-timer");
+    p.programs["main"] =
+        R"(["timer_mode",50,2],["tsc_deadline",5000],["apic_write",800,327730],)"
+        R"(["compute",20000],["timer_mode",50,2],["compute",20000])";
+    Machine m(p);
+    EXPECT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(0u, m.latency("timer", "count"));
+}
+
+/* Between the exit and the entry the deadline comes: KVM finds it when it takes the timer over. */
+TEST(VirtualTimer, IsNotLostWhenItComesAsKvmTakesItOver)
+{
+    for (unsigned ns = 20; ns < 2000; ns += 20) {
+        Plan p = ticking("apic-timer");
+        p.programs["main"] = R"(["timer_mode",50,2],["tsc_deadline",)" + std::to_string(ns) +
+                             R"(],["apic_write",800,327730],["timer_mode",50,2],)"
+                             R"(["timer_mode",50,0],["compute",9000])";
+        Machine m(p);
+        EXPECT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_ENDED, m.run());
+        p.programs["main"] = R"(["timer_mode",50,2],["tsc_deadline",)" + std::to_string(ns) +
+                             R"(],["port_out",128,1,0],["timer_mode",50,2],["spin_until",0,1])";
+        Machine stays(p);
+        EXPECT_EQ("", stays.error());
+        EXPECT_EQ(VIRQSIM_ENDED, stays.run()) << ns;
+        EXPECT_EQ(1u, stays.latency("timer", "count")) << ns;
+    }
+}
+
+TEST(VirtualTimer, OfADeadlineThatHasPassedExpiresAtOnce)
+{
+    Plan p = ticking("apic-timer");
+    p.programs["main"] =
+        R"(["timer_mode",50,2],["compute",5000],["wrmsr",1760,7],["spin_until",0,1])";
+    Machine m(p);
+    EXPECT_EQ(200u, slowest(m));
+    EXPECT_EQ(1u, m.exits(0));
+}
+
+TEST(VirtualTimer, ThatIsDisarmedDoesNotExpire)
+{
+    Plan p = ticking("apic-timer");
+    p.programs["main"] = R"(["timer_mode",50,2],["tsc_deadline",5000],["tsc_deadline",0],)"
+                         R"(["compute",20000])";
+    Machine m(p);
+    EXPECT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(0u, m.latency("timer", "count"));
+    EXPECT_EQ(1u, m.exits(0));
+}
+
+TEST(VirtualTimer, FollowsTheVectorOfItsEntry)
+{
+    Plan p = ticking("apic-timer");
+    p.programs["main"] = R"(["timer_mode",60,2],["timer_mode",50,2],["tsc_deadline",5000],)"
+                         R"(["spin_until",0,1])";
+    Machine m(p);
+    EXPECT_EQ(200u, slowest(m));
+}
+
+/* KVM: a change of APICv chooses the timer anew. */
+TEST(VirtualTimer, IsKvmsWhileApicvIsInhibited)
+{
+    Plan p = ticking("apic-timer", 3);
+    p.inhibits = R"({"reason":"HYPERV","from_ns":30000,"until_ns":50000})";
+    Machine m(p);
+    EXPECT_LE(700u, slowest(m));
+    EXPECT_EQ(200u * NS, m.latency("timer", "min_ps"));
+    EXPECT_EQ(1u, m.exits(0, "PREEMPTION_TIMER")) << "the second of three";
+    EXPECT_EQ(3u, m.latency("timer", "count"));
+}
+
+TEST(VirtualTimer, NeedsVirtualInterruptDelivery)
+{
+    Plan p = ticking("none");
+    p.features["apic-timer-virtualization"] = true;
+    EXPECT_EQ("plan: features: apic-timer-virtualization needs virtual-interrupt-delivery",
+              Machine(p).error());
+}
+
 /* --- whatever the vCPU does when it expires, it is delivered --- */
 
 class AnyInstantOfATimer
@@ -347,7 +506,7 @@ TEST_P(AnyInstantOfATimer, IsDeliveredAndNotBeforeItsDeadline)
     p.housekeeping_cpu = 1;
     p.programs["tick"] = R"(["eoi"],["word_add",0,1])";
     p.vcpus = {{0, "main", {{50, "tick"}}}};
-    for (unsigned ns = 20; ns < 6000; ns += 50) {
+    for (unsigned ns = 20; ns < 6000; ns += 70) {
         p.programs["main"] =
             R"(["timer_mode",50,2],["tsc_deadline",)" + std::to_string(ns) +
             R"(],["port_out",128,1,0],["cpuid"],["mask"],["cpuid"],["unmask"],)" + end;
@@ -361,13 +520,14 @@ TEST_P(AnyInstantOfATimer, IsDeliveredAndNotBeforeItsDeadline)
 
 INSTANTIATE_TEST_SUITE_P(
     EveryMode, AnyInstantOfATimer,
-    testing::Combine(testing::Values("none", "none +timer-advance",
-                                     "none -preemption-timer +timer-advance",
-                                     "apicv +timer-advance",
-                                     "apicv +timer-posting +hlt-in-guest",
-                                     "apicv +timer-posting +hlt-in-guest +timer-advance",
-                                     "svm +timer-advance", "x2avic +timer-advance"),
-                     testing::Values(R"(["spin_until",0,1])", R"(["halt_until",0,1])"),
-                     testing::Values(0u, 20000u)));
+    testing::Combine(
+        testing::Values("none", "none +timer-advance", "none -preemption-timer +timer-advance",
+                        "apicv +timer-advance", "apicv +timer-posting +hlt-in-guest",
+                        "apicv +timer-posting +hlt-in-guest +timer-advance",
+                        "svm +timer-advance", "x2avic +timer-advance", "apic-timer",
+                        "apic-timer +timer-advance", "apic-timer +hlt-in-guest",
+                        "apic-timer +timer-posting +hlt-in-guest"),
+        testing::Values(R"(["spin_until",0,1])", R"(["halt_until",0,1])"),
+        testing::Values(0u, 20000u)));
 
 } // namespace

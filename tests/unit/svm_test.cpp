@@ -63,7 +63,7 @@ TEST_F(Svm, AnMsrThatThePermissionMapPassesReachesThePhysicalApic)
     pass({0x80b});
     expect_stay(virt_svm.wrmsr(&cpu, 0x80b, 0, now), VIRT_NATIVE);
     expect_exit(virt_svm.rdmsr(&cpu, 0x80b, now), VIRT_EXIT, EXIT_SVM_MSR);
-    cpu.tsc_deadline_write_exits = false;
+    cpu.tsc_deadline_exits = false;
     expect_stay(virt_svm.wrmsr(&cpu, 0x6e0, 1, now), VIRT_NATIVE);
 }
 

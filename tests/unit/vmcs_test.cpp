@@ -30,7 +30,8 @@ TEST(Vmcs, FieldsHaveTheEncodingsOfAppendixB)
         {VMCS_PLE_WINDOW, 0x4022},         {VMCS_EXIT_INTR_INFO, 0x4404},
         {VMCS_IDT_VECTORING_INFO, 0x4408}, {VMCS_INTERRUPTIBILITY, 0x4824},
         {VMCS_ACTIVITY_STATE, 0x4826},     {VMCS_PREEMPTION_TIMER, 0x482e},
-        {VMCS_EXIT_QUALIFICATION, 0x6400},
+        {VMCS_EXIT_QUALIFICATION, 0x6400}, {VMCS_VIRTUAL_TIMER_VECTOR, 0x000a},
+        {VMCS_GUEST_DEADLINE, 0x2830},     {VMCS_GUEST_DEADLINE_SHADOW, 0x204e},
     };
 
     EXPECT_EQ((size_t)VMCS_FIELD_COUNT, std::size(appendix_b));
@@ -68,6 +69,16 @@ TEST(Vmcs, IpiVirtualizationIsBit4OfTheTertiaryControls)
     vmx_control(&v, VMX_IPI_VIRTUALIZATION, true);
     EXPECT_EQ(1u << 4, vmcs_get(&v, VMCS_TERTIARY_CONTROLS));
     EXPECT_EQ(1u << 17, vmcs_get(&v, VMCS_PRIMARY_CONTROLS));
+}
+
+TEST(Vmcs, ApicTimerVirtualizationIsBit8OfTheTertiaryControls)
+{
+    vmcs v{};
+
+    vmx_control(&v, VMX_APIC_TIMER_VIRTUALIZATION, true);
+    EXPECT_EQ(1u << 8, vmcs_get(&v, VMCS_TERTIARY_CONTROLS));
+    vmx_control(&v, VMX_RDTSC_EXITING, true);
+    EXPECT_EQ(1u << 17 | 1u << 12, vmcs_get(&v, VMCS_PRIMARY_CONTROLS));
 }
 
 TEST(Vmcs, EveryControlCanBeSetAndClearedAlone)

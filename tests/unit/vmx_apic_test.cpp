@@ -315,10 +315,11 @@ TEST_F(X2apic, TheMsrBitmapComesBeforeEveryVirtualization)
 TEST_F(X2apic, WithoutMsrBitmapsEveryMsrExits)
 {
     vmx_control(&cpu.vmcs, VMX_USE_MSR_BITMAPS, false);
-    cpu.tsc_deadline_write_exits = false;
+    cpu.tsc_deadline_exits = false;
     expect_exit(read(0x808), VIRT_EXIT, EXIT_VMX_MSR_READ);
     expect_exit(write(0x80b, 0), VIRT_EXIT, EXIT_VMX_MSR_WRITE);
     expect_exit(write(0x6e0, 0), VIRT_EXIT, EXIT_VMX_MSR_WRITE);
+    expect_exit(read(0x6e0), VIRT_EXIT, EXIT_VMX_MSR_READ);
 }
 
 TEST_F(X2apic, AnMsrOutsideTheApicsAlwaysExits)
@@ -331,9 +332,10 @@ TEST_F(X2apic, AnMsrOutsideTheApicsAlwaysExits)
 TEST_F(X2apic, TheDeadlineExitsUnlessItIsPassedThrough)
 {
     expect_exit(write(0x6e0, 1), VIRT_EXIT, EXIT_VMX_MSR_WRITE);
-    cpu.tsc_deadline_write_exits = false;
-    expect_stay(write(0x6e0, 1), VIRT_NATIVE);
     expect_exit(read(0x6e0), VIRT_EXIT, EXIT_VMX_MSR_READ);
+    cpu.tsc_deadline_exits = false;
+    expect_stay(write(0x6e0, 1), VIRT_NATIVE);
+    expect_stay(read(0x6e0), VIRT_NATIVE);
 }
 
 TEST_F(X2apic, WithoutVirtualizationAPassedMsrReachesThePhysicalApic)

@@ -130,6 +130,14 @@ State with_shadow(Control left)
     };
 }
 
+State timer_vector(uint16_t vector)
+{
+    return [=](VmxBench &m) {
+        m.controls({VMX_APIC_TIMER_VIRTUALIZATION});
+        set(m, VMCS_VIRTUAL_TIMER_VECTOR, vector);
+    };
+}
+
 #define CONTROL(id) VMX_CHECK_##id, VMX_INVALID_CONTROL
 #define GUEST(id)   VMX_CHECK_##id, VMX_INVALID_GUEST_STATE
 
@@ -181,6 +189,14 @@ const std::vector<Row> rows = {
     {CONTROL(PID_TABLE), table_at(0x1004, 3), table_at(0x1008, 3)},
     {CONTROL(PID_TABLE), table_at(WIDTH, 3), table_at(WIDTH - 0x1000, 3)},
     {CONTROL(PID_TABLE_END), table_at(WIDTH - 0x1000, 512), table_at(WIDTH - 0x1000, 511)},
+    {CONTROL(TIMER_DELIVERY),
+     controls({VMX_VIRTUAL_INTERRUPT_DELIVERY, VMX_PROCESS_POSTED_INTERRUPTS},
+              {VMX_APIC_TIMER_VIRTUALIZATION}),
+     controls({}, {VMX_APIC_TIMER_VIRTUALIZATION})},
+    {CONTROL(TIMER_RDTSC), controls({}, {VMX_APIC_TIMER_VIRTUALIZATION, VMX_RDTSC_EXITING}),
+     controls({}, {VMX_RDTSC_EXITING})},
+    {CONTROL(TIMER_VECTOR), timer_vector(0x100), timer_vector(0xff)},
+    {CONTROL(TIMER_VECTOR), timer_vector(0x100), field(VMCS_VIRTUAL_TIMER_VECTOR, 0x100)},
     {CONTROL(SAVED_TIMER), controls({}, {VMX_SAVE_PREEMPTION_TIMER}),
      controls({}, {VMX_SAVE_PREEMPTION_TIMER, VMX_ACTIVATE_PREEMPTION_TIMER})},
     {CONTROL(EVENT_TYPE), inject(injected(RESERVED, 0x51)), inject(injected(EXTERNAL, 0x51))},
