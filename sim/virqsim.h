@@ -60,6 +60,11 @@ bool virqsim_trace_close(struct virqsim *sim, struct virqsim_error *error);
 /* Counters, histograms and accounting as JSON (docs/results.md). May be asked at any time. */
 char *virqsim_results(struct virqsim *sim);
 
+/* One vCPU as it is now, as JSON (docs/explain.md): its APIC's registers with IRR, ISR and TMR as sets
+   of vectors, the posted-interrupt descriptor, VMCS or VMCB, the guest's flags, its thread and CPU,
+   and the chips before it. Changes nothing. NULL: no such vCPU. */
+char *virqsim_vcpu_state(const struct virqsim *sim, unsigned vcpu);
+
 /* Technologies, features, exit reasons, cost keys, trace events, guest operations, VMCS fields,
    APIC registers: as JSON, so that no list is kept twice. */
 char *virqsim_describe(void);

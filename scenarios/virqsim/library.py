@@ -153,6 +153,17 @@ class Simulation:
             results["partial"] = True
         return results
 
+    def state(self, vcpu: int) -> dict[str, Any]:
+        """One vCPU's registers and what stands around them (docs/explain.md), as they are now.
+
+        Raises:
+            VirqsimError: there is no such vCPU.
+        """
+        string = self._lib.virqsim_vcpu_state(self._sim, vcpu)
+        if string == self._ffi.NULL:
+            raise VirqsimError(f"vcpu: {vcpu} is not one of this machine")
+        return _take_json(self._ffi, self._lib, string)
+
     def close(self) -> None:
         """Gives the machine back; a second call does nothing."""
         if self._sim != self._ffi.NULL:
