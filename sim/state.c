@@ -252,11 +252,13 @@ static json_t *board(const struct board *b)
         json_array_append_new(pins, pin(&c->ioapic, n));
     for (unsigned line = 0; line < I8259_LINES; line++)
         json_array_append_new(pic_vectors, json_integer(i8259_vector(&c->pic, line)));
-    return json_pack("{s:o, s:{s:o, s:o, s:o, s:o, s:b, s:i}}", "ioapic", pins, "pic",
+    return json_pack("{s:o, s:{s:o, s:o, s:o, s:o, s:o, s:i}}", "ioapic", pins, "pic",
                      "requests", bits(i8259_requests(&c->pic), I8259_LINES), "in_service",
                      bits(i8259_in_service(&c->pic), I8259_LINES), "masked",
-                     bits(i8259_masked(&c->pic), I8259_LINES), "vectors", pic_vectors, "output",
-                     i8259_output(&c->pic), "cpu", (int)c->extint_target);
+                     bits(i8259_masked(&c->pic), I8259_LINES), "vectors", pic_vectors, "next",
+                     i8259_output(&c->pic) ? vector_or_null(i8259_pending(&c->pic))
+                                           : json_null(),
+                     "cpu", (int)c->extint_target);
 }
 
 char *virqsim_vcpu_state(const struct virqsim *sim, unsigned vcpu)

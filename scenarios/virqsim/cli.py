@@ -48,6 +48,7 @@ _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations
 _LATER = {  # commands loaded when they are called
     "bill": "virqsim.bill.command:bill_command",
     "device": "virqsim.device.command:device_command",
+    "explain": "virqsim.explain.command:explain_command",
     "replay": "virqsim.replay.command:replay_command",
     "sensitivity": "virqsim.sensitivity:sensitivity_command",
     "validate": "virqsim.published.command:validate_command",
@@ -83,6 +84,7 @@ def cli(ctx: click.Context) -> None:
       virqsim compare ipi_ping_pong --tech none,apicv,ipiv
       virqsim probe ipi.unicast --tech ipiv   one operation, exit by exit
       virqsim bill out/ipi_ping_pong-none     what its exits cost, and what would spare them
+      virqsim explain out/ipi_ping_pong-none  the story of one interrupt, register by register
       virqsim plot out/ipi_ping_pong-apicv    figures for a paper
     """
     if ctx.invoked_subcommand is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from . import library
 from .errors import VirqsimError, unknown
@@ -39,3 +40,11 @@ def _without_dependents(switched: dict[str, bool]) -> dict[str, bool]:
         if any(whole.get(needed) is False for needed in row["needs"]):
             whole.setdefault(row["name"], False)
     return whole
+
+
+def switched_on(plan: dict[str, Any]) -> set[str]:
+    """The features that are on in a plan: its technology's, and what is switched on top."""
+    described = library.describe()
+    technology = next(row for row in described["technologies"] if row["name"] == plan["technology"])
+    switched = plan.get("features", {})
+    return {row["name"] for row in described["features"] if switched.get(row["name"], row["name"] in technology["features"])}

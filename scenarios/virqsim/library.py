@@ -153,7 +153,7 @@ class Simulation:
             results["partial"] = True
         return results
 
-    def state(self, vcpu: int) -> dict[str, Any]:
+    def vcpu_state(self, vcpu: int) -> dict[str, Any]:
         """One vCPU's registers and what stands around them (docs/explain.md), as they are now.
 
         Raises:

@@ -8,7 +8,8 @@ from virqsim import Hypervisor, Machine, Plan, Program, icr, load, profiles, run
 from virqsim.bill import counterfactual, simulated
 from virqsim.bill.attribution import LEGS
 from virqsim.bill.counterfactual import Counterfactuals, features_that_are_off
-from virqsim.library import describe
+from virqsim.library import Simulation, describe
+from virqsim.results import Results
 
 SELF = 48
 
@@ -245,3 +246,24 @@ def test_a_run_of_another_version_is_refused(refused, virqsim):
     Path("run/results.json").write_text(json.dumps(results))
     assert refused("bill", "run") == ("run: was made by another version, and its plan gives something else today; "
                                       "run it again")
+
+
+def test_a_run_that_was_interrupted_is_billed_as_far_as_it_came(virqsim, tmp_path):
+    guest = Program("guest")
+    with guest.repeat(10**9):
+        guest.cpuid()
+    plan = alone(guest).resolve(profiles.load("unit"))
+    with Simulation(plan) as simulation:
+        simulation.run(until_ps=10**9)
+        Results({**simulation.results(), "partial": True}, plan).save(tmp_path / "run")
+    bill = json.loads(virqsim("bill", "run", "--json").out)
+    assert bill["partial"] is True
+    assert bill["total"]["exits"] == load("run").exits["count"].sum() > 100
+    assert all(tried["time_ns"] == bill["time_ns"] for tried in bill["tried"])
+
+
+def test_a_feature_with_which_the_plan_does_not_end_is_said_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(counterfactual, "_PATIENCE", 0)
+    what_if = billed(self_ipis(7), tmp_path / "run")
+    assert {tried.refused for tried in what_if.tried} == {"does not come to its end"}
+    assert (what_if.best(), what_if.cheapest(what_if.base.lines[0])) == (None, None)

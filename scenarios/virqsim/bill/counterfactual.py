@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import library, paths
+from ..again import check_same, until
 from ..errors import VirqsimError
+from ..features import switched_on
 from ..plan import housekept
 from ..results import Results
 from .attribution import Account, Line
-from .simulated import bill, check_same, until
+from .simulated import bill
 
 _FORMAT = "virqsim-bill-1"
+_PATIENCE = 10  # a plan that takes so much longer with a feature is taken not to end
 _DRIFT = 0.01  # runs under other features differ a little in their timing: so much of a line is none
 
 
@@ -57,8 +60,7 @@ def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
     described = library.describe()
     rows = {row["name"]: row for row in described["features"]}
     technology = next(row for row in described["technologies"] if row["name"] == plan["technology"])
-    switched = plan.get("features", {})
-    on = {name for name in rows if switched.get(name, name in technology["features"])}
+    on = switched_on(plan)
     candidates = []
     for name, row in rows.items():
         if name in on or row["on"] not in ("any", technology["vendor"]):
@@ -102,7 +104,7 @@ class Counterfactuals:
     def _bill_base(self) -> Account:
         step = next(self._steps)
         if "" not in self._kept.runs:
-            account, again = bill(self._run.plan, step, until(self._run))
+            account, again = bill(self._run.plan, step, until(self._run), whole=False)
             check_same(self._run, again)
             self._kept.runs[""] = {"account": account.document()}
         return Account.of(self._kept.runs[""]["account"])
@@ -112,7 +114,9 @@ class Counterfactuals:
         if str(feature) not in self._kept.runs:
             switched = {**self._run.plan.get("features", {}), **dict.fromkeys(feature.adds, True)}
             try:
-                account, _ = bill(housekept({**self._run.plan, "features": switched}), step, until(self._run))
+                plan = housekept({**self._run.plan, "features": switched})
+                limit = until(self._run) if self._run.partial else _PATIENCE * until(self._run)
+                account, _ = bill(plan, step, limit, whole=not self._run.partial)
                 self._kept.runs[str(feature)] = {"account": account.document()}
             except VirqsimError as refused:
                 self._kept.runs[str(feature)] = {"account": None, "refused": str(refused)}
