@@ -1,13 +1,14 @@
 """The bill: what each exit was for, what was paid, and which feature would have spared it."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from virqsim import Hypervisor, Machine, Plan, Program, icr, load, profiles, runner
 from virqsim.bill import counterfactual, simulated
-from virqsim.bill.attribution import LEGS
-from virqsim.bill.counterfactual import Counterfactuals, features_that_are_off
+from virqsim.bill.attribution import LEGS, Account, Line
+from virqsim.bill.counterfactual import Counterfactuals, Feature, Tried, features_that_are_off
 from virqsim.library import Simulation, describe
 from virqsim.results import Results
 
@@ -267,3 +268,24 @@ def test_a_feature_with_which_the_plan_does_not_end_is_said_to(tmp_path, monkeyp
     what_if = billed(self_ipis(7), tmp_path / "run")
     assert {tried.refused for tried in what_if.tried} == {"does not come to its end"}
     assert (what_if.best(), what_if.cheapest(what_if.base.lines[0])) == (None, None)
+
+
+def test_what_a_vcpu_takes_to_start_is_no_exits_price(tmp_path):
+    machine = Machine()
+    machine.vcpu(Program("first").cpuid().compute(100))
+    machine.vcpu(Program("second").compute(50).cpuid())
+    account = billed(Plan("two", machine), tmp_path / "run").base
+    # host.vcpu_load; user.entry; kvm.entry; hw.entry
+    assert account.start_ps == 2 * 4000
+    assert [(each.what, each.count, each.sum_ps) for each in account.lines] == [("cpuid", 2, 2 * 5000)]
+
+
+def test_of_two_that_need_as_much_the_one_that_saves_more_is_cheaper():
+    def tried(paid, *adds, hardware=False):
+        line = Line("operation", "cpuid", Counter(CPUID=1), Counter(exit=paid))
+        return Tried(Feature(adds[-1], adds, hardware), Account([line], 1000, 1))
+
+    base = Account([], 1000, 1)
+    saves, saves_less = tried(10, "a"), tried(20, "b")
+    hardware, two = tried(5, "c", hardware=True), tried(1, "d", "e")
+    assert sorted([two, hardware, saves_less, saves], key=lambda each: each.price(base)) == [saves, saves_less, hardware, two]
