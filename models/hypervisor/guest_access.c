@@ -189,8 +189,8 @@ static struct virt_verdict wrmsr(struct vcpu *v, const struct access *a, sim_tim
     const struct virt_verdict verdict =
         v->hw.ops->wrmsr(&v->hw, (uint32_t)a->address, a->value, now);
 
-    if (a->address == MSR_TSC_DEADLINE && verdict.path == VIRT_DONE)
-        timer_guest_wrote(v);
+    if (a->address == MSR_TSC_DEADLINE && verdict.path == VIRT_DONE && !v->hw.ruled)
+        timer_guest_wrote(v); /* a declared rule has armed the APIC's */
     return verdict;
 }
 

@@ -11,13 +11,15 @@
 
 enum { TSC_DEADLINE = 2 }; /* LVT_TIMER bits 18:17 */
 
-/* KVM: kvm_can_use_apic_virt_timer(), vmx_can_use_apic_virt_timer(). */
+/* KVM: kvm_can_use_apic_virt_timer(), vmx_can_use_apic_virt_timer(). A timer that the plan declares
+   stands in its place. */
 static bool is_usable(const struct vcpu *v)
 {
     const uint32_t lvt = v->apic.regs.LVT_TIMER;
 
     return v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE && v->hw.ops->delivers(&v->hw) &&
-           (lvt >> 17 & 3) == TSC_DEADLINE && !(lvt & LAPIC_LVT_MASKED);
+           !v->hypervisor->declared_timer && (lvt >> 17 & 3) == TSC_DEADLINE &&
+           !(lvt & LAPIC_LVT_MASKED);
 }
 
 /* The event that stands for the hardware's timer. */

@@ -73,11 +73,14 @@ def varied(profile: Profile) -> dict[str, Number]:
 
 
 def drawn(numbers: Mapping[str, Number], draws: int, seed: int) -> Iterator[dict[str, int]]:
-    """Costs drawn evenly from their ranges, as a Latin hypercube, which fills them with fewer draws."""
-    sample = qmc.LatinHypercube(d=len(numbers), rng=seed).random(draws)
-    for row in sample:
-        yield {key: round(number.low + share * (number.high - number.low))
-               for share, (key, number) in zip(row, numbers.items(), strict=True)}
+    """Costs drawn evenly from their ranges, as a Latin hypercube, which fills them with fewer draws.
+
+    Each cost has a random stream of its own, so that a new one does not shift the others' draws.
+    """
+    shares = {key: qmc.LatinHypercube(d=1, rng=np.random.default_rng([seed, *key.encode()])).random(draws)[:, 0]
+              for key in numbers}
+    for n in range(draws):
+        yield {key: round(number.low + shares[key][n] * (number.high - number.low)) for key, number in numbers.items()}
 
 
 def metrics(document: Mapping[str, Any], ends: bool) -> Metrics:
@@ -191,8 +194,8 @@ def _show(document: Mapping[str, Any]) -> None:
     cells: dict[str, list[str]] = {}
     for row in document["metrics"]:
         cells.setdefault(row["metric"], []).append(f"{row['as_it_stands']:.1f}  ({row['low']:.1f} to {row['high']:.1f})")
-    show.table(f"{document['scenario']}, {document['profile']}: as it stands (5 to 95 % of {document['draws']} draws of "
-               f"{len(document['varied'])} costs)",
+    show.table(f"{document['scenario']}, {document['profile']}: as it stands (5 to 95 % of {document['draws']} "
+               "draws)",
                ["what", *technologies], [[metric, *row] for metric, row in cells.items()])
     show.table("Conclusions", ["what", "conclusion", "by", "in draws", "turned round by", "decided most by", "verdict"],
                [[row["metric"], f"{row['lower']} {row['order']} {row['higher']}", float(row["gap"]),
