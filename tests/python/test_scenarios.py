@@ -80,11 +80,24 @@ def test_a_broadcast_costs_the_sender_an_exit_for_each_write_or_call(how, exits)
 
 
 @pytest.mark.parametrize("between", ["work", "halt"])
-@pytest.mark.parametrize("mode", ["tsc-deadline", "periodic"])
+@pytest.mark.parametrize("mode", ["tsc-deadline", "one-shot", "periodic"])
 def test_the_timer_ticks_as_often_as_asked(mode, between):
     results = run("timer_ticks", mode=mode, between=between, ticks=5)
     assert results.latency.set_index("source").loc["timer", "count"] >= 5
     assert results.time_ns >= 5 * 250_000
+
+
+def test_who_counts_decides_what_a_tick_costs_and_how_late_it_comes():
+    def tick(counts, technology="apicv", mode="tsc-deadline"):
+        results = run("timer_ticks", technology=technology, counts=counts, mode=mode, ticks=50)
+        return results.exits["count"].sum(), results.latency.set_index("source").loc["timer", "mean_ns"]
+
+    exits, late = zip(*map(tick, ("host", "technology", "ahead", "posted", "hardware")), strict=True)
+    assert exits == (102, 102, 102, 52, 1)  # the mode and the first deadline, the others', expiries
+    host, preemption, ahead, posted, hardware = late
+    assert ahead < hardware + 50 < preemption < host
+    assert posted > ahead
+    assert tick("hardware", mode="one-shot") == tick("technology", mode="one-shot")
 
 
 def paths_of(technology="none", rounds=5, **parameters):

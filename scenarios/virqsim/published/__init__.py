@@ -37,6 +37,9 @@ ORDERS = (
     Order("broadcasts: one by one, by cluster, by hypercall", ("H5.10-physical", "H5.8-broadcast", "H5.9-broadcast")),
     Order("the hypercall is worth more where each is addressed alone", ("H5.10-gain", "H5.9-gain")),
     Order("erratum 1235 costs the sender an exit, not the receiver", ("A4.2-send", "A4.2-receive")),
+    Order("a timer's latency: on the host, on the preemption timer, ahead of the deadline",
+          ("P4.4-host", "P4.4-before", "P4.4-after")),
+    Order("a timer's latency: the wait before KVM's preparations, next to the entry", ("P4.5-before", "P4.5-after")),
     Order("exits of an assigned device's interrupt", ("ELI-baseline", "ELI-delivery", "ELI-both")),
 )
 
