@@ -95,25 +95,38 @@ static enum cost_key access_cost(const struct vcpu *v)
 
 /* --- the fast path --- */
 
-/* KVM: handle_fastpath_set_msr_irqoff(): a TSC deadline, or an ICR write that is fixed, physical,
-   without shorthand and not a broadcast, is handled with interrupts still off. */
-static bool takes_fastpath(const struct vcpu *v)
+/* KVM: handle_fastpath_set_msr_irqoff(): a TSC deadline for the preemption timer, or an ICR write
+   that is fixed, physical, without shorthand and not a broadcast. */
+static bool is_fast_write(const struct vcpu *v)
 {
-    const struct hypervisor *h = v->hypervisor;
     const struct access *a = &v->access;
 
-    if (a->kind != ACCESS_MSR_WRITE || !virt_exits(&v->exit) ||
-        !feature_in(h->features, FEATURE_FASTPATH))
-        return false;
-    if (v->exit.reason != EXIT_VMX_MSR_WRITE && v->exit.reason != EXIT_SVM_MSR)
+    if (a->kind != ACCESS_MSR_WRITE)
         return false;
     if (a->address == MSR_TSC_DEADLINE)
-        return v->apic.mode != LAPIC_MODE_DISABLED;
+        return v->apic.mode != LAPIC_MODE_DISABLED && timer_in_hardware(v);
     if (a->address != lapic_msr(LAPIC_ICR_LO))
         return false;
     const struct irq_msg m = lapic_decode_icr(&v->apic, a->value);
     return m.delivery == IRQ_FIXED && !m.logical && m.shorthand == IRQ_NO_SHORTHAND &&
            m.dest != UINT32_MAX;
+}
+
+/* What is handled with interrupts still off. An expiry of the preemption timer is where its interrupt
+   goes into PIR, not into a request: handle_fastpath_preemption_timer(), apic_timer_expired(). */
+static bool takes_fastpath(const struct vcpu *v)
+{
+    if (!feature_in(v->hypervisor->features, FEATURE_FASTPATH) || !virt_exits(&v->exit))
+        return false;
+    switch (v->exit.reason) {
+    case EXIT_VMX_MSR_WRITE:
+    case EXIT_SVM_MSR:
+        return is_fast_write(v);
+    case EXIT_VMX_PREEMPTION_TIMER:
+        return timer_wants_exit(v) && v->hw.ops->posts(&v->hw);
+    default:
+        return false;
+    }
 }
 
 static void go_on(struct vcpu *v)
@@ -245,6 +258,15 @@ static void incomplete_ipi(struct vcpu *v)
 static void host_interrupt(struct vcpu *v)
 {
     vcpu_take(v, VCPU_ON_RESUME);
+}
+
+static void preemption_timer(struct vcpu *v)
+{
+    const bool fast = takes_fastpath(v) && !v->held;
+
+    if (fast)
+        timer_check(v);
+    vcpu_take(v, fast ? VCPU_ON_REENTER : VCPU_ON_RESUME);
 }
 
 static void window(struct vcpu *v)
@@ -417,7 +439,7 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_VMX_EOI_INDUCED] = {eoi_induced, COST_KVM_EOI, false},
     [EXIT_VMX_EPT_VIOLATION] = {page, COST_KVM_PAGE_FAULT, true},
     [EXIT_VMX_EPT_MISCONFIG] = {page, BY_ACCESS, true},
-    [EXIT_VMX_PREEMPTION_TIMER] = {host_interrupt, COST_KVM_PREEMPTION_TIMER, false},
+    [EXIT_VMX_PREEMPTION_TIMER] = {preemption_timer, COST_KVM_PREEMPTION_TIMER, false},
     [EXIT_VMX_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
     [EXIT_VMX_APIC_WRITE] = {complete_access, BY_ACCESS, false},
     [EXIT_SVM_WRITE_CR8] = {cr8, COST_KVM_CR8, false},

@@ -581,6 +581,8 @@ void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline m
 void timer_arrive(struct vcpu *v);
 void timer_check(struct vcpu *v); /* what expired becomes pending in the APIC */
 void timer_accept(struct vcpu *v, struct vcpu *sender);
+bool timer_in_hardware(
+    const struct vcpu *v); /* the preemption timer, or one that is declared */
 /* Expired, and the hardware's timer will say so at the entry; or KVM is to look before it. */
 bool timer_wants_exit(const struct vcpu *v);
 bool timer_requests(const struct vcpu *v);

@@ -47,6 +47,11 @@ static enum timer_place place_of(const struct vcpu *v)
     return v->timer_soft && place > SPENT ? SPENT : place;
 }
 
+bool timer_in_hardware(const struct vcpu *v)
+{
+    return counted_by(v) == ON_PREEMPTION_TIMER;
+}
+
 bool timer_wants_exit(const struct vcpu *v)
 {
     return v->timer_due && place_of(v) == ON_PREEMPTION_TIMER;

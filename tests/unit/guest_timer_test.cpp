@@ -252,6 +252,42 @@ TEST(AdvancedTimerOfQemu, IsNot)
     EXPECT_EQ(slowest(before), slowest(after));
 }
 
+/* KVM: handle_fastpath_set_tscdeadline() asks kvm_can_use_hv_timer(). */
+TEST(FastPath, TakesADeadlineOnlyForThePreemptionTimer)
+{
+    const auto end = [](const std::string &technology, bool fast, bool hardware) {
+        Plan p;
+        p.technology = technology;
+        p.programs = {{"main", R"(["timer_mode",50,2],["tsc_deadline",900000])"}};
+        p.vcpus = {{0, "main", {}}};
+        p.features["fastpath"] = fast;
+        if (technology != "svm")
+            p.features["preemption-timer"] = hardware;
+        Machine m(p);
+        EXPECT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_ENDED, m.run());
+        return json_integer_value(json_object_get(m.results(), "time_ps")) / (int)NS;
+    };
+    EXPECT_EQ(100, end("none", false, true) - end("none", true, true));
+    EXPECT_EQ(0, end("none", false, false) - end("none", true, false));
+    EXPECT_EQ(0, end("svm", false, false) - end("svm", true, false));
+}
+
+/* KVM: handle_fastpath_preemption_timer(); without APICv the interrupt is a request, and ends it. */
+TEST(FastPath, TakesTheExpiryWhereItsInterruptIsPosted)
+{
+    const auto late = [](const std::string &technology, bool fast) {
+        Plan p = ticking(technology);
+        p.features["fastpath"] = fast;
+        Machine m(p);
+        const uint64_t ns = slowest(m);
+        EXPECT_EQ(1u, m.exits(0, "PREEMPTION_TIMER"));
+        return ns;
+    };
+    EXPECT_EQ(100u, late("apicv", false) - late("apicv", true));
+    EXPECT_EQ(late("none", false), late("none", true));
+}
+
 /* --- posted timers --- */
 
 Plan posting(unsigned vcpus, bool advance, const std::string &wait = "spin")
