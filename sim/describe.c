@@ -30,8 +30,8 @@ static const char *const refused[] = {"no destination", "disabled", "illegal vec
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn"};
 static const char *const notify[] = {"not needed", "kick",     "posted", "wake",
-                                     "signal",     "doorbell", "later"};
-static const char *const inject[] = {"event injection", "virtual-interrupt delivery"};
+                                     "signal",     "doorbell", "later",  "direct"};
+static const char *const inject[] = {"event injection", "virtual-interrupt delivery", "direct"};
 static const char *const stages[] = {
 #define STAGE(name) #name,
     LATENCY_STAGES(STAGE)

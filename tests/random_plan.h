@@ -85,19 +85,28 @@ inline void choose_features(Draw &d, Plan &p)
     for (const auto &f : free_ones)
         if (d.chance(25))
             p.features[f] = d.chance(50);
+    const bool direct =
+        p.technology == "eli" || p.technology == "direct" || p.technology == "did";
     const bool vmx = p.technology == "none" || p.technology == "apicv" ||
                      p.technology == "ipiv" || p.technology == "vtd-pi" ||
-                     p.technology == "apic-timer";
+                     p.technology == "apic-timer" || direct;
     if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
-    const bool posts = vmx && p.technology != "none";
+    const bool posts = vmx && !direct && p.technology != "none";
     p.features["timer-advance"] = d.chance(40);
     p.timer_advance_ns = d.chance(50) ? 0 : d.below(8000);
     if (posts && d.chance(25))
         p.features["timer-posting"] = p.features["hlt-in-guest"] = true;
+    if (direct)
+        p.features["direct-eoi"] = d.chance(80);
+    if (p.technology == "did" && d.chance(60))
+        p.features["direct-ipi"] = true;
+    if (p.technology == "vtd-pi" || p.technology == "apicv")
+        p.features["ipi-passthrough"] = d.chance(40);
     if (p.technology == "avic" || p.technology == "x2avic")
         p.features["erratum-1235"] = d.chance(30);
-    if (p.technology == "apicv" && !p.features["timer-posting"] && d.chance(30))
+    const bool needs_posting = p.features["timer-posting"] || p.features["ipi-passthrough"];
+    if (p.technology == "apicv" && !needs_posting && d.chance(30))
         p.features["posted-interrupts"] = false;
     if (p.technology == "none" && d.chance(30))
         p.features["apic-access-page"] = false;
@@ -206,7 +215,8 @@ inline Plan random_plan(uint64_t seed)
 
     p.seed = seed;
     p.technology = d.of<std::string>(
-        {"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli", "svm", "avic", "x2avic"});
+        {"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli", "direct", "did",
+         "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

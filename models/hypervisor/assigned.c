@@ -6,8 +6,10 @@
  * Without posting the entry names a vector of the host and a physical CPU; the
  * host's handler there forwards the interrupt by irqfd (VFIO: vfio_msihandler()).
  * With posting the entry names the target's descriptor, and nobody's software
- * runs (KVM: vmx_pi_update_irte()). With ELI the entry names the guest's own
- * vector, which a guest that runs on that CPU takes through its shadow IDT.
+ * runs (KVM: vmx_pi_update_irte()). With direct interrupts the entry names the
+ * guest's own vector, which a guest that runs on that CPU takes by itself. Under
+ * ELI that stays so; DID makes an NMI of it while the vCPU does not run, since
+ * another guest may.
  */
 #include "hypervisor/hypervisor.h"
 
@@ -42,18 +44,36 @@ static uint32_t owner_of(uint64_t descriptor)
     return (uint32_t)(descriptor >> DESCRIPTOR_SHIFT) - 64;
 }
 
-static struct remap_words entry_of(const struct device *d)
+static struct remap_words entry_of(const struct device *d, bool running)
 {
-    const bool eli = feature_in(d->hypervisor->features, FEATURE_ELI_DELIVERY);
+    const struct hypervisor *h = d->hypervisor;
+    const bool own = feature_in(h->features, FEATURE_DIRECT_INTERRUPTS);
 
-    return posts(d) ? remap_entry_posted(d->vector, descriptor_of(d->vcpu), false)
-                    : remap_entry_remapped(eli ? d->vector : HOST_NUMBER_ASSIGNED, d->cpu);
+    if (posts(d))
+        return remap_entry_posted(d->vector, descriptor_of(d->vcpu), false);
+    if (host_kicks_by_nmi(h) && !running)
+        return remap_entry_nmi(d->cpu);
+    return remap_entry_remapped(own ? d->vector : HOST_NUMBER_ASSIGNED, d->cpu);
 }
 
-/* ELI gives the device a vector of the guest's, and the guest's gate a place in the shadow IDT. */
+void assigned_steer(struct vcpu *v, bool running)
+{
+    struct hypervisor *h = v->hypervisor;
+
+    if (!host_kicks_by_nmi(h))
+        return;
+    for (uint32_t i = 0; i < h->device_count; i++) {
+        if (h->device[i].kind != DEVICE_ASSIGNED || h->device[i].vcpu != v->index)
+            continue;
+        h->irte[i] = entry_of(&h->device[i], running);
+        vcpu_pay(v, COST_KVM_REMAP);
+    }
+}
+
+/* ELI: the guest's gate has a place in the shadow IDT. */
 static void assign(struct device *d, struct remap_words *entry)
 {
-    *entry = entry_of(d);
+    *entry = entry_of(d, false);
     vec_set(&d->hypervisor->vcpu[d->vcpu].hw.guest_gates, d->vector);
 }
 
@@ -107,13 +127,14 @@ static void post(struct hypervisor *h, const struct remap_verdict *verdict, trac
 }
 
 /* It waits in the physical APIC until the host's handler forwards it. */
-static void land(struct hypervisor *h, struct device *d, trace_flow flow)
+static void land(struct hypervisor *h, struct device *d, bool as_nmi, trace_flow flow)
 {
     if (d->landed) {
         trace_put(h->trace, flow, TRACE_COALESCED, d->vcpu, d->vector, TRACE_HELD_IRR);
         return;
     }
     d->landed = flow;
+    d->landed_as_nmi = as_nmi;
     host_send(&h->pcpu[d->cpu], HOST_ASSIGNED, arrival(h), flow);
 }
 
@@ -129,15 +150,22 @@ void assigned_raise(struct device *d, trace_flow flow)
     if (verdict.outcome == REMAP_POST)
         post(h, &verdict, flow);
     else
-        land(h, d, flow);
+        land(h, d, verdict.message.delivery == IRQ_NMI, flow);
 }
 
-struct device *assigned_for(const struct pcpu *p, const struct vcpu *v)
+struct device *assigned_landed(const struct pcpu *p)
 {
-    for (struct device *d = p->assigned; d; d = d->next_assigned)
-        if (d->landed && d->vcpu == v->index)
-            return d;
-    return NULL;
+    struct device *d = p->assigned;
+
+    while (d && !d->landed)
+        d = d->next_assigned;
+    return d;
+}
+
+bool assigned_is_own(const struct device *d, const struct vcpu *v)
+{
+    return feature_in(v->hypervisor->features, FEATURE_DIRECT_INTERRUPTS) &&
+           d->vcpu == v->index && !d->landed_as_nmi;
 }
 
 static struct irq_msg message_of(struct device *d)

@@ -50,15 +50,24 @@ void controls_set_eoi_exits(struct vcpu *v)
         vmcs_set(&v->hw.vmcs, (enum vmcs_field)(VMCS_EOI_EXIT_BITMAP0 + w), vectors.word[w]);
 }
 
-/* ELI, "injection mode": the EOI of an interrupt that the hypervisor has injected must reach it. */
-void controls_set_eoi_direct(struct vcpu *v, bool direct)
+void controls_pass_eoi(struct vcpu *v, bool pass)
 {
-    if (!feature_in(v->hypervisor->features, FEATURE_ELI_EOI))
+    if (!feature_in(v->hypervisor->features, FEATURE_DIRECT_EOI))
         return;
-    if (direct)
+    if (pass)
         v->hw.x2apic_write_exits &= ~MSR_BIT(LAPIC_EOI);
     else
         v->hw.x2apic_write_exits |= MSR_BIT(LAPIC_EOI);
+}
+
+/* ELI: direct mode and injection mode. The EOI of what the hypervisor has injected must reach it,
+   and so until then must every physical interrupt, whose EOI would be mistaken for that one. */
+void controls_set_direct(struct vcpu *v, bool direct)
+{
+    if (!feature_in(v->hypervisor->features, FEATURE_DIRECT_INTERRUPTS))
+        return;
+    vmx_control(&v->hw.vmcs, VMX_EXTERNAL_INTERRUPT_EXITING, !direct);
+    controls_pass_eoi(v, direct);
 }
 
 void controls_set_virtual_timer(struct vcpu *v, bool on)
@@ -93,6 +102,25 @@ bool controls_apic_in_kernel(const struct hypervisor *h)
     return h->policy.irqchip != IRQCHIP_USERSPACE && h->guest_apic != LAPIC_MODE_DISABLED;
 }
 
+/* The APIC's registers that are the guest's own, where it has an x2APIC. */
+static void pass_registers(struct vcpu *v, feature_set f)
+{
+    const bool x2apic = controls_apic_in_kernel(v->hypervisor) &&
+                        v->hypervisor->guest_apic == LAPIC_MODE_X2APIC;
+    const bool icr = x2apic && feature_in(f, FEATURE_DIRECT_IPI);
+
+    v->pv_icr = x2apic && (icr || feature_in(f, FEATURE_IPI_PASSTHROUGH));
+    if (v->pv_icr)
+        v->hw.x2apic_write_exits &= ~MSR_BIT(LAPIC_ICR_LO);
+    if (icr)
+        v->hw.x2apic_write_exits &= ~MSR_BIT(LAPIC_SELF_IPI);
+    if (!timer_is_direct(v))
+        return;
+    v->hw.tsc_deadline_exits = false;
+    v->hw.x2apic_write_exits &= ~MSR_BIT(LAPIC_TIMER_INITIAL);
+    v->hw.x2apic_read_exits &= ~MSR_BIT(LAPIC_TIMER_CURRENT);
+}
+
 /* KVM: vmx_refresh_apicv_exec_ctrl(). The TPR shadow stays. */
 static void vmx_set_apicv(struct vcpu *v)
 {
@@ -102,7 +130,8 @@ static void vmx_set_apicv(struct vcpu *v)
     vmx_apic_controls(&v->hw.vmcs, f, h->guest_apic == LAPIC_MODE_X2APIC,
                       controls_apic_in_kernel(h));
     x2apic_bitmaps(&v->hw, f);
-    controls_set_eoi_direct(v, vec_empty(&v->apic.regs.ISR));
+    pass_registers(v, f);
+    controls_set_direct(v, vec_empty(&v->apic.regs.ISR));
 }
 
 static void vmx_set(struct vcpu *v)
@@ -111,8 +140,8 @@ static void vmx_set(struct vcpu *v)
     const feature_set f = h->features;
     struct vmcs *c = &v->hw.vmcs;
 
-    vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, !feature_in(f, FEATURE_ELI_DELIVERY));
-    v->hw.shadow_idt = feature_in(f, FEATURE_ELI_DELIVERY);
+    v->hw.shadow_idt = feature_in(f, FEATURE_SHADOW_IDT);
+    vmx_control(c, VMX_EXTERNAL_INTERRUPT_EXITING, true);
     vmx_control(c, VMX_NMI_EXITING, true);
     vmx_control(c, VMX_VIRTUAL_NMIS, true);
     vmx_control(c, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, true);
@@ -124,7 +153,8 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_USE_MSR_BITMAPS, true);
     vmx_control(c, VMX_WBINVD_EXITING, true);
     vmcs_set(c, VMCS_EXCEPTION_BITMAP,
-             feature_in(f, FEATURE_NESTED_PAGING) ? 0 : UINT32_C(1) << VMX_PAGE_FAULT);
+             (uint32_t)!feature_in(f, FEATURE_NESTED_PAGING) << VMX_PAGE_FAULT |
+                 (uint32_t)v->hw.shadow_idt << VMX_NOT_PRESENT);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     controls_set_eoi_exits(v);

@@ -149,6 +149,19 @@ void deliver_wakeups(struct vcpu *sender, unsigned vector)
     }
 }
 
+/* DID: a running guest gets the interrupt itself; before any entry there is a self-IPI. */
+static void interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+{
+    if (wake_if_waiting(v, sender, vector, flow))
+        return;
+    if (v == sender || !vcpu_in_guest_mode(v)) {
+        notified(v, vector, flow, TRACE_NOTIFY_NOT_NEEDED);
+        return;
+    }
+    notified(v, vector, flow, TRACE_NOTIFY_DIRECT);
+    send(v, sender, HOST_GUEST, flow);
+}
+
 /* Into IRR, or into the pending flags of NMI, INIT and SIPI. */
 static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
@@ -162,6 +175,10 @@ static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *
     }
     if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
         userspace_interrupt(v, sender, msg->vector, msg->flow);
+        return;
+    }
+    if (direct_delivers(v, msg)) {
+        interrupt(v, sender, msg->vector, msg->flow);
         return;
     }
     if (v->hw.ops->vendor == VIRT_SVM && v->hw.ops->delivers(&v->hw) &&
@@ -290,10 +307,11 @@ static void inject_extint(struct vcpu *v)
 }
 
 /* KVM: apic_sync_pv_eoi_to_guest(): only for the one interrupt in service, with nothing behind it,
-   whose EOI nobody else waits for. */
+   whose EOI nobody else waits for. Direct interrupts wait for it. */
 static void offer_pv_eoi(struct vcpu *v, unsigned vector)
 {
     if (!feature_in(v->hypervisor->features, FEATURE_PV_EOI) ||
+        feature_in(v->hypervisor->features, FEATURE_DIRECT_INTERRUPTS) ||
         vec_highest(&v->apic.regs.IRR) != NO_VECTOR || vec_has(&v->apic.regs.TMR, vector))
         return;
     v->pv_eoi_offered = v->pv_eoi = true;
@@ -303,16 +321,19 @@ static void inject_from_apic(struct vcpu *v)
 {
     const uint8_t vector = lapic_acknowledge(&v->apic);
 
-    controls_set_eoi_direct(v, false);
+    controls_set_direct(v, false);
     inject_vector(v, vector, false, v->apic.service_flow[vector]);
     offer_pv_eoi(v, vector);
 }
 
 /* What the APIC alone has for the guest; the hardware finds it by itself under
-   virtual-interrupt delivery, and userspace's APIC injects as an 8259A does. */
+   virtual-interrupt delivery, and in the physical APIC; userspace's APIC injects as an 8259A
+   does. */
 static bool apic_injects(const struct vcpu *v)
 {
-    return !v->hw.ops->delivers(&v->hw) && v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE;
+    return !v->hw.ops->delivers(&v->hw) &&
+           !feature_in(v->hypervisor->features, FEATURE_DELIVERY_BY_IPI) &&
+           v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE;
 }
 
 /* KVM: kvm_cpu_has_extint(): its own 8259A's output, or what userspace has given it. */

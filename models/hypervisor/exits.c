@@ -48,6 +48,8 @@ static uint16_t apic_offset(const struct access *a)
 {
     if (a->kind == ACCESS_APIC_READ || a->kind == ACCESS_APIC_WRITE)
         return (uint16_t)a->address;
+    if (a->address == MSR_PV_ICR)
+        return LAPIC_ICR_LO;
     if (a->address >= MSR_X2APIC_FIRST && a->address <= MSR_X2APIC_LAST)
         return (uint16_t)(a->address - MSR_X2APIC_FIRST) << 4;
     return 0;
@@ -75,16 +77,17 @@ static enum cost_key device_cost(const struct vcpu *v)
     return v->access.write ? COST_KVM_PIO_OUT : COST_KVM_PIO_IN;
 }
 
-/* ELI: an interrupt of the host's met a gate of the shadow IDT that is not present. */
-static bool met_shadow_idt(const struct vcpu *v)
+/* Of the exceptions that exit all but page faults are interrupts of the host's: NMIs, and gates of
+   ELI's shadow IDT that are not present. */
+static bool met_host(const struct vcpu *v)
 {
-    return v->hw.shadow_idt && v->exit.reason == EXIT_VMX_EXCEPTION_NMI &&
-           v->access.kind == ACCESS_NONE;
+    return v->exit.reason == EXIT_VMX_EXCEPTION_NMI &&
+           (uint8_t)vmcs_get(&v->hw.vmcs, VMCS_EXIT_INTR_INFO) != VMX_PAGE_FAULT;
 }
 
 static enum cost_key access_cost(const struct vcpu *v)
 {
-    if (met_shadow_idt(v))
+    if (met_host(v))
         return COST_KVM_HOST_INTERRUPT;
     if (v->access.kind == ACCESS_CR8_READ || v->access.kind == ACCESS_CR8_WRITE)
         return COST_KVM_CR8;
@@ -161,7 +164,7 @@ void exit_complete_access(struct vcpu *v)
         if (a->address == MSR_TSC_DEADLINE)
             lapic_set_tsc_deadline(&v->apic, a->value, now);
         else if (apic_offset(a))
-            lapic_wrmsr(&v->apic, (uint32_t)a->address, a->value, now);
+            lapic_wrmsr(&v->apic, lapic_msr(apic_offset(a)), a->value, now);
         break;
     case ACCESS_CR8_WRITE:
         apic_write(v, LAPIC_TPR, a->value << 4);
@@ -232,7 +235,7 @@ static void complete_access(struct vcpu *v)
         inhibit_check_ids(v);
     timer_virtualize(v);
     if (vec_empty(&v->apic.regs.ISR))
-        controls_set_eoi_direct(v, true);
+        controls_set_direct(v, true);
     if (!v->access_done)
         guest_access_done(v);
     finish(v);
@@ -372,17 +375,17 @@ static void page(struct vcpu *v)
     }
 }
 
-/* KVM: handle_cr(), cr8_write_interception(). An APIC in userspace hears of a write that lowers the
-   priority, which may let an interrupt in; a read is answered from KVM's copy. */
-/* An exception that the hypervisor wants to see: a page fault, or ELI's interrupts of the host. */
+/* An exception that the hypervisor wants to see. */
 static void exception(struct vcpu *v)
 {
-    if (met_shadow_idt(v))
+    if (met_host(v))
         host_interrupt(v);
     else
         page(v);
 }
 
+/* KVM: handle_cr(), cr8_write_interception(). An APIC in userspace hears of a write that lowers the
+   priority, which may let an interrupt in; a read is answered from KVM's copy. */
 static void cr8(struct vcpu *v)
 {
     const uint32_t before = v->apic.regs.TPR >> 4;
@@ -507,7 +510,8 @@ void exit_handle(struct vcpu *v)
     v->kicked = false;
     notice_interrupted_delivery(v);
     notice_pv_eoi(v);
-    host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || met_shadow_idt(v) ||
+    direct_leave(v);
+    host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || met_host(v) ||
                              v->exit.reason == EXIT_SVM_INTR);
     handlers[v->exit.reason].act(v);
 }

@@ -64,13 +64,20 @@ static uint64_t divide_code(uint64_t divisor)
     return (code & 3) | (code & 4) << 1;
 }
 
+/* A guest that has the physical ICR writes there what that may send, and asks for all else. */
+static struct access x2apic_icr(const struct vcpu *v, uint64_t value)
+{
+    return v->pv_icr && !direct_is_ordinary(value) ? msr(true, MSR_PV_ICR, value)
+                                                   : apic(v, true, LAPIC_ICR_LO, value);
+}
+
 static struct access ipi_access(const struct vcpu *v, const struct guest_insn *i, unsigned part)
 {
     const uint64_t low = i->operand[0], dest = i->operand[1];
     const bool shorthand = low >> 18 & 3;
 
     if (v->apic.mode == LAPIC_MODE_X2APIC)
-        return part == 0 ? apic(v, true, LAPIC_ICR_LO, low | dest << 32) : guest_no_access();
+        return part == 0 ? x2apic_icr(v, low | dest << 32) : guest_no_access();
     if (part == 0 && !shorthand)
         return apic(v, true, LAPIC_ICR_HI, dest << 24);
     return part == (shorthand ? 0 : 1) ? apic(v, true, LAPIC_ICR_LO, low) : guest_no_access();
@@ -181,7 +188,8 @@ static bool sends(const struct vcpu *v, const struct access *a)
     if (a->kind == ACCESS_APIC_WRITE)
         return a->address == LAPIC_ICR_LO;
     return a->kind == ACCESS_MSR_WRITE && v->apic.mode == LAPIC_MODE_X2APIC &&
-           (a->address == lapic_msr(LAPIC_ICR_LO) || a->address == lapic_msr(LAPIC_SELF_IPI));
+           (a->address == lapic_msr(LAPIC_ICR_LO) || a->address == lapic_msr(LAPIC_SELF_IPI) ||
+            a->address == MSR_PV_ICR);
 }
 
 static struct virt_verdict wrmsr(struct vcpu *v, const struct access *a, sim_time now)
@@ -254,6 +262,7 @@ static void tell_targets(struct vcpu *v, unsigned vector)
 bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct access *a)
 {
     struct virt_verdict verdict;
+    bool native;
 
     v->access = *a;
     if (sends(v, a)) {
@@ -266,9 +275,9 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
         v->message_flow = 0;
     }
     verdict = put_to_hardware(v, a);
-    if (verdict.path == VIRT_NATIVE && a->kind == ACCESS_MSR_WRITE &&
-        a->address == lapic_msr(LAPIC_EOI))
-        lapic_eoi(&v->apic); /* ELI: the physical APIC's, where the guest's interrupt is */
+    native = verdict.path == VIRT_NATIVE && a->kind == ACCESS_MSR_WRITE;
+    if (native)
+        direct_write(v, a);
     v->access_done = verdict.path == VIRT_EXIT_AFTER;
     if (verdict.path != VIRT_EXIT)
         guest_access_done(v);
@@ -280,7 +289,7 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
         return false;
     }
     v->held = false;
-    if (!vcpu_pay_rule(v))
+    if (!vcpu_pay_rule(v) && !native)
         vcpu_pay(v, cost_in_guest(a, &verdict));
     if (verdict.notify)
         notify(v, verdict.notify, (unsigned)a->value & 0xff);

@@ -224,7 +224,7 @@ static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
     if (!b->injected) {
         flow = v->apic.service_flow[b->vector];
         trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)b->vector,
-                  TRACE_INJECT_VIRTUAL);
+                  v->hw.ops->delivers(&v->hw) ? TRACE_INJECT_VIRTUAL : TRACE_INJECT_DIRECT);
     } else {
         v->injecting = NO_VECTOR;
     }

@@ -140,6 +140,15 @@ static void timers_expired(struct pcpu *p)
     }
 }
 
+/* A vector of the guest's own met the host: what came by IPI is in the guest's APIC already. */
+static void guest_vector(struct pcpu *p)
+{
+    timers_expired(p);
+    for (struct thread *t = p->threads; t; t = t->sibling)
+        if (t->vcpu && vcpu_waits(t->vcpu))
+            wake_from_interrupt(t->vcpu);
+}
+
 static void slice_over(struct pcpu *p)
 {
     struct vcpu *v = vcpu_on(p);
@@ -169,6 +178,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
     case HOST_ASSIGNED:
         assigned_forward(p);
         break;
+    case HOST_GUEST:
+        guest_vector(p);
+        break;
     case HOST_DOORBELL:   /* nobody's: no guest runs */
     case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
     case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */
@@ -183,47 +195,73 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
 /* For whose sake an interrupt of the host makes this guest leave. */
 static enum trace_cause cause_of(const struct vcpu *v, enum host_vector vector, trace_flow flow)
 {
-    const bool guests = (vector == HOST_RESCHEDULE || vector == HOST_TIMER ||
-                         vector == HOST_ASSIGNED || vector == HOST_POSTED) &&
-                        flow && (vector != HOST_TIMER || v->timer_due);
+    static const uint32_t for_guests = 1u << HOST_RESCHEDULE | 1u << HOST_TIMER |
+                                       1u << HOST_ASSIGNED | 1u << HOST_POSTED |
+                                       1u << HOST_GUEST;
+    const bool guests =
+        for_guests >> vector & 1 && flow && (vector != HOST_TIMER || v->timer_due);
 
     return guests ? TRACE_CAUSE_DELIVERY : TRACE_CAUSE_HOST;
 }
 
-/* ELI: the vector of an assigned device is its guest's own. */
-static struct virt_verdict put_to_hardware(struct vcpu *v, enum host_vector vector,
-                                           const struct device *d)
+/* As what an interrupt of the host's reaches a CPU where a guest runs. */
+static struct virt_verdict put_to_hardware(struct vcpu *v, enum host_vector vector)
 {
-    const bool direct = d && feature_in(v->hypervisor->features, FEATURE_ELI_DELIVERY);
+    const bool nmi = vector != HOST_GUEST && host_kicks_by_nmi(v->hypervisor);
 
-    return v->hw.ops->external_interrupt(&v->hw, direct ? d->vector : host_numbers[vector]);
+    return v->hw.ops->external_interrupt(&v->hw, nmi ? VIRT_NMI : host_numbers[vector]);
 }
 
-/* The hardware meets a host interrupt while it runs the guest. True: the guest left, and the
-   handler runs once the host has the CPU. */
+/* True: the guest leaves, and the handler runs once the host has the CPU. */
+static bool left_for(struct pcpu *p, struct vcpu *v, enum host_vector vector,
+                     const struct virt_verdict *verdict, trace_flow flow)
+{
+    const enum trace_cause cause = cause_of(v, vector, flow);
+
+    if (!virt_exits(verdict)) {
+        p->pending &= (uint16_t) ~(1u << vector);
+        return false;
+    }
+    p->pending |= (uint16_t)(1u << vector);
+    v->access = guest_no_access();
+    vcpu_exit(v, verdict, cause, cause == TRACE_CAUSE_DELIVERY ? flow : 0);
+    return true;
+}
+
+/* Several may have landed here, and for several guests. */
+static bool meet_assigned(struct pcpu *p, struct vcpu *v)
+{
+    struct device *d;
+
+    while ((d = assigned_landed(p))) {
+        const struct virt_verdict verdict =
+            assigned_is_own(d, v) ? v->hw.ops->external_interrupt(&v->hw, d->vector)
+                                  : put_to_hardware(v, HOST_ASSIGNED);
+
+        if (left_for(p, v, HOST_ASSIGNED, &verdict, d->vcpu == v->index ? d->landed : 0))
+            return true;
+        if (verdict.path != VIRT_NATIVE)
+            return false; /* a rule that the plan declares keeps it from the guest */
+        assigned_take_directly(d);
+    }
+    return false;
+}
+
+/* The hardware meets a host interrupt while it runs the guest. True: the guest left. */
 static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
 {
-    struct device *const d = vector == HOST_ASSIGNED ? assigned_for(p, v) : NULL;
-    const trace_flow flow = d ? d->landed : p->arrival[vector].flow;
-    const struct virt_verdict verdict = put_to_hardware(v, vector, d);
-    const enum trace_cause cause =
-        cause_of(v, vector, vector == HOST_ASSIGNED && !d ? 0 : flow);
+    struct virt_verdict verdict;
 
-    if (verdict.path == VIRT_NATIVE && d) {
-        p->pending &= (uint8_t) ~(1u << vector);
-        assigned_take_directly(d);
-        return false;
-    }
-    if (!virt_exits(&verdict)) {
-        p->pending &= (uint8_t) ~(1u << vector);
-        if (!vcpu_pay_rule(v))
-            vcpu_pay(v, COST_HW_POSTED);
-        return false;
-    }
-    p->pending |= (uint8_t)(1u << vector);
-    v->access = guest_no_access();
-    vcpu_exit(v, &verdict, cause, cause == TRACE_CAUSE_DELIVERY ? flow : 0);
-    return true;
+    if (vector == HOST_ASSIGNED)
+        return meet_assigned(p, v);
+    verdict = put_to_hardware(v, vector);
+    if (left_for(p, v, vector, &verdict, p->arrival[vector].flow))
+        return true;
+    if (verdict.path == VIRT_NATIVE)
+        direct_arrived(v);
+    else if (!vcpu_pay_rule(v))
+        vcpu_pay(v, COST_HW_POSTED);
+    return false;
 }
 
 /* The host itself is interrupted: what it was doing takes that much longer. */
@@ -237,20 +275,39 @@ static void delay(struct vcpu *v)
     event_arm(h->events, &v->step, v->due);
 }
 
+static bool about_to_enter_or_in_guest(const struct vcpu *v)
+{
+    return v->state == VCPU_COMMIT || vcpu_in_guest_mode(v);
+}
+
+/* The host's own interrupts go to other CPUs. What a timer means for a guest that runs here comes
+   from there, as an NMI. */
+static bool is_elsewhere(struct pcpu *p, const struct vcpu *v, enum host_vector vector)
+{
+    if (!host_kicks_by_nmi(p->hypervisor))
+        return false;
+    if (vector != HOST_TIMER || (v && v->timer_due && about_to_enter_or_in_guest(v)))
+        return vector == HOST_DEVICE;
+    timers_expired(p);
+    return true;
+}
+
 static void arrive(struct pcpu *p, enum host_vector vector)
 {
     struct vcpu *v = vcpu_on(p);
 
     if (vector == HOST_DOORBELL && !(v && v->state == VCPU_GUEST))
         return; /* the next entry looks at IRR by itself */
+    if (is_elsewhere(p, v, vector))
+        return;
     if (v && v->state == VCPU_GUEST) {
         guest_interrupted(v);
         if (!meet(p, v, vector))
             vcpu_continue(v, guest_run);
         return;
     }
-    if (v && (v->state == VCPU_COMMIT || vcpu_in_guest_mode(v))) {
-        p->pending |= (uint8_t)(1u << vector);
+    if (v && about_to_enter_or_in_guest(v)) {
+        p->pending |= (uint16_t)(1u << vector);
         return;
     }
     run_handler(p, vector);
@@ -289,7 +346,7 @@ void host_take_pending(struct vcpu *v, bool first_is_paid)
     while (p->pending) {
         const unsigned vector = (unsigned)__builtin_ctz(p->pending);
 
-        p->pending &= (uint8_t) ~(1u << vector);
+        p->pending &= (uint16_t) ~(1u << vector);
         if (!first_is_paid)
             vcpu_pay(v, COST_HOST_INTERRUPT);
         first_is_paid = false;
@@ -307,12 +364,12 @@ bool host_leaves_at_once(struct vcpu *v)
     struct pcpu *p = v->thread.pcpu;
     struct virt_verdict verdict;
 
-    for (uint8_t left = p->pending; left; left &= (uint8_t)(left - 1))
+    for (uint16_t left = p->pending; left; left &= (uint16_t)(left - 1))
         if (meet(p, v, (enum host_vector)__builtin_ctz(left)))
             return true;
     if (!host_wants_exit(v))
         return false;
-    verdict = v->hw.ops->external_interrupt(&v->hw, HOST_NUMBER_RESCHEDULE);
+    verdict = put_to_hardware(v, HOST_RESCHEDULE);
     vcpu_exit(v, &verdict, TRACE_CAUSE_DELIVERY,
               v->immediate_exit ? v->guest.frame->flow : v->timer_flow);
     return true;

@@ -19,6 +19,7 @@
  *   deliver.c    telling a vCPU of an interrupt
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
  *   assigned.c   devices that belong to the guest, through the remapping hardware
+ *   direct.c     what the guest and the physical APIC do without the hypervisor
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   timer_advance.c  ahead of its deadline, and the wait for it
@@ -117,6 +118,7 @@ enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT }
     VECTOR(TICK, 0xec, "the scheduler's: the time slice is over")                              \
     VECTOR(ASSIGNED, 0x24,                                                                     \
            "an assigned device, whose interrupt the host forwards to its guest")               \
+    VECTOR(GUEST, 0x10, "stands for any vector of the guest's own: an IPI, or its timer")      \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
@@ -187,6 +189,7 @@ struct device {
     uint8_t gsi, driver; /* LINE: the input, and which of its drivers this is */
     uint16_t cpu;        /* ASSIGNED: the physical CPU that it reaches without posting */
     trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */
+    bool landed_as_nmi;  /* which the remapping entry has made an NMI of */
     struct device *next_assigned; /* of the same CPU */
     uint64_t delay_ps;
     uint64_t pulse_ps;    /* LINE: how long it stays asserted; 0: until it is lowered */
@@ -224,7 +227,7 @@ struct pcpu {
     struct event dispatch;             /* an idle CPU has been woken */
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
     struct device *assigned; /* whose interrupts reach this CPU */
-    uint8_t pending;         /* bit n: host vector n arrived while interrupts were off */
+    uint16_t pending;        /* bit n: host vector n arrived while interrupts were off */
     sim_time timers_busy;    /* until when it handles timers of guests on other CPUs */
 };
 
@@ -294,8 +297,9 @@ struct vcpu {
     bool held; /* the host is to keep it at its next exit, until a word is reached */
     uint64_t held_word, held_least, held_longer;
     struct vcpu *spin_next, **spin_link; /* those who wait for the same word */
-    int delivering;              /* the vector whose handler is about to start, or NO_VECTOR */
-    trace_flow message_flow;     /* of the ICR write under way */
+    int delivering;          /* the vector whose handler is about to start, or NO_VECTOR */
+    trace_flow message_flow; /* of the ICR write under way */
+    bool pv_icr; /* it has the physical ICR for ordinary IPIs, and MSR_PV_ICR for all others */
     bool pv_eoi_offered, pv_eoi; /* the hypervisor's note, and the bit in guest memory */
 
     /* Interrupts on their way in, besides the APIC's. */
@@ -550,11 +554,39 @@ void deliver_notification(struct hypervisor *h, const struct posted_descriptor *
 /* --- assigned.c --- */
 void assigned_init(struct hypervisor *h);
 void assigned_raise(struct device *d, trace_flow flow); /* its flow is routed already */
-/* Of the devices whose MSI waits at this CPU, one that is meant for `v`, or NULL. */
-struct device *assigned_for(const struct pcpu *p, const struct vcpu *v);
+/* Of the devices whose MSI waits at this CPU, one, or NULL. */
+struct device *assigned_landed(const struct pcpu *p);
+/* Is it an interrupt with `v`'s own vector? */
+bool assigned_is_own(const struct device *d, const struct vcpu *v);
 /* The guest's own IDT takes it: the physical APIC holds it for the guest. */
 void assigned_take_directly(struct device *d);
 void assigned_forward(struct pcpu *p);
+/* The vCPU's devices interrupt it directly from now on, or the hypervisor: their entries change. */
+void assigned_steer(struct vcpu *v, bool running);
+
+/* --- direct.c --- */
+
+/* The hypervisor's own, for what a guest that has the physical ICR must not send there (NMI, INIT,
+   SIPI). The number is ours: the RFC's is not known. */
+enum { MSR_PV_ICR = 0x4b564d20 };
+
+/* The host's interrupts go to other CPUs, and what must reach this one is an NMI. */
+static inline bool host_kicks_by_nmi(const struct hypervisor *h)
+{
+    return feature_in(h->features, FEATURE_DIRECT_INTERRUPTS) &&
+           !feature_in(h->features, FEATURE_SHADOW_IDT);
+}
+/* Is this message delivered by an IPI with the guest's own vector? */
+bool direct_delivers(const struct vcpu *v, const struct irq_msg *msg);
+/* The guest's write to a register that is passed through takes effect, and is paid. */
+void direct_write(struct vcpu *v, const struct access *a);
+/* An ordinary IPI: fixed, edge-triggered, of a legal vector. */
+bool direct_is_ordinary(uint64_t icr);
+/* A vector of the guest's own arrived while it runs. */
+void direct_arrived(struct vcpu *v);
+/* Before an entry: self-IPIs. After an exit: the host takes what its APIC holds. */
+void direct_enter(struct vcpu *v);
+void direct_leave(struct vcpu *v);
 
 /* --- board.c --- */
 void board_init(struct hypervisor *h); /* nothing, where the plan has no chipset */
@@ -588,6 +620,9 @@ bool timer_wants_exit(const struct vcpu *v);
 bool timer_requests(const struct vcpu *v);
 void timer_sleeps(struct vcpu *v); /* the vCPU is about to wait for an interrupt */
 void timer_wakes(struct vcpu *v);
+bool timer_is_direct(const struct vcpu *v); /* it is the physical APIC's, and the guest's own */
+void timer_take_directly(struct vcpu *v);   /* which has expired, while the guest runs */
+void timer_migrate(struct vcpu *v); /* from the physical APIC to a timer of the host, or back */
 
 /* --- timer_advance.c --- */
 void timer_advance_init(struct vcpu *v);
@@ -641,8 +676,10 @@ void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone *
 void controls_set(struct vcpu *v);
 /* The guest's APIC, if it uses one, is KVM's. */
 bool controls_apic_in_kernel(const struct hypervisor *h);
-/* ELI: the EOI goes to the physical APIC, or exits as long as something injected is in service. */
-void controls_set_eoi_direct(struct vcpu *v, bool direct);
+/* Physical interrupts and their EOIs are the guest's, or exit: injection mode. */
+void controls_set_direct(struct vcpu *v, bool direct);
+/* The EOI alone. */
+void controls_pass_eoi(struct vcpu *v, bool pass);
 /* Those of them that make up APICv or AVIC, from v->apicv_active. */
 void controls_set_apicv(struct vcpu *v);
 /* APIC-timer virtualization, with the vector that LVT_TIMER has now. */

@@ -20,7 +20,8 @@ const struct inhibit_info inhibits[INHIBIT_COUNT] = {
 static const feature_set apicv_features =
     UINT64_C(1) << FEATURE_APIC_REGISTERS | UINT64_C(1) << FEATURE_INTERRUPT_DELIVERY |
     UINT64_C(1) << FEATURE_POSTED_INTERRUPTS | UINT64_C(1) << FEATURE_IPI_VIRTUALIZATION |
-    UINT64_C(1) << FEATURE_AVIC | UINT64_C(1) << FEATURE_X2AVIC;
+    UINT64_C(1) << FEATURE_IPI_PASSTHROUGH | UINT64_C(1) << FEATURE_AVIC |
+    UINT64_C(1) << FEATURE_X2AVIC;
 
 /* The largest APIC IDs that AVIC's table of targets holds (AVIC_MAX_PHYSICAL_ID and
    X2AVIC_MAX_PHYSICAL_ID). */

@@ -138,6 +138,8 @@ static void resume(struct vcpu *v)
     v->descriptor.sn = false;
     v->descriptor.nv = HOST_NUMBER_POSTED;
     v->descriptor.ndst = v->thread.pcpu->index;
+    assigned_steer(v, true);
+    timer_migrate(v);
     if (!vec_empty(&v->descriptor.pir))
         v->descriptor.on = true;
     vcpu_take(v, v->in_userspace ? VCPU_ON_TO_USER : VCPU_ON_ENTER_KVM);
@@ -195,6 +197,7 @@ static void last_check(struct vcpu *v)
         v->in_userspace = false;
         vcpu_take(v, VCPU_ON_PREEMPT);
     } else {
+        direct_enter(v);
         v->hw.ops->sync(&v->hw);
         timer_wait(v);
         vcpu_take(v, VCPU_ON_READY);
@@ -233,18 +236,27 @@ void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cau
     exit_traced(v, why, cause, flow, TRACE_EXIT_BY(i->op, i->operand[0]));
 }
 
-/* KVM: vmx_needs_pi_wakeup(): hardware posts to vCPUs that do not run. */
+/* KVM: vmx_needs_pi_wakeup(): others than the hypervisor post to vCPUs that do not run. */
 static bool others_post(const struct hypervisor *h)
 {
     return feature_in(h->features, FEATURE_IPI_VIRTUALIZATION) ||
+           feature_in(h->features, FEATURE_IPI_PASSTHROUGH) ||
            feature_in(h->features, FEATURE_VTD_POSTING) ||
            (h->hypothetical && h->hypothetical->watches);
+}
+
+/* What is the guest's own only while it has its CPU. */
+static void give_up(struct vcpu *v)
+{
+    set_running(v, false);
+    assigned_steer(v, false);
+    timer_migrate(v);
 }
 
 /* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
 static void park(struct vcpu *v)
 {
-    set_running(v, false);
+    give_up(v);
     if (others_post(v->hypervisor))
         v->descriptor.sn = true;
     vcpu_take(v, VCPU_ON_PREEMPT);
@@ -254,7 +266,7 @@ static void park(struct vcpu *v)
 /* Off its CPU, asleep: the descriptor names the wake-up vector, unless it is too late to sleep. */
 static void block(struct vcpu *v)
 {
-    set_running(v, false);
+    give_up(v);
     if (others_post(v->hypervisor)) {
         v->descriptor.nv = HOST_NUMBER_WAKEUP;
         v->descriptor.sn = false;

@@ -8,18 +8,31 @@
  * nowhere, where the hardware has one that the guest arms (timer_virtual.c).
  * With QEMU's APIC it is QEMU's. A timer that the plan declares stands in the
  * place of the preemption timer; its rules say whether the guest leaves for it.
+ *
+ * A timer that is passed through is the physical APIC's. While the vCPU has its
+ * CPU the expiry is an interrupt there, with the guest's vector; while it has
+ * not, a timer of the host stands in.
  */
 #include "hypervisor/hypervisor.h"
 
-/* Who counts. SPENT: nobody, since the deadline had passed when it was armed. */
+/* Who counts. SPENT: nobody, since the deadline had passed when it was armed. IN_GUEST, IN_APIC: the
+   hardware's virtual timer and the physical one, which then fire at once. */
 enum timer_place {
     IN_USERSPACE,
     IN_GUEST,
+    IN_APIC,
     SPENT,
     ON_HOUSEKEEPING,
     ON_PREEMPTION_TIMER,
     ON_HOST
 };
+
+bool timer_is_direct(const struct vcpu *v)
+{
+    return feature_in(v->hypervisor->features, FEATURE_DIRECT_TIMER) &&
+           v->hypervisor->policy.irqchip != IRQCHIP_USERSPACE &&
+           !v->hypervisor->declared_timer && v->apic.mode != LAPIC_MODE_DISABLED;
+}
 
 /* KVM: kvm_can_use_apic_virt_timer(), kvm_can_post_timer_interrupt(), kvm_can_use_hv_timer(); a
    vCPU that sleeps needs a timer that wakes it. */
@@ -31,6 +44,8 @@ static enum timer_place counted_by(const struct vcpu *v)
         return IN_USERSPACE;
     if (h->declared_timer && !v->timer_asleep)
         return ON_PREEMPTION_TIMER;
+    if (timer_is_direct(v))
+        return IN_APIC;
     if (v->timer_virtual)
         return v->timer_asleep ? ON_HOST : IN_GUEST;
     if (feature_in(h->features, FEATURE_TIMER_POSTING) && v->apicv_active)
@@ -138,6 +153,15 @@ static void expire_in_guest(struct vcpu *v)
     vcpu_pay_rule(v);
 }
 
+void timer_take_directly(struct vcpu *v)
+{
+    struct irq_msg msg;
+
+    if (v->timer_due && timer_is_direct(v) && expire(v, &msg) &&
+        lapic_accept(&v->apic, &msg) == LAPIC_ACCEPTED)
+        vec_set(&v->hw.direct, msg.vector);
+}
+
 /* It had expired when it was armed: KVM goes on as if a timer had fired. */
 static void tell(struct vcpu *v)
 {
@@ -149,6 +173,14 @@ static void tell(struct vcpu *v)
 static void by_host(struct vcpu *v)
 {
     host_send(v->thread.pcpu, HOST_TIMER, hv_now(v->hypervisor), v->timer_flow);
+}
+
+static void by_apic(struct vcpu *v)
+{
+    const bool has_its_cpu = v->thread.pcpu->current == &v->thread;
+
+    host_send(v->thread.pcpu, has_its_cpu ? HOST_GUEST : HOST_TIMER, hv_now(v->hypervisor),
+              v->timer_flow);
 }
 
 /* Declared hardware that is switched off leaves the timer to the host, where nothing else has it. */
@@ -218,6 +250,9 @@ static void fired(struct event *e)
         if (v->state == VCPU_GUEST)
             meet_guest(v);
         break;
+    case IN_APIC:
+        by_apic(v);
+        break;
     case ON_HOST:
         by_host(v);
         break;
@@ -267,7 +302,7 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
               0);
     if (v->timer_due)
         refuse(v, TRACE_REFUSED_REARMED);
-    if (!stopped && !v->hw.ruled)
+    if (!stopped && !v->hw.ruled && !timer_is_direct(v))
         vcpu_pay(v, COST_KVM_TIMER_ARM);
 }
 
@@ -297,6 +332,12 @@ void timer_expires(struct vcpu *v, cycles after)
 static bool is_armed(const struct vcpu *v)
 {
     return event_is_armed(v->hypervisor->events, &v->timer);
+}
+
+void timer_migrate(struct vcpu *v)
+{
+    if (is_armed(v) && timer_is_direct(v))
+        vcpu_pay(v, COST_KVM_TIMER_ARM);
 }
 
 /* KVM: kvm_lapic_switch_to_sw_timer(). */

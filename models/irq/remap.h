@@ -81,8 +81,10 @@ struct remap {
 void remap_init(struct remap *u, const struct remap_config *config);
 
 /* Present entries as software writes them, for requests from anybody: fixed and edge-triggered to
-   one APIC (x2APIC form), and posted in the descriptor at `descriptor`, a multiple of 64. */
+   one APIC (x2APIC form), the same as an NMI, and posted in the descriptor at `descriptor`, a
+   multiple of 64. */
 struct remap_words remap_entry_remapped(uint8_t vector, uint32_t apic_id);
+struct remap_words remap_entry_nmi(uint32_t apic_id);
 struct remap_words remap_entry_posted(uint8_t vector, uint64_t descriptor, bool urgent);
 
 enum remap_outcome {

@@ -136,6 +136,14 @@ struct remap_words remap_entry_remapped(uint8_t vector, uint32_t apic_id)
     return irte;
 }
 
+struct remap_words remap_entry_nmi(uint32_t apic_id)
+{
+    struct remap_words irte = remap_entry_remapped(0, apic_id);
+
+    remap_put(irte.word, REMAP_IRTE_DLM, IRQ_NMI);
+    return irte;
+}
+
 struct remap_words remap_entry_posted(uint8_t vector, uint64_t descriptor, bool urgent)
 {
     struct remap_words irte = {{0}};

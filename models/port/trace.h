@@ -36,8 +36,13 @@ enum trace_notify {
     TRACE_NOTIFY_SIGNAL,     /* userspace signals the vCPU thread */
     TRACE_NOTIFY_DOORBELL,   /* AVIC's signal to the CPU where it runs */
     TRACE_NOTIFY_LATER,      /* ON or SN was set: no notification was sent */
+    TRACE_NOTIFY_DIRECT,     /* a physical interrupt with the guest's own vector */
 };
-enum trace_inject { TRACE_INJECT_EVENT, TRACE_INJECT_VIRTUAL };
+enum trace_inject {
+    TRACE_INJECT_EVENT,
+    TRACE_INJECT_VIRTUAL,
+    TRACE_INJECT_DIRECT, /* the physical interrupt itself, through the guest's IDT */
+};
 
 /* What raised an interrupt, and which one of its kind: RAISED's second word. */
 enum trace_source {

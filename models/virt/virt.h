@@ -30,8 +30,8 @@ enum exit_reason {
 
 enum virt_vendor { VIRT_VMX, VIRT_SVM };
 
-/* As a host vector: not an interrupt, but AVIC's signal from one CPU to another. */
-enum { VIRT_DOORBELL = 0 };
+/* As host vectors: no interrupts, but AVIC's signal from one CPU to another, and the NMI. */
+enum { VIRT_DOORBELL = 0, VIRT_NMI = 2 };
 
 struct exit_reason_info {
     const char *name; /* KVM's */
@@ -93,9 +93,9 @@ struct virt_cpu {
     struct posted_descriptor *descriptor; /* this vCPU's, where it has one */
     /* IPI virtualization: descriptors by APIC ID; NULL entries are invalid. */
     struct posted_descriptor *const *pid_table;
-    /* Where external interrupts do not exit they go through the IDT that the hypervisor has put in
-       the place of the guest's: a gate of it is the guest's own, or not present and so an exit.
-       `direct`: what the physical APIC holds for the guest; it stands in the guest's IRR. */
+    /* Where external interrupts do not exit they go through the guest's IDT, or the one that the
+       hypervisor has put in its place: a gate of that is the guest's own, or not present and so an
+       exit. `direct`: what the physical APIC holds for the guest; it stands in the guest's IRR. */
     bool shadow_idt;
     struct vec256 guest_gates, direct;
     /* AVIC: the table of physical APIC IDs, and room for as many targets; those of the last ICR

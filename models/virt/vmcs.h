@@ -68,8 +68,8 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit") \
     CONTROL(EXIT_CONTROLS, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value")
 
-/* The bit of the exception bitmap, which is the vector. */
-enum { VMX_PAGE_FAULT = 14 };
+/* The bits of the exception bitmap, which are the vectors. */
+enum { VMX_NOT_PRESENT = 11, VMX_PAGE_FAULT = 14 };
 
 enum vmx_control {
 #define CONTROL(field, bit, name, title) VMX_##name,

@@ -119,25 +119,51 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     return vmx_stay(VIRT_NATIVE, 0);
 }
 
+static struct virt_verdict interruption_exit(struct virt_cpu *v, enum exit_reason why,
+                                             uint32_t info)
+{
+    const struct virt_verdict verdict = vmx_exit(v, why, 0);
+
+    vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO, VMX_INFO_VALID | info);
+    return verdict;
+}
+
+/* SDM 3C "Other Causes of VM Exits": non-maskable interrupts. */
+static struct virt_verdict meet_nmi(struct virt_cpu *v)
+{
+    return has(v, VMX_NMI_EXITING)
+               ? interruption_exit(v, EXIT_VMX_EXCEPTION_NMI, VMX_INFO_NMI | NMI_VECTOR)
+               : vmx_stay(VIRT_NATIVE, 0);
+}
+
+/* External interrupts do not exit: through the IDT. That of a hypervisor has gates that are not
+   present, and the exception bitmap the bit for what they raise. */
+static struct virt_verdict meet_idt(struct virt_cpu *v, uint8_t vector)
+{
+    const bool exits = vmcs_get(&v->vmcs, VMCS_EXCEPTION_BITMAP) >> VMX_NOT_PRESENT & 1;
+
+    return v->shadow_idt && exits && !vec_has(&v->guest_gates, vector)
+               ? interruption_exit(v, EXIT_VMX_EXCEPTION_NMI,
+                                   VMX_INFO_ERROR_CODE | VMX_INFO_EXCEPTION | VMX_NOT_PRESENT)
+               : vmx_stay(VIRT_NATIVE, 0);
+}
+
 /* SDM 3C "Other Causes of VM Exits", external interrupts; "Posted-Interrupt Processing", step 2. */
 static struct virt_verdict vmx_external_interrupt(struct virt_cpu *v, uint8_t host_vector)
 {
-    struct virt_verdict verdict;
-
+    if (host_vector == VIRT_NMI)
+        return meet_nmi(v);
     if (!has(v, VMX_EXTERNAL_INTERRUPT_EXITING))
-        return v->shadow_idt && !vec_has(&v->guest_gates, host_vector)
-                   ? vmx_exit(v, EXIT_VMX_EXCEPTION_NMI, host_vector)
-                   : vmx_stay(VIRT_NATIVE, 0);
+        return meet_idt(v, host_vector);
     if (has(v, VMX_PROCESS_POSTED_INTERRUPTS) &&
         host_vector == vmcs_get(&v->vmcs, VMCS_POSTED_INTR_VECTOR)) {
         vmx_posted_interrupt_processing(v);
         return vmx_stay(VIRT_DONE, 0);
     }
-    verdict = vmx_exit(v, EXIT_VMX_EXTERNAL_INTERRUPT, 0);
     if (has(v, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT))
-        vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO,
-                 VMX_INFO_VALID | VMX_INFO_EXTERNAL | host_vector);
-    return verdict;
+        return interruption_exit(v, EXIT_VMX_EXTERNAL_INTERRUPT,
+                                 VMX_INFO_EXTERNAL | host_vector);
+    return vmx_exit(v, EXIT_VMX_EXTERNAL_INTERRUPT, 0);
 }
 
 static struct virt_verdict vmx_preemption_timer(struct virt_cpu *v)

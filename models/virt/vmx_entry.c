@@ -74,8 +74,6 @@ static struct virt_boundary deliver_direct(struct virt_cpu *v)
     if (!lapic_takes(v->apic, vector))
         return quiet;
     vec_clear(&v->direct, (unsigned)vector);
-    if (!vec_has(&v->apic->regs.IRR, (unsigned)vector))
-        return quiet; /* the hypervisor has injected it, or an INIT has ended it */
     lapic_serve(v->apic, (uint8_t)vector);
     return through_idt(v, VMX_INFO_VALID | VMX_INFO_EXTERNAL | (uint32_t)vector, false);
 }

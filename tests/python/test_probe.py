@@ -64,7 +64,7 @@ def test_what_is_not_modelled_gets_no_number(virqsim, row):
     ("ioapic.level --tech apicv --irqchip split", {}, {"EOI_INDUCED": 1}, 1),
     ("msi.irqfd --tech apicv --target halted", {}, {}, 0),
     # ELI: two exits an interrupt without it, one with delivery only, none with both (Gordon et al., 2012).
-    ("msi.passthrough --tech eli --features=-eli-eoi", {}, {"MSR_WRITE": 1}, 0),
+    ("msi.passthrough --tech eli --features=-direct-eoi", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech eli --target if-off", {}, {}, 0),
     ("msi.passthrough --tech eli --target halted", {}, {"MSR_WRITE": 1}, 0),
     ("msi.irqfd --tech eli", {"EXCEPTION_NMI": 1}, {"MSR_WRITE": 1}, 0),
@@ -113,6 +113,77 @@ def test_the_exits_of_a_timer_are_those_of_who_counts_for_it(virqsim, arguments,
     assert said.status == 0, said.err
     counts = json.loads(said.out)["per_operation"]
     assert counts == {"sender": reasons(sender), "target": reasons(target), "eoi": reasons(eoi), "userspace_exits": 0}
+
+
+# Direct interrupt delivery. What follows from the texts (docs/models/direct.md), part by part:
+#   an ICR write exits, but where the guest has the physical ICR;
+#   an assigned device's interrupt does not exit where its guest runs;
+#   a virtual one is a kick: ELI's is #NP, Sekiyama's an NMI, both EXCEPTION_NMI; DID's is an interrupt and exits not;
+#   what is injected opens a window first when IF is off, and its EOI exits; DID injects nothing;
+#   a guest that is not running is left by nobody's interrupt; Sekiyama's HLT stays in the guest;
+#   a timer that is passed through exits neither when it is armed nor when it expires.
+NMI, EOI, WINDOW = {"EXCEPTION_NMI": 1}, {"MSR_WRITE": 1}, {"INTERRUPT_WINDOW": 1}
+ICR = ARM = {"MSR_WRITE": 1}
+TARGETS = ("running", "halted", "preempted", "if-off")
+HAVE_ICR = ("--tech apicv --features=+ipi-passthrough", "--tech did --features=+direct-ipi")
+DIRECT = [
+    *((f"msi.passthrough --tech {tech} --target {target}", {}, {}, {})
+      for tech in ("eli", "direct", "did") for target in ("running", "if-off")),
+    ("msi.passthrough --tech eli --target halted", {}, {}, EOI),
+    ("msi.passthrough --tech direct --target halted", {}, {}, {}),
+    ("msi.passthrough --tech direct --target halted --features=-hlt-in-guest", {}, {}, EOI),
+    ("msi.passthrough --tech did --target halted", {}, {}, {}),
+    ("msi.passthrough --tech eli --target preempted", {}, {}, EOI),
+    ("msi.passthrough --tech direct --target preempted", {}, {}, EOI),
+    ("msi.passthrough --tech did --target preempted", {}, {}, {}),
+    *((f"{operation} --tech {tech} --target {target}", sender, exits, EOI)
+      for operation, sender in (("msi.irqfd", {}), ("ipi.unicast", ICR))
+      for tech, target, exits in (("eli", "running", NMI), ("eli", "halted", {}), ("eli", "preempted", {}),
+                                  ("eli", "if-off", NMI | WINDOW), ("direct", "running", NMI), ("direct", "halted", NMI),
+                                  ("direct", "preempted", {}), ("direct", "if-off", NMI | WINDOW))),
+    *((f"{operation} --tech did --target {target}", sender, {}, {})
+      for operation, sender in (("msi.irqfd", {}), ("ipi.unicast", ICR)) for target in TARGETS),
+    *((f"ipi.{kind} --tech {tech} --targets 3", ICR, {"EXCEPTION_NMI": 3}, {"MSR_WRITE": 3})
+      for kind in ("logical", "all_but_self") for tech in ("eli", "direct")),
+    *((f"ipi.{kind} --tech did --targets 3", ICR, {}, {}) for kind in ("logical", "all_but_self")),
+    ("ipi.broadcast_loop --tech direct --targets 3", {"MSR_WRITE": 3}, {"EXCEPTION_NMI": 3}, {"MSR_WRITE": 3}),
+    ("ipi.broadcast_loop --tech did --targets 3", {"MSR_WRITE": 3}, {}, {}),
+    ("ipi.broadcast_pv --tech direct --targets 3 --features=+pv-ipi", {"VMCALL": 1}, {"EXCEPTION_NMI": 3}, {"MSR_WRITE": 3}),
+    ("ipi.broadcast_pv --tech did --targets 3 --features=+pv-ipi", {"VMCALL": 1}, {}, {}),
+    *((f"ipi.{kind} --tech {tech}", ICR, {}, eoi)
+      for kind in ("self", "self_icr") for tech, eoi in (("eli", EOI), ("direct", EOI), ("did", {}))),
+    # The guest has the physical ICR: by posting (Passthrough IPI), or directly.
+    *((f"ipi.unicast {how} --target {target}", {}, {}, {}) for how in HAVE_ICR for target in TARGETS),
+    *((f"ipi.{kind} {how}", {}, {}, {}) for how in HAVE_ICR for kind in ("self", "self_icr")),
+    *((f"ipi.{kind} {how} --targets 3", {}, {}, {})
+      for how in HAVE_ICR for kind in ("logical", "all_but_self", "broadcast_loop")),
+    ("ipi.unicast --tech apicv --features=+ipi-passthrough --guest-apic xapic", {"APIC_WRITE": 1}, {}, {}),
+    # A timer interrupt's three pairs of exit and entry (Sekiyama, LinuxCon 2012): set, fire, EOI. The second was an
+    # interrupt of the host's before KVM had the preemption timer.
+    *((f"timer.{kind} --tech none --features=-preemption-timer", ARM, {"EXTERNAL_INTERRUPT": 1}, EOI)
+      for kind in ("tsc_deadline", "oneshot")),
+    *((f"timer.{kind} --tech eli", ARM, {"PREEMPTION_TIMER": 1}, EOI) for kind in ("tsc_deadline", "oneshot")),
+    *((f"timer.{kind} --tech {tech}", {}, {}, {}) for kind in ("tsc_deadline", "oneshot") for tech in ("direct", "did")),
+    ("timer.tsc_deadline --tech direct --features=-direct-timer", ARM, {"PREEMPTION_TIMER": 1}, EOI),
+    ("timer.tsc_deadline --tech direct --features=-direct-timer,-preemption-timer", ARM, NMI, EOI),
+    # Without the EOI passed through only that is left; an xAPIC's EOI cannot be passed through.
+    ("msi.passthrough --tech direct --features=-direct-eoi", {}, {}, EOI),
+    ("msi.irqfd --tech did --features=-direct-eoi", {}, {}, EOI),
+    ("msi.passthrough --tech did --guest-apic xapic", {}, {}, {"APIC_ACCESS": 1}),
+    # The controllers that the hypervisor emulates: an edge is an interrupt like any; a level's EOI must be seen.
+    ("ioapic.edge --tech did", {}, {}, {}),
+    ("ioapic.level --tech did", {}, NMI, EOI),
+    ("pic.master --tech did", {}, NMI, {"IO_INSTRUCTION": 4}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sender", "target", "eoi"), DIRECT, ids=[row[0] for row in DIRECT])
+def test_direct_delivery_exits_where_its_texts_say(virqsim, arguments, sender, target, eoi):
+    said = virqsim("probe", *arguments.split(), "--json")
+    assert said.status == 0, said.err
+    counts = json.loads(said.out)["per_operation"]
+    assert counts == {"sender": sender, "target": target, "eoi": eoi, "userspace_exits": 0}
+
 
 
 def test_every_operation_of_the_table_is_known_by_name():

@@ -111,7 +111,7 @@ TEST(Assigned, EliTakesAwayTheDeliverysExitAndThenTheEois)
 {
     for (auto [eoi, exits] : {std::pair<bool, uint64_t>{false, 3}, {true, 0}}) {
         Plan p = device_of_vcpu0("eli", 0, 3);
-        p.features["eli-eoi"] = eoi;
+        p.features["direct-eoi"] = eoi;
         Machine m(p);
         ASSERT_EQ("", m.error());
         EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
@@ -151,8 +151,9 @@ TEST(Assigned, EliAndVirtualInterruptDeliveryExcludeEachOther)
 {
     Plan p = device_of_vcpu0("eli", 0, 1);
     p.features["virtual-interrupt-delivery"] = true;
-    EXPECT_EQ("plan: features: eli-delivery and virtual-interrupt-delivery exclude each other",
-              Machine(p).error());
+    EXPECT_EQ(
+        "plan: features: direct-interrupts and virtual-interrupt-delivery exclude each other",
+        Machine(p).error());
 }
 
 TEST(Assigned, TheCpuMustExist)
