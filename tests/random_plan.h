@@ -214,9 +214,8 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology = d.of<std::string>(
-        {"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli", "direct", "did",
-         "svm", "avic", "x2avic"});
+    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli",
+                                      "direct", "did", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

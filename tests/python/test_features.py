@@ -12,7 +12,8 @@ def test_signs_switch_on_and_off():
 def test_a_feature_takes_those_with_it_that_need_it():
     off = features.parse("-virtual-interrupt-delivery")
     assert off == {"virtual-interrupt-delivery": False, "posted-interrupts": False, "ipi-virtualization": False,
-                   "vtd-posting": False, "timer-posting": False, "apic-timer-virtualization": False}
+                   "vtd-posting": False, "timer-posting": False, "apic-timer-virtualization": False,
+                   "ipi-passthrough": False}
 
 
 def test_what_is_switched_on_by_name_stays_on_for_the_plan_to_refuse():

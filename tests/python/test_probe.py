@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from virqsim.probe import OPERATIONS
+from virqsim.probe import OPERATIONS, Probe, probe
 
 with (Path(__file__).parent.parent / "data" / "exits_per_operation.csv").open() as file:
     ROWS = list(csv.DictReader(file))
@@ -233,3 +233,26 @@ def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
 ])
 def test_options_that_make_no_sense_are_refused(refused, arguments, line):
     assert refused("probe", *arguments).startswith(line)
+
+
+# The page's table of direct delivery
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "models" / "direct.md"
+OF_THE_PAGE = [*((operation, target) for operation in ("msi.passthrough", "msi.irqfd", "ipi.unicast")
+                 for target in ("running", "halted", "preempted", "if-off")),
+               *((operation, "running") for operation in ("ipi.self", "timer.tsc_deadline", "timer.oneshot"))]
+
+
+def exits_in_words(operation, technology, target):
+    counts = probe(Probe(operation, technology, target=target))["per_operation"]
+    names = [reason for part in ("sender", "target", "eoi") for reason in counts[part]]
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def test_the_page_on_direct_delivery_has_what_probe_counts():
+    technologies = ("none", "eli", "direct", "did")
+    rows = [("operation", "target", *(f"`{technology}`" for technology in technologies)), ("---",) * 6]
+    rows += [(f"`{operation}`", target, *(exits_in_words(operation, technology, target) for technology in technologies))
+             for operation, target in OF_THE_PAGE]
+    table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    assert table in PAGE.read_text(), f"the table is\n{table}"

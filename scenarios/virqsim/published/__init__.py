@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import broadcasts, calls, exits, round_trips, timers
+from . import broadcasts, calls, direct, exits, round_trips, timers
 from .figure import WITHIN, Benches, compare
 
-FIGURES = (*round_trips.FIGURES, *calls.FIGURES, *broadcasts.FIGURES, *timers.FIGURES, *exits.FIGURES)
+FIGURES = (*round_trips.FIGURES, *calls.FIGURES, *broadcasts.FIGURES, *timers.FIGURES, *exits.FIGURES,
+           *direct.FIGURES)
 """Every figure; a new file adds its own here."""
 
 
@@ -41,6 +42,9 @@ ORDERS = (
           ("P4.4-host", "P4.4-before", "P4.4-after")),
     Order("a timer's latency: the wait before KVM's preparations, next to the entry", ("P4.5-before", "P4.5-after")),
     Order("exits of an assigned device's interrupt", ("ELI-baseline", "ELI-delivery", "ELI-both")),
+    Order("exits on a dedicated CPU: as before, of emulated devices, of assigned ones",
+          ("E2.10-before", "E2.10-virtual", "E2.10-after")),
+    Order("sending an IPI that is passed through", ("V4.11-off", "V4.11-on")),
 )
 
 

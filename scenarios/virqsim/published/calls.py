@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..guest import Program, icr
 from ..plan import Machine, Plan
 from ..profiles import Profile
-from .figure import Figure, Measure, Setting, change, latency, nanoseconds, stamped
+from .figure import Figure, Measure, Setting, change, nanoseconds, stamped
 
 VECTOR = 48
 ROUNDS = 50
@@ -16,10 +16,9 @@ CALLS = 100_000  # ipi_benchmark's NTIMES
 _MACHINE = "sapphire-rapids"
 _IPIV = "kvm-unit-tests vmexit ipi, '[PATCH 0/5] IPI virtualization support for VM', 2021"
 _IPI_BENCHMARK = "ipi_benchmark, the same series; 100000 calls a run"
-_PASSTHROUGH = "'[RFC] KVM: X86: implement Passthrough IPI', 2020"
 
 
-def _plan(setting: Setting) -> Plan:
+def call_plan(setting: Setting) -> Plan:
     """Calls on another vCPU that spins: an IPI there, a shared word back before its EOI."""
     machine = Machine(setting.guest_apic)
     done = machine.word("done")
@@ -35,20 +34,13 @@ def _plan(setting: Setting) -> Plan:
 def _call(setting: Setting) -> Measure:
     """Cycles from the IPI to the word back."""
     def measure(profile: Profile) -> float:
-        return stamped(setting.run(profile, _plan(setting))) / ROUNDS
+        return stamped(setting.run(profile, call_plan(setting))) / ROUNDS
     return measure
 
 
 def _in_ns(call: Measure) -> Measure:
     def measure(profile: Profile) -> float:
         return nanoseconds(call(profile), profile)
-    return measure
-
-
-def _one_way(setting: Setting) -> Measure:
-    """Cycles from the IPI to the other's handler."""
-    def measure(profile: Profile) -> float:
-        return latency(setting.run(profile, _plan(setting)), "ipi", profile)
     return measure
 
 
@@ -70,7 +62,4 @@ FIGURES = (
            (_LINUX_IPIV,)),
     Figure("V4.3-change", "what IPI virtualization changes in Linux", -9.73, "%", _IPI_BENCHMARK, _MACHINE,
            (_LINUX, _LINUX_IPIV), change),
-    Figure("V4.10-off", "an IPI sent and received", 7000, "cycles", _PASSTHROUGH, "skylake-sp", (_one_way(Setting("apicv")),)),
-    Figure("V4.10-on", "an IPI sent and received, passed through", 2000, "cycles", _PASSTHROUGH, "skylake-sp",
-           (_one_way(Setting("ipiv")),)),
 )

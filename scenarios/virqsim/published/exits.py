@@ -7,7 +7,6 @@ from ..profiles import Profile
 from .figure import Figure, Measure
 
 _ERRATUM = "commit 8de4a1c8164e"
-_ELI = "Gordon et al., 'ELI: Bare-Metal Performance for I/O Virtualization', ASPLOS 2012"
 
 
 def counted(what: Probe, *parts: str) -> Measure:
@@ -22,18 +21,10 @@ def _avic(operation: str, *parts: str) -> Measure:
     return counted(Probe(operation, "avic", "+erratum-1235", "xapic"), *parts)
 
 
-def _assigned(technology: str, features: str = "") -> Measure:
-    return counted(Probe("msi.passthrough", technology, features), "target", "eoi")
-
-
 FIGURES = (
     Figure("A4.2-send", "exits of sending an IPI under erratum 1235", 1, "exits", _ERRATUM, "zen2",
            (_avic("ipi.unicast", "sender"),)),
     Figure("A4.2-receive", "exits of receiving it", 0, "exits", _ERRATUM, "zen2", (_avic("ipi.unicast", "target", "eoi"),)),
     Figure("A4.2-self", "exits of a self-IPI under erratum 1235", 0, "exits", _ERRATUM, "zen2",
            (_avic("ipi.self", "sender", "target", "eoi"),)),
-    Figure("ELI-baseline", "exits an interrupt of an assigned device, in software", 2, "exits", _ELI, "nehalem",
-           (_assigned("none"),)),
-    Figure("ELI-delivery", "with exit-less delivery only", 1, "exits", _ELI, "nehalem", (_assigned("eli", "-eli-eoi"),)),
-    Figure("ELI-both", "with exit-less delivery and completion", 0, "exits", _ELI, "nehalem", (_assigned("eli"),)),
 )
