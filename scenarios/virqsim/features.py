@@ -7,6 +7,7 @@ from typing import Any
 
 from . import library
 from .errors import VirqsimError, unknown
+from .hypothetical import underneath
 
 
 def parse(text: str, declared: Iterable[str] = ()) -> dict[str, bool]:
@@ -45,6 +46,6 @@ def _without_dependents(switched: dict[str, bool]) -> dict[str, bool]:
 def switched_on(plan: dict[str, Any]) -> set[str]:
     """The features that are on in a plan: its technology's, and what is switched on top."""
     described = library.describe()
-    technology = next(row for row in described["technologies"] if row["name"] == plan["technology"])
+    technology = next(row for row in described["technologies"] if row["name"] == underneath(plan))
     switched = plan.get("features", {})
     return {row["name"] for row in described["features"] if switched.get(row["name"], row["name"] in technology["features"])}

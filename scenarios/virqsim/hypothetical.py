@@ -20,6 +20,7 @@ and `effects`; docs/hypothetical.md says what they mean and what they cannot say
 
 from __future__ import annotations
 
+import copy
 import re
 import runpy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -294,3 +295,36 @@ def in_force(technology: str, switched: Mapping[str, bool], declared: Mapping[st
     """Of the declared features those that a plan has: its technology, and what is switched on by name."""
     names = dict.fromkeys([technology, *(name for name, on in switched.items() if on)])
     return [declared[name] for name in names if name in declared]
+
+
+# What others need to know of the features in a plan
+
+
+def underneath(plan: Mapping[str, Any]) -> str:
+    """The built-in technology of a plan, which may name a declared feature as its own."""
+    bases = {feature["name"]: feature["base"] for feature in plan.get("hypothetical", [])}
+    return bases.get(plan["technology"], plan["technology"])
+
+
+def _assumed_rules(plan: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rules with numbers of their own, each by a name for people."""
+    for feature in plan.get("hypothetical", []):
+        for n, rule in enumerate(feature["rules"]):
+            if "cycles" in rule:
+                yield f"{feature['name']} rule {n} {rule['access']}", rule
+
+
+def assumed_numbers(plan: Mapping[str, Any]) -> dict[str, Number]:
+    """The numbers that a plan's declared features assume, by feature, rule and access."""
+    return {name: Number(**rule["cycles"]) for name, rule in _assumed_rules(plan)}
+
+
+def with_numbers(plan: Mapping[str, Any], values: Mapping[str, int]) -> dict[str, Any]:
+    """The plan with other values for some of its assumed_numbers(); other names are left alone."""
+    if "hypothetical" not in plan:
+        return dict(plan)
+    changed = {**plan, "hypothetical": copy.deepcopy(plan["hypothetical"])}
+    for name, rule in _assumed_rules(changed):
+        value = values.get(name, rule["cycles"]["value"])
+        rule["cycles"] |= {"value": value}
+    return changed

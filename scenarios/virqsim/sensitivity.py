@@ -5,15 +5,16 @@ several technologies with the costs as they stand, then with every cost of which
 no figure was published drawn from its range, many times, and then with each of
 them alone at either end. A conclusion is an order of two technologies: one is
 below the other. It survives when no draw and no end turns it round, and mostly
-when at most every tenth draw does.
+when at most every tenth draw does. What a hypothetical feature assumes is varied
+with the rest.
 
 All technologies of a draw share its costs, since they would share the machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ import click
 import numpy as np
 from scipy.stats import qmc
 
-from . import features, profiles, runner
+from . import features, hypothetical, profiles, runner
 from .errors import VirqsimError
+from .hypothetical import Hypothetical
 from .library import Simulation
+from .options import with_hypothetical
 from .profiles import Number, Profile
 from .scenario import Scenario, settings_of
 from .signals import told_to
@@ -51,6 +54,7 @@ class Study:
         profile: whose costs are varied.
         draws: of all varied costs at once.
         seed: of the draws, and of the runs.
+        declared: hypothetical features by name.
     """
 
     scenario: Scenario
@@ -60,16 +64,20 @@ class Study:
     profile: Profile
     draws: int
     seed: int
+    declared: Mapping[str, Hypothetical] = field(default_factory=dict)
 
     def plans(self) -> dict[str, dict[str, Any]]:
         """The whole plan under each technology."""
         plan = self.scenario.plan(self.scenario.values(self.settings, self.profile.clocks))
-        return {name: plan.resolve(self.profile, name, self.switched, self.seed) for name in self.technologies}
+        return {name: plan.resolve(self.profile, name, self.switched, self.seed, self.declared) for name in self.technologies}
 
 
-def varied(profile: Profile) -> dict[str, Number]:
-    """The costs that no publication fixes, and that have a range."""
-    return {key: number for key, number in profile.costs.items() if number.kind in VARIED_KINDS and number.low < number.high}
+def varied(profile: Profile, plans: Iterable[Mapping[str, Any]] = ()) -> dict[str, Number]:
+    """The costs that no publication fixes, and that have a range; those that the plans' declared features assume too."""
+    numbers = dict(profile.costs)
+    for plan in plans:
+        numbers |= hypothetical.assumed_numbers(plan)
+    return {key: number for key, number in numbers.items() if number.kind in VARIED_KINDS and number.low < number.high}
 
 
 def drawn(numbers: Mapping[str, Number], draws: int, seed: int) -> Iterator[dict[str, int]]:
@@ -102,7 +110,8 @@ def study(asked: Study, progress: Callable[[float], None] = lambda share: None) 
     Raises:
         VirqsimError: a plan is wrong, or a run ended as no run should.
     """
-    plans, numbers = asked.plans(), varied(asked.profile)
+    plans = asked.plans()
+    numbers = varied(asked.profile, plans.values())
     cases: list[tuple[str, Costs]] = [("as it stands", {})]
     cases += [("drawn", costs) for costs in drawn(numbers, asked.draws, asked.seed)]
     cases += [(f"{key} {end}", {key: getattr(number, end)}) for key, number in numbers.items() for end in ("low", "high")]
@@ -118,8 +127,9 @@ def study(asked: Study, progress: Callable[[float], None] = lambda share: None) 
 
 
 def _run(plan: dict[str, Any], costs: Costs) -> Metrics:
-    whole = {**plan, "costs": {**plan["costs"], "cycles": {**plan["costs"]["cycles"], **costs}}}
-    with Simulation(whole) as simulation:
+    keys = {key: cycles for key, cycles in costs.items() if key in plan["costs"]["cycles"]}
+    whole = {**plan, "costs": {**plan["costs"], "cycles": {**plan["costs"]["cycles"], **keys}}}
+    with Simulation(hypothetical.with_numbers(whole, costs)) as simulation:
         simulation.run()
         document = simulation.results()
     if document["state"] in ("broken", "idle"):
@@ -208,6 +218,7 @@ def _show(document: Mapping[str, Any]) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
 @click.option("--tech", default="none,apicv,ipiv", show_default=True, metavar="A,B,C", help="The technologies to compare.")
 @click.option("--features", "switched", default="", metavar="+A,-B", help="Switch single features on top of each.")
+@with_hypothetical
 @click.option("--profile", default="skylake-sp", show_default=True, metavar="P", help="Whose costs are varied.")
 @click.option("--draws", default=200, show_default=True, type=click.IntRange(1, 100_000), metavar="N",
               help="How often all costs are drawn anew.")
@@ -217,14 +228,16 @@ def _show(document: Mapping[str, Any]) -> None:
               help="Where the figure and its numbers go.  [default: out/SCENARIO-sensitivity]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 @click.pass_context
-def sensitivity_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str, switched: str, profile: str,
-                        draws: int, seed: int, out: Path | None, as_json: bool) -> None:
+def sensitivity_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str, switched: str,
+                        hypothetical: tuple[str, ...], profile: str, draws: int, seed: int, out: Path | None,
+                        as_json: bool) -> None:
     """Say which conclusions of a comparison survive the costs that are only assumed.
 
     \b
       virqsim sensitivity ipi_ping_pong
       virqsim sensitivity timer_ticks --tech none,apicv --set mode=periodic
       virqsim sensitivity ipi_broadcast --draws 1000 --json | jq .conclusions
+      virqsim sensitivity timer_ticks --tech apicv,exitless-timer
 
     Every cost that is not published is drawn from its low to its high end, all
     at once, and then each alone is put at either end. `A < B` survives when no
@@ -234,15 +247,17 @@ def sensitivity_command(ctx: click.Context, scenario: str, settings: tuple[str, 
     import json
 
     from . import figures
+    from .hypothetical import declared
     from .runfolder import RunFolder
 
+    known = declared(hypothetical)
     loaded, costs = Scenario.load(scenario), profiles.load(profile)
     technologies = tuple(dict.fromkeys(tech.split(",")))
     for name in technologies:
-        runner.check_technology(name)
+        runner.check_technology(name, known)
     if len(technologies) < 2:
         raise VirqsimError(f"--tech: {tech}: a conclusion takes two technologies")
-    asked = Study(loaded, settings_of(settings), technologies, features.parse(switched), costs, draws, seed)
+    asked = Study(loaded, settings_of(settings), technologies, features.parse(switched, known), costs, draws, seed, known)
     folder = out or Path("out", f"{loaded.name}-sensitivity")
     with RunFolder(folder, "sensitivity.json") as files:
         with runner.progress_bar(f"{loaded.name}: sensitivity") as progress:

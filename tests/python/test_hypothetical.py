@@ -232,6 +232,24 @@ def test_names_that_nobody_declares_are_refused_with_those_that_are(refused):
         "plan: hypothetical[0].rules[2].effect: expire needs virtual-interrupt-delivery, which none has not")
 
 
+def test_what_is_assumed_is_varied_with_the_profiles_costs(virqsim):
+    said = virqsim("sensitivity", "timer_ticks", "--tech", "apicv,exitless-timer", "--set", "ticks=3", "--draws", "3", "--json")
+    assert said.status == 0, said.err
+    document = json.loads(said.out)
+    assert {"exitless-timer rule 0 timer.deadline", "exitless-timer rule 2 timer.expiry"} <= {*document["varied"]}
+    latency = next(row for row in document["conclusions"] if row["metric"] == "timer latency, mean, ns")
+    assert latency["decided_by"] == "exitless-timer rule 2 timer.expiry"
+
+
+def test_a_run_of_declared_hardware_can_be_billed(virqsim):
+    assert virqsim("run", "ipi_ping_pong", "--set", "rounds=3", "--tech", "quiet-eoi", "--out", "here").status == 0
+    said = virqsim("bill", "here", "--json")
+    assert said.status == 0, said.err
+    lines = json.loads(said.out)["lines"]
+    assert [line["reasons"] for line in lines if line["cause"] == "acknowledge"] == []  # no EOI exits, so none is billed
+    assert {"HLT": 6} in [line["reasons"] for line in lines]
+
+
 # the page; what its commands print is test_docs.py's
 
 

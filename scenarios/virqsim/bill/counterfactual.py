@@ -18,6 +18,7 @@ from .. import library, paths
 from ..again import check_same, until
 from ..errors import VirqsimError
 from ..features import switched_on
+from ..hypothetical import underneath
 from ..plan import housekept
 from ..results import Results
 from .attribution import Account, Line
@@ -59,7 +60,7 @@ def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
     """What could be switched on in a plan: on its vendor's machines, and beside what is on."""
     described = library.describe()
     rows = {row["name"]: row for row in described["features"]}
-    technology = next(row for row in described["technologies"] if row["name"] == plan["technology"])
+    technology = next(row for row in described["technologies"] if row["name"] == underneath(plan))
     on = switched_on(plan)
     candidates = []
     for name, row in rows.items():
