@@ -23,6 +23,31 @@ const char *build_keep(struct build *b, const char *s)
     return copy ? memcpy(copy, s, size) : "";
 }
 
+/* By default what KVM's modules set: kvm-intel's ple_*, kvm-amd's pause_filter_*. */
+static void read_pause_loop(struct build *b, const json_t *hypervisor,
+                            const struct place *above)
+{
+    static const struct pause_loop_policy defaults[] = {
+        [VIRT_VMX] = {128, 4096, 2, 0, UINT32_MAX},
+        [VIRT_SVM] = {128, 3000, 2, 0, UINT16_MAX},
+    };
+    const struct pause_loop_policy *kvm = &defaults[b->sim->plan.vendor];
+    struct pause_loop_policy *p = &b->sim->machine.policy.pause_loop;
+    struct reader *r = &b->reader;
+    const struct place at = place_key(above, "pause_loop");
+    const json_t *json = NULL;
+
+    if (json_object_get(hypervisor, "pause_loop"))
+        json = reader_object(r, hypervisor, above, "pause_loop");
+    reader_keys(r, json, &at, KEYS("gap", "window", "grow", "shrink", "max"));
+    p->max = reader_uint_or(r, json, &at, "max", 1, kvm->max, kvm->max);
+    p->gap = reader_uint_or(r, json, &at, "gap", 0, kvm->max, kvm->gap);
+    p->window = reader_uint_or(r, json, &at, "window", 1, p->max,
+                               kvm->window < p->max ? kvm->window : p->max);
+    p->grow = reader_uint_or(r, json, &at, "grow", 0, kvm->max, kvm->grow);
+    p->shrink = reader_uint_or(r, json, &at, "shrink", 0, kvm->max, kvm->shrink);
+}
+
 static void read_hypervisor(struct build *b)
 {
     struct hypervisor_policy *p = &b->sim->machine.policy;
@@ -33,7 +58,7 @@ static void read_hypervisor(struct build *b)
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
                      "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "inhibits"));
+                     "inhibits", "pause_loop"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -45,6 +70,7 @@ static void read_hypervisor(struct build *b)
     p->timer_advance_ns = reader_uint_or(r, json, &at, "timer_advance_ns", 0, 1000000, 0);
     p->pit_reinject = reader_bool_or(r, json, &at, "pit_reinject", false);
     plan_read_inhibits(b, json, &at);
+    read_pause_loop(b, json, &at);
 }
 
 static void read_costs(struct build *b)

@@ -24,6 +24,7 @@ static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
         uint64_t high;
     } limits[] = {
         {"word", MAX_WORDS - 1},
+        {"lock", MAX_WORDS - 2},
         {"vector", 255},
         {"offset", 0xff0},
         {"icr_low", UINT32_MAX},
@@ -68,6 +69,15 @@ static void check_size(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "size %" PRIu64 " is not 1, 2, 4 or 8", size);
 }
 
+static void count_words(struct build *b, const struct guest_insn *i)
+{
+    const char *first = guest_ops[i->op].operand[0];
+    const uint64_t words = strcmp(first, "lock") == 0 ? 2 : strcmp(first, "word") == 0 ? 1 : 0;
+
+    if (words && i->operand[0] + words > b->words)
+        b->words = i->operand[0] + words;
+}
+
 /* What one operand's range cannot say. */
 static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
 {
@@ -82,14 +92,15 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
     if (i->op == GUEST_pv_ipi && (o[2] < 1 || o[2] > 128))
         reader_fail(&b->reader, at, "one hypercall reaches 1 to 128 destinations, not %" PRIu64,
                     o[2]);
+    if (i->op == GUEST_pv_yield && o[1] < 1)
+        reader_fail(&b->reader, at, "a yield is to one of at least 1 APIC ID");
     if (i->op == GUEST_signal && h->device_count == 0)
         reader_fail(&b->reader, at, "the plan has no devices to signal");
     if (i->op == GUEST_lower &&
         (o[0] >= h->device_count || h->device[o[0]].kind != DEVICE_LINE))
         reader_fail(&b->reader, at, "device %" PRIu64 " has no line to lower", o[0]);
     check_size(b, i, at);
-    if (strcmp(guest_ops[i->op].operand[0], "word") == 0 && o[0] >= b->words)
-        b->words = o[0] + 1;
+    count_words(b, i);
 }
 
 static void read_insn(struct build *b, const json_t *json, const struct place *at,

@@ -30,6 +30,7 @@ struct Plan {
     std::string inhibits;         /* JSON, without the brackets */
     bool pit_reinject = false;
     std::string hypothetical; /* declared features: JSON, without the brackets */
+    std::string pause_loop;   /* JSON, or empty: KVM's defaults */
     unsigned physical_cpus = 4;
     int housekeeping_cpu = -1; /* -1: none */
     uint64_t timer_advance_ns = 0;
@@ -55,9 +56,10 @@ struct Plan {
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
           << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"inhibits":[)"
           << inhibits << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
-          << timer_advance_ns << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)"
-          << costs_json() << R"(}},"programs":{)" << programs_json()
-          << R"(},"run":{"until_ns":)" << until_ns << "}}";
+          << timer_advance_ns << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
+          << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
+          << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
+          << "}}";
         return o.str();
     }
 

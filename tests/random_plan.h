@@ -12,7 +12,7 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
 {
     const std::string vector = std::to_string(32 + d.below(6) * 23);
     const std::string dest = std::to_string(d.below(vcpus));
-    switch (d.below(handler ? 15 : 19)) {
+    switch (d.below(handler ? 15 : 23)) {
     case 0:
     case 1:
         return "[\"compute\"," + std::to_string(d.below(5000)) + "]";
@@ -56,6 +56,17 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
         return "[\"unmask_halt\"]";
     case 17:
         return "[\"host_interrupt\"],[\"delivery_fault\"]";
+    case 18: /* as spin_lock_irqsave() has it; or interruptible */
+        return d.chance(50)
+                   ? "[\"mask\"],[\"lock\",0],[\"compute\",700],[\"unlock\",0],[\"unmask\"]"
+                   : "[\"lock\",2],[\"compute\",2000],[\"unlock\",2]";
+    case 19:
+        return "[\"word_add\",4,1],[\"pause_take\",4,1],[\"pause\"],[\"pause\"]";
+    case 20:
+        return "[\"word_add\",5,2],[\"mwait_take\",5,1],[\"mwait\",6," +
+               std::to_string(d.below(3)) + "],[\"word_add\",6,1]";
+    case 21:
+        return "[\"pv_yield\",0," + std::to_string(vcpus) + "]";
     default:
         return "[\"hypercall\"],[\"apic_read\",48],[\"pv_ipi\"," + vector + ",0," +
                std::to_string(vcpus) + "]";
@@ -112,6 +123,30 @@ inline void choose_features(Draw &d, Plan &p)
         p.features["apic-access-page"] = false;
     if (p.features.count("apic-access-page"))
         p.features["apic-page-slot"] = d.chance(50);
+}
+
+/* What the guest waits with: after the other features, which it must agree with. */
+inline void choose_waiting(Draw &d, Plan &p)
+{
+    const bool amd =
+        p.technology == "svm" || p.technology == "avic" || p.technology == "x2avic";
+    const auto is = [&p](const char *f, bool on) {
+        return p.features.count(f) && p.features[f] == on;
+    };
+    p.features["mwait-in-guest"] = d.chance(50);
+    p.features["pv-sched-yield"] = d.chance(50);
+    if (!is("hlt-in-guest", true)) {
+        p.features["pv-unhalt"] = d.chance(50);
+        if (amd)
+            p.features["idle-hlt"] = d.chance(50);
+    }
+    if (is("pause-in-guest", false) || d.chance(40))
+        return;
+    p.features[amd ? "pause-filter" : "pause-loop-exiting"] = true;
+    p.pause_loop = "{\"gap\":" + std::to_string(d.below(3000)) +
+                   ",\"window\":" + std::to_string(1 + d.below(2000)) +
+                   ",\"grow\":" + std::to_string(d.below(4)) +
+                   ",\"shrink\":" + std::to_string(d.below(3)) + "}";
 }
 
 /* Accesses to the 8259A pair and the I/O APIC that make interrupts flow more often than not. */
@@ -226,6 +261,7 @@ inline Plan random_plan(uint64_t seed)
     p.cost = d.of<uint64_t>({1, 7, 100, 1000});
     p.until_ns = 2000000;
     choose_features(d, p);
+    choose_waiting(d, p);
     for (unsigned i = 0; i < vcpus; i++) {
         Vcpu v{(unsigned)d.below(p.physical_cpus), "main" + std::to_string(i), {}};
         p.programs[v.program] = program(d, vcpus, false);

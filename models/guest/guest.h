@@ -46,6 +46,9 @@ bool guest_program_link(struct guest_insn *insn, uint32_t count, uint32_t *offen
 
 enum { GUEST_FRAMES_MAX = 20, GUEST_LOOPS_MAX = 4 };
 
+/* Linux' SPIN_THRESHOLD: turns of the loop until a paravirtual lock's waiter halts. */
+enum { GUEST_SPIN_THRESHOLD = 1 << 15 };
+
 /* The main program's frame, and one for each handler that is nested in it: a handler can be
    interrupted only by a higher priority class (15 of them), an NMI and an ExtINT. */
 struct guest_frame {
@@ -54,7 +57,9 @@ struct guest_frame {
     uint16_t vector; /* of a handler */
     uint8_t part;    /* how many accesses of the present operation are done */
     uint8_t loops;
-    uint64_t remaining; /* cycles of interrupted work, to be done before the next operation */
+    uint64_t remaining;  /* cycles of interrupted work, to be done before the next operation */
+    uint64_t ticket;     /* lock: drawn, and not served yet; the first is 1 */
+    uint64_t turns_spun; /* ... and how long it has spun since */
     uint64_t turns[GUEST_LOOPS_MAX];
     trace_flow flow;         /* of a handler */
     bool interrupts_enabled; /* of the code that the handler interrupted */

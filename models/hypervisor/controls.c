@@ -134,6 +134,31 @@ static void vmx_set_apicv(struct vcpu *v)
     controls_set_direct(v, vec_empty(&v->apic.regs.ISR));
 }
 
+void controls_set_pause_window(struct vcpu *v)
+{
+    const feature_set f = v->hypervisor->features;
+
+    if (v->hw.ops->vendor == VIRT_VMX)
+        vmcs_set(&v->hw.vmcs, VMCS_PLE_WINDOW, v->waiting.pause_window);
+    else
+        v->hw.vmcb.pause_count =
+            feature_in(f, FEATURE_PAUSE_FILTER) ? (uint16_t)v->waiting.pause_window : 0;
+}
+
+/* What a guest waits with. */
+static void vmx_set_waiting(struct vcpu *v)
+{
+    const feature_set f = v->hypervisor->features;
+    struct vmcs *c = &v->hw.vmcs;
+
+    vmx_control(c, VMX_HLT_EXITING, !feature_in(f, FEATURE_HLT_IN_GUEST));
+    vmx_control(c, VMX_MONITOR_EXITING, !feature_in(f, FEATURE_MWAIT_IN_GUEST));
+    vmx_control(c, VMX_MWAIT_EXITING, !feature_in(f, FEATURE_MWAIT_IN_GUEST));
+    vmx_control(c, VMX_PAUSE_EXITING, !feature_in(f, FEATURE_PAUSE_IN_GUEST));
+    vmx_control(c, VMX_PAUSE_LOOP_EXITING, feature_in(f, FEATURE_PAUSE_LOOP_EXITING));
+    vmcs_set(c, VMCS_PLE_GAP, v->hypervisor->policy.pause_loop.gap);
+}
+
 static void vmx_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -147,8 +172,7 @@ static void vmx_set(struct vcpu *v)
     vmx_control(c, VMX_ACKNOWLEDGE_INTERRUPT_ON_EXIT, true);
     vmx_control(c, VMX_ACTIVATE_PREEMPTION_TIMER,
                 feature_in(f, FEATURE_PREEMPTION_TIMER) || h->declared_timer);
-    vmx_control(c, VMX_HLT_EXITING, !feature_in(f, FEATURE_HLT_IN_GUEST));
-    vmx_control(c, VMX_PAUSE_EXITING, !feature_in(f, FEATURE_PAUSE_IN_GUEST));
+    vmx_set_waiting(v);
     vmx_control(c, VMX_UNCONDITIONAL_IO_EXITING, true);
     vmx_control(c, VMX_USE_MSR_BITMAPS, true);
     vmx_control(c, VMX_WBINVD_EXITING, true);
@@ -198,6 +222,22 @@ static void svm_set_avic(struct vcpu *v)
     v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = x2avic ? x2avic_exits() : ~UINT64_C(0);
 }
 
+static void svm_set_waiting(struct vcpu *v)
+{
+    const feature_set f = v->hypervisor->features;
+    const bool idle = feature_in(f, FEATURE_IDLE_HLT);
+    struct vmcb *b = &v->hw.vmcb;
+
+    svm_intercept(b, SVM_HLT, !idle && !feature_in(f, FEATURE_HLT_IN_GUEST));
+    svm_intercept(b, SVM_IDLE_HLT, idle);
+    svm_intercept(b, SVM_MONITOR, !feature_in(f, FEATURE_MWAIT_IN_GUEST));
+    svm_intercept(b, SVM_MWAIT, !feature_in(f, FEATURE_MWAIT_IN_GUEST));
+    svm_intercept(b, SVM_PAUSE,
+                  !feature_in(f, FEATURE_PAUSE_IN_GUEST) ||
+                      feature_in(f, FEATURE_PAUSE_FILTER));
+    b->pause_threshold = (uint16_t)v->hypervisor->policy.pause_loop.gap;
+}
+
 static void svm_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -208,8 +248,7 @@ static void svm_set(struct vcpu *v)
 
     for (unsigned i = 0; i < sizeof always / sizeof always[0]; i++)
         svm_intercept(b, always[i], true);
-    svm_intercept(b, SVM_HLT, !feature_in(h->features, FEATURE_HLT_IN_GUEST));
-    svm_intercept(b, SVM_PAUSE, !feature_in(h->features, FEATURE_PAUSE_IN_GUEST));
+    svm_set_waiting(v);
     svm_intercept(b, SVM_PF, !feature_in(h->features, FEATURE_NESTED_PAGING));
     svm_intercept(b, SVM_CR8_WRITE,
                   !feature_in(h->features, FEATURE_TPR_SHADOW) ||
@@ -225,6 +264,7 @@ void controls_set(struct vcpu *v)
         vmx_set(v);
     else
         svm_set(v);
+    yield_window_init(v);
 }
 
 void controls_set_apicv(struct vcpu *v)

@@ -11,9 +11,12 @@
  */
 #include "hypervisor/hypervisor.h"
 
+/* A kick for the sake of no interrupt (yield_kick()) is none's stage. */
 static void notified(struct vcpu *target, unsigned vector, trace_flow flow,
                      enum trace_notify how)
 {
+    if (!flow)
+        return;
     trace_put(target->hypervisor->trace, flow, TRACE_NOTIFIED, target->index, vector, how);
 }
 

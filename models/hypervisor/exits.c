@@ -301,6 +301,7 @@ static void enter_unprepared(struct vcpu *v)
 static void halt(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
+    bool ends;
 
     guest_access_done(v);
     if (h->policy.irqchip == IRQCHIP_USERSPACE) {
@@ -309,9 +310,12 @@ static void halt(struct vcpu *v)
         return;
     }
     halt_begin(v);
-    if (v->window_open && halt_ends(v))
+    ends = halt_ends(v);
+    if (ends)
+        v->waiting.pv_unhalt = false;
+    if (ends && v->window_open)
         enter_unprepared(v);
-    else if (halt_ends(v))
+    else if (ends)
         vcpu_take(v, VCPU_ON_RESUME);
     else {
         timer_sleeps(v);
@@ -407,14 +411,32 @@ static void simple(struct vcpu *v)
     vcpu_take(v, VCPU_ON_RESUME);
 }
 
+/* KVM: kvm_emulate_hypercall(). */
 static void hypercall(struct vcpu *v)
 {
     const struct guest_insn *i = guest_fetch(&v->guest);
+    bool leaves = false;
 
     if (i->op == GUEST_pv_ipi)
         pv_ipi(v, i);
+    if (i->op == GUEST_unlock)
+        yield_kick(v);
+    if (i->op == GUEST_unlock || i->op == GUEST_pv_yield)
+        leaves = yield_to_peer(v);
     guest_access_done(v);
-    finish(v);
+    if (leaves)
+        vcpu_take(v, VCPU_ON_PREEMPT);
+    else
+        finish(v);
+}
+
+/* KVM: handle_pause(), pause_interception(). */
+static void pause_loop(struct vcpu *v)
+{
+    const bool leaves = yield_on_spin(v);
+
+    guest_access_done(v);
+    vcpu_take(v, leaves ? VCPU_ON_PREEMPT : VCPU_ON_RESUME);
 }
 
 /* After the access: the EOI of a vector that an I/O APIC waits for. */
@@ -436,7 +458,9 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_VMX_IO_INSTRUCTION] = {device, BY_ACCESS, false},
     [EXIT_VMX_MSR_READ] = {complete_access, BY_ACCESS, false},
     [EXIT_VMX_MSR_WRITE] = {complete_access, BY_ACCESS, false},
-    [EXIT_VMX_PAUSE] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_MWAIT] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_MONITOR] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_VMX_PAUSE] = {pause_loop, COST_KVM_ON_SPIN, false},
     [EXIT_VMX_TPR_BELOW_THRESHOLD] = {host_interrupt, COST_KVM_WINDOW, false},
     [EXIT_VMX_APIC_ACCESS] = {complete_access, BY_ACCESS, true},
     [EXIT_VMX_EOI_INDUCED] = {eoi_induced, COST_KVM_EOI, false},
@@ -451,12 +475,15 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_SVM_VINTR] = {window, COST_KVM_WINDOW, false},
     [EXIT_SVM_CPUID] = {simple, COST_KVM_CPUID, false},
     [EXIT_SVM_IRET] = {nmi_window, COST_KVM_WINDOW, false},
-    [EXIT_SVM_PAUSE] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_PAUSE] = {pause_loop, COST_KVM_ON_SPIN, false},
     [EXIT_SVM_HLT] = {halt, COST_KVM_HALT, false},
     [EXIT_SVM_IO] = {device, BY_ACCESS, false},
     [EXIT_SVM_MSR] = {complete_access, BY_ACCESS, false},
     [EXIT_SVM_VMMCALL] = {hypercall, COST_KVM_HYPERCALL, false},
     [EXIT_SVM_WBINVD] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_MONITOR] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_MWAIT] = {simple, COST_KVM_HYPERCALL, false},
+    [EXIT_SVM_IDLE_HLT] = {halt, COST_KVM_HALT, false},
     [EXIT_SVM_NPF] = {page, BY_ACCESS, true},
     [EXIT_SVM_AVIC_INCOMPLETE_IPI] = {incomplete_ipi, BY_ACCESS, false},
     [EXIT_SVM_AVIC_NOACCEL] = {complete_access, BY_ACCESS, false},

@@ -104,12 +104,25 @@ static struct access timer_count_access(const struct vcpu *v, const struct guest
                                      : guest_no_access();
 }
 
-static struct access tsc_deadline_access(const struct vcpu *v, const struct guest_insn *i)
+static uint64_t tsc_now(const struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
-    const uint64_t now = clock_count(&h->tsc, hv_now(h)).n;
+
+    return clock_count(&h->tsc, hv_now(h)).n;
+}
+
+static struct access tsc_deadline_access(const struct vcpu *v, const struct guest_insn *i)
+{
+    const uint64_t now = tsc_now(v);
 
     return msr(true, MSR_TSC_DEADLINE, i->operand[0] ? now + i->operand[0] : 0);
+}
+
+static struct access mwait_access(unsigned part)
+{
+    static const enum virt_instruction parts[] = {VIRT_MONITOR, VIRT_MWAIT};
+
+    return part < 2 ? instruction(parts[part], 0, 0, 0, false) : guest_no_access();
 }
 
 /* Access number `part` of an operation; ACCESS_NONE when it has no more. */
@@ -124,6 +137,10 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return self_ipi_access(v, i, part);
     case GUEST_timer_count:
         return timer_count_access(v, i, part);
+    case GUEST_mwait:
+    case GUEST_mwait_until:
+    case GUEST_mwait_take:
+        return mwait_access(part);
     default:
         break;
     }
@@ -165,9 +182,11 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return instruction(VIRT_CPUID, 0, 0, 0, false);
     case GUEST_hypercall:
     case GUEST_pv_ipi:
+    case GUEST_pv_yield:
+    case GUEST_unlock:
         return instruction(VIRT_HYPERCALL, 0, 0, 0, false);
     case GUEST_pause:
-        return instruction(VIRT_PAUSE, 0, 0, 0, false);
+        return instruction(VIRT_PAUSE, tsc_now(v), 0, 0, false);
     case GUEST_wbinvd:
         return instruction(VIRT_WBINVD, 0, 0, 0, false);
     case GUEST_halt:
@@ -236,6 +255,8 @@ static enum cost_key cost_in_guest(const struct access *a, const struct virt_ver
         return COST_GUEST_CR8;
     if (a->kind == ACCESS_CR8_READ)
         return COST_GUEST_CR8_READ;
+    if (a->kind == ACCESS_INSTRUCTION && a->instruction == VIRT_PAUSE)
+        return COST_GUEST_PAUSE;
     return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
 }
 
@@ -296,19 +317,31 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     return true;
 }
 
-bool guest_halts_for_word(const struct guest_insn *i)
+bool guest_waits_for_word(const struct guest_insn *i)
 {
-    return i->op == GUEST_halt_until || i->op == GUEST_halt_take;
+    switch (i->op) {
+    case GUEST_halt_until:
+    case GUEST_halt_take:
+    case GUEST_pause_until:
+    case GUEST_pause_take:
+    case GUEST_mwait_until:
+    case GUEST_mwait_take:
+    case GUEST_lock:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void guest_access_done(struct vcpu *v)
 {
     const struct guest_insn *i = guest_fetch(&v->guest);
-    const bool again = guest_halts_for_word(i); /* back to the look at the word */
 
     v->guest.frame->part++;
-    if (again)
+    if (guest_access_of(v, i, v->guest.frame->part).kind != ACCESS_NONE)
+        return;
+    if (guest_waits_for_word(i))
         v->guest.frame->part = 0;
-    else if (guest_access_of(v, i, v->guest.frame->part).kind == ACCESS_NONE)
+    else
         guest_next(&v->guest);
 }

@@ -122,35 +122,6 @@ static void end_of_program(struct vcpu *v)
         event_queue_stop(h->events);
 }
 
-/* Waiting for a word: true when it is there and the operation is complete. */
-static bool word_reached(struct vcpu *v, const struct guest_insn *i)
-{
-    uint64_t *word = &v->hypervisor->word[i->operand[0]];
-
-    vcpu_pay(v, COST_GUEST_OP);
-    if (*word < i->operand[1])
-        return false;
-    if (i->op == GUEST_spin_take || i->op == GUEST_halt_take)
-        *word -= i->operand[1];
-    if (guest_halts_for_word(i))
-        v->hw.interrupts_enabled = true;
-    guest_next(&v->guest);
-    return true;
-}
-
-/* HLT, with what stands before it. */
-static bool execute_halt(struct vcpu *v, const struct guest_insn *i)
-{
-    if (guest_halts_for_word(i) && word_reached(v, i))
-        return true;
-    if (i->op != GUEST_halt) {
-        v->hw.interrupts_enabled = true;
-        vcpu_pay(v, COST_GUEST_OP);
-    }
-    const struct access a = guest_access_of(v, i, 0);
-    return guest_perform(v, i, &a);
-}
-
 /* EOI by clearing a bit in memory, where the hypervisor has offered it. */
 static bool pv_eoi(struct vcpu *v)
 {
@@ -174,16 +145,21 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
         return iret(v, i);
     case GUEST_spin_until:
     case GUEST_spin_take:
-        if (word_reached(v, i))
-            return true;
-        v->extra.n = 0;
-        guest_spin_start(v, i->operand[0], i->operand[1], guest_run);
-        return false;
     case GUEST_halt:
     case GUEST_unmask_halt:
     case GUEST_halt_until:
     case GUEST_halt_take:
-        return execute_halt(v, i);
+    case GUEST_pause_until:
+    case GUEST_pause_take:
+    case GUEST_mwait:
+    case GUEST_mwait_until:
+    case GUEST_mwait_take:
+    case GUEST_lock:
+        return guest_wait(v, i);
+    case GUEST_unlock:
+        return guest_unlock(v, i);
+    case GUEST_pv_yield:
+        return guest_pv_yield(v, i);
     case GUEST_eoi:
         if (guest_in_handler(&v->guest) && pv_eoi(v))
             return true;
@@ -334,8 +310,8 @@ void guest_run(struct vcpu *v)
         return;
     if (v->delivering != NO_VECTOR)
         handler_begins(v);
-    if (v->hw.halted)
-        return; /* HLT without an exit: until an interrupt */
+    if (virt_waits(&v->hw) && guest_sleeps(v))
+        return;
     i = guest_fetch(&v->guest);
     if (!i)
         end_of_program(v);

@@ -12,6 +12,8 @@ void guest_spin_stop(struct vcpu *v)
     *v->spin_link = v->spin_next;
     if (v->spin_next)
         v->spin_next->spin_link = v->spin_link;
+    if (v->waiting.pausing)
+        guest_pause_stop(v);
 }
 
 void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,

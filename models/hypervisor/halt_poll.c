@@ -30,7 +30,8 @@ static int timer_to_come(const struct vcpu *v)
 /* KVM: kvm_vcpu_has_events(): is there something that the guest would take now? */
 static bool finds_interrupt(const struct vcpu *v)
 {
-    if (v->reinject != NO_VECTOR || (v->apic.nmi_pending && !v->hw.nmi_blocked))
+    if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt ||
+        (v->apic.nmi_pending && !v->hw.nmi_blocked))
         return true;
     return v->hw.interrupts_enabled &&
            (extint_waits(v) || lapic_takes(&v->apic, vec_highest(&v->descriptor.pir)) ||
@@ -117,6 +118,7 @@ void halt_woken(struct vcpu *v)
 
     event_disarm(h->events, &v->poll_end);
     timer_wakes(v);
+    v->waiting.pv_unhalt = false;
     trace_put(h->trace, 0, TRACE_WAKEUP, v->index, ns, v->polled);
     v->poll_ns = adjusted(v, ns);
     if (v->poll_ns != before)

@@ -2,7 +2,11 @@
  * The host: physical CPUs, the interrupts that reach them, and the threads
  * that share them, in turn, a time slice each. A thread stays on its CPU.
  *
- * Left out so far: priorities, wake-up preemption and migration.
+ * A directed yield puts its target at the head of its queue, and ends the slice
+ * of whoever runs there.
+ *
+ * Left out so far: priorities, wake-up preemption and migration; the fairness by
+ * which Linux may refuse a directed yield.
  */
 #include "hypervisor/hypervisor.h"
 
@@ -80,6 +84,46 @@ void thread_leave(struct thread *t, bool runnable)
     if (runnable)
         enqueue(p, t);
     run_next(p, true);
+}
+
+/* Out of the middle of the queue, to its head. */
+static void move_to_head(struct pcpu *p, struct thread *t)
+{
+    struct thread **link = &p->queue;
+
+    while (*link != t)
+        link = &(*link)->next;
+    *link = t->next;
+    if (!t->next)
+        p->queue_end = link;
+    t->next = p->queue;
+    p->queue = t;
+    if (!t->next)
+        p->queue_end = &t->next;
+}
+
+/* The scheduler of another CPU is told; whoever runs there has had its slice. */
+static void end_slice(struct pcpu *p, struct vcpu *sender)
+{
+    struct hypervisor *h = p->hypervisor;
+    const sim_time at = hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n);
+
+    vcpu_pay(sender, COST_KVM_KICK);
+    if (time_before(at, event_due(h->events, &p->slice)))
+        event_arm(h->events, &p->slice, at);
+}
+
+/* Linux: yield_to(), which has no point where either queue has its one thread. */
+bool thread_yield_to(struct thread *from, struct thread *to)
+{
+    struct pcpu *p = to->pcpu;
+
+    if (!from->pcpu->queue && !p->current && p->queue == to && !to->next)
+        return false;
+    move_to_head(p, to);
+    if (p != from->pcpu && p->current)
+        end_slice(p, from->vcpu);
+    return true;
 }
 
 static void dispatch(struct event *e)

@@ -14,6 +14,8 @@
  *   run_loop.c   the table's interpreter, and the kernel's steps
  *   guest_run.c  the guest: one operation after the other, and interrupts between
  *   guest_access.c  what an operation does to its surroundings
+ *   guest_wait.c    what a guest does while it waits: HLT, PAUSE, MWAIT, locks
+ *   guest_pause.c   loops of PAUSEs, in one event each
  *   guest_words.c   vCPUs that wait for each other in memory
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
@@ -26,6 +28,7 @@
  *   timer_posting.c  on another CPU's timer, posted from there
  *   timer_virtual.c  on the hardware's own, which the guest arms
  *   halt_poll.c  waiting for an interrupt
+ *   yield.c      vCPUs that spin give way to those that should run
  *   userspace.c  QEMU
  *   host.c       physical CPUs, their interrupts and their threads
  *   controls.c   features and policy to control bits
@@ -255,6 +258,28 @@ struct destination {
     trace_flow flow;
 };
 
+/* What a vCPU does while it waits, and what the hypervisor knows of it. */
+struct vcpu_waiting {
+    /* Spinning with PAUSE: the loop under way. */
+    bool pausing;
+    bool exits;    /* its end is an exit; else the guest gives up */
+    uint64_t from; /* the first PAUSE, in cycles of the core clock */
+    struct virt_pauses pauses;
+
+    /* MONITOR's word, and its value then. */
+    uint64_t monitored, seen;
+
+    /* A lock's waiter in HLT: pv_kick() is to find it. */
+    bool for_kick;
+    uint64_t lock, ticket;
+    uint16_t peer;  /* whom the hypercall under way is about */
+    bool pv_unhalt; /* KVM: pv.pv_unhalted: kicked, and not yet awake */
+
+    /* KVM: spin_loop, and what the guest sees in its steal-time area. */
+    bool in_spin_loop, eligible, preempted;
+    uint64_t pause_window; /* the present PLE_Window, or filter count */
+};
+
 struct vcpu {
     struct hypervisor *hypervisor;
     uint16_t index;
@@ -341,6 +366,7 @@ struct vcpu {
     uint32_t outbox_count, outbox_next;
     void (*after_outbox)(struct vcpu *v);
 
+    struct vcpu_waiting waiting;
     struct virt_cpu hw;
     struct lapic apic;
     struct lapic_port apic_port;
@@ -349,12 +375,18 @@ struct vcpu {
     struct guest guest;
 };
 
+/* KVM's ple_gap, ple_window, ...; on SVM pause_filter_thresh, pause_filter_count, ... */
+struct pause_loop_policy {
+    uint64_t gap, window, grow, shrink, max;
+};
+
 struct hypervisor_policy {
     enum irqchip irqchip;
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
     uint64_t time_slice_ns;
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
-    bool pit_reinject;         /* KVM's own PIT counts on EOIs, and injects lost ticks again */
+    struct pause_loop_policy pause_loop;
+    bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
 };
 
 /* --- why APICv or AVIC is off: inhibits.def --- */
@@ -429,6 +461,7 @@ struct hypervisor {
     uint32_t word_count;
     const struct vcpu *crashed; /* its handlers nested without end; the run is over */
     uint32_t running;           /* main programs that have not ended */
+    uint32_t last_boosted;      /* the vCPU that somebody who spun gave way to */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */
     uint64_t (*external)(void *context, bool port, bool write, uint64_t address, unsigned size,
@@ -505,7 +538,24 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
 struct access guest_no_access(void);
 /* Puts one access of the present operation to the hardware. False: the guest left. */
 bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct access *a);
-bool guest_halts_for_word(const struct guest_insn *i);
+/* After an exit of such an operation the guest looks at the word again. */
+bool guest_waits_for_word(const struct guest_insn *i);
+
+/* --- guest_wait.c --- */
+/* One of the operations that wait. False: the guest left, or waits to be told. */
+bool guest_wait(struct vcpu *v, const struct guest_insn *i);
+/* HLT or MWAIT without an exit is under way. False: it is over. */
+bool guest_sleeps(struct vcpu *v);
+/* A lock is handed on: false, the guest left for the hypercall. */
+bool guest_unlock(struct vcpu *v, const struct guest_insn *i);
+bool guest_pv_yield(struct vcpu *v, const struct guest_insn *i);
+
+/* --- guest_pause.c --- */
+/* Spins with PAUSE until word `i->operand[0]` is at least `least`; where the loop ends without
+   that after so many turns more, the guest halts. */
+void guest_pause_start(struct vcpu *v, const struct guest_insn *i, uint64_t least,
+                       uint64_t turns);
+void guest_pause_stop(struct vcpu *v);
 
 /* --- guest_words.c --- */
 void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,
@@ -605,6 +655,18 @@ void board_eoi_arrived(struct vcpu *v, uint8_t vector);
 /* Adds the vectors whose EOI an I/O APIC waits for. */
 void board_eoi_exits(const struct vcpu *v, struct vec256 *vectors);
 
+/* --- yield.c --- */
+/* A loop of PAUSEs exited. True: the thread gives up its CPU. */
+bool yield_on_spin(struct vcpu *v);
+/* KVM_HC_SCHED_YIELD, to the vCPU that v->waiting.peer names. */
+bool yield_to_peer(struct vcpu *v);
+/* KVM_HC_KICK_CPU, but for the yield that follows it. */
+void yield_kick(struct vcpu *v);
+void yield_scheduled(struct vcpu *v); /* its thread has a CPU again */
+void yield_window_init(struct vcpu *v);
+bool yield_pv_unhalt(
+    const struct hypervisor *h); /* the guest is offered KVM_FEATURE_PV_UNHALT */
+
 /* --- timer.c --- */
 void timer_init(struct vcpu *v);
 void timer_set(struct vcpu *v, sim_time deadline);
@@ -668,6 +730,9 @@ bool host_wants_exit(const struct vcpu *v);
 bool host_leaves_at_once(struct vcpu *v);
 void thread_wake(struct thread *t, sim_time at);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
+/* `to`, which waits for its CPU, is to be the next there, at once. False: there is no point in it,
+   since neither CPU has another thread. */
+bool thread_yield_to(struct thread *from, struct thread *to);
 void hypervisor_device_act(struct device *d);
 void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
 
@@ -684,6 +749,8 @@ void controls_pass_eoi(struct vcpu *v, bool pass);
 void controls_set_apicv(struct vcpu *v);
 /* APIC-timer virtualization, with the vector that LVT_TIMER has now. */
 void controls_set_virtual_timer(struct vcpu *v, bool on);
+/* The present window of PAUSE-loop exiting, or count of the filter. */
+void controls_set_pause_window(struct vcpu *v);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
 void controls_set_eoi_exits(struct vcpu *v);
 

@@ -135,6 +135,7 @@ static void set_running(struct vcpu *v, bool running)
 static void resume(struct vcpu *v)
 {
     set_running(v, true);
+    yield_scheduled(v);
     v->descriptor.sn = false;
     v->descriptor.nv = HOST_NUMBER_POSTED;
     v->descriptor.ndst = v->thread.pcpu->index;
@@ -257,6 +258,7 @@ static void give_up(struct vcpu *v)
 static void park(struct vcpu *v)
 {
     give_up(v);
+    v->waiting.preempted = true;
     if (others_post(v->hypervisor))
         v->descriptor.sn = true;
     vcpu_take(v, VCPU_ON_PREEMPT);

@@ -605,6 +605,8 @@ static struct virt_verdict instruction(struct virt_cpu *v, enum virt_instruction
         [VIRT_WBINVD] = HYPOTHETICAL_WBINVD + 1,
         [VIRT_PORT_IO] = HYPOTHETICAL_PORT_IO + 1,
         [VIRT_MMIO] = HYPOTHETICAL_MMIO + 1,
+        [VIRT_MONITOR] = 0,
+        [VIRT_MWAIT] = 0,
         [VIRT_UNMAPPED] = 0,
         [VIRT_IRET] = 0,
     };
@@ -616,6 +618,14 @@ static struct virt_verdict instruction(struct virt_cpu *v, enum virt_instruction
     if (known[i] && ruled(v, &a, &verdict))
         return verdict;
     return v->hypothetical->base->instruction(v, i, detail);
+}
+
+/* Where a rule names PAUSE, each one of a loop is its own affair. */
+static uint64_t pauses_to_exit(const struct virt_cpu *v, struct virt_pauses p)
+{
+    return hypothetical_declares(v->hypothetical, HYPOTHETICAL_PAUSE)
+               ? 1
+               : v->hypothetical->base->pauses_to_exit(v, p);
 }
 
 static struct virt_verdict external_interrupt(struct virt_cpu *v, uint8_t host_vector)
@@ -650,6 +660,7 @@ void hypothetical_install(struct hypothetical *h, const struct virt_ops *base,
     h->fabric = fabric;
     h->ops = *base;
     h->ops.instruction = instruction;
+    h->ops.pauses_to_exit = pauses_to_exit;
     h->ops.external_interrupt = external_interrupt;
     if (!apic_in_kernel)
         return;

@@ -11,7 +11,7 @@
  * Left out: vNMI, VGIF, V_INTR_PRIO (taken as 15, KVM's value) and
  * V_INTR_VECTOR (V_IRQ is always intercepted).
  */
-#include "virt/virt.h"
+#include "virt/svm_parts.h"
 
 #define APIC_PAGE UINT64_C(0xfee00000)
 
@@ -63,6 +63,7 @@ static struct virt_verdict svm_leave(struct virt_cpu *v, enum virt_path path,
                                      enum exit_reason why, uint64_t info)
 {
     v->vmcb.exit_int_info = 0;
+    v->monitor = VIRT_MONITOR_OFF;
     return (struct virt_verdict){
         .path = path,
         .reason = why,
@@ -175,6 +176,44 @@ static struct virt_verdict svm_iret(struct virt_cpu *v)
     return verdict;
 }
 
+/* What V_INTR says: V_IRQ, or under AVIC an interrupt of the backing page. */
+static bool virtual_interrupt_pending(const struct virt_cpu *v)
+{
+    return v->vmcb.v_irq || (v->vmcb.avic && lapic_pending(v->apic) != NO_VECTOR);
+}
+
+/* APM 2 "Instruction Intercepts", table 15-7: HLT's own intercept first; that of an idle HLT only
+   where nothing would end it at once. */
+static struct virt_verdict svm_hlt(struct virt_cpu *v)
+{
+    if (svm_intercepts(&v->vmcb, SVM_HLT))
+        return leave(v, EXIT_SVM_HLT, 0);
+    if (svm_intercepts(&v->vmcb, SVM_IDLE_HLT) && !virtual_interrupt_pending(v))
+        return leave(v, EXIT_SVM_IDLE_HLT, 0);
+    v->halted = true;
+    return stay(VIRT_NATIVE, 0);
+}
+
+static struct virt_verdict svm_monitor(struct virt_cpu *v)
+{
+    if (svm_intercepts(&v->vmcb, SVM_MONITOR))
+        return leave(v, EXIT_SVM_MONITOR, 0);
+    v->monitor = VIRT_MONITOR_ARMED;
+    return stay(VIRT_NATIVE, 0);
+}
+
+/* Without a range to watch it does nothing (APM 3 "MWAIT"). */
+static struct virt_verdict svm_mwait(struct virt_cpu *v)
+{
+    const bool armed = v->monitor == VIRT_MONITOR_ARMED;
+
+    if (svm_intercepts(&v->vmcb, SVM_MWAIT))
+        return leave(v, EXIT_SVM_MWAIT, armed);
+    if (armed)
+        v->monitor = VIRT_MONITOR_WAITING;
+    return stay(VIRT_NATIVE, 0);
+}
+
 static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruction i,
                                            uint64_t detail)
 {
@@ -184,10 +223,13 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_HYPERCALL:
         return leave_if(v, SVM_VMMCALL, EXIT_SVM_VMMCALL, 0);
     case VIRT_PAUSE:
-        return leave_if(v, SVM_PAUSE, EXIT_SVM_PAUSE, 0);
+        return svm_pause(v, detail) ? leave(v, EXIT_SVM_PAUSE, 0) : stay(VIRT_NATIVE, 0);
     case VIRT_HLT:
-        v->halted = !svm_intercepts(&v->vmcb, SVM_HLT);
-        return leave_if(v, SVM_HLT, EXIT_SVM_HLT, 0);
+        return svm_hlt(v);
+    case VIRT_MONITOR:
+        return svm_monitor(v);
+    case VIRT_MWAIT:
+        return svm_mwait(v);
     case VIRT_WBINVD:
         return leave_if(v, SVM_WBINVD, EXIT_SVM_WBINVD, 0);
     case VIRT_PORT_IO:
@@ -248,6 +290,7 @@ static struct virt_boundary deliver_by_avic(struct virt_cpu *v)
     if (!v->interrupts_enabled || lapic_pending(v->apic) == NO_VECTOR)
         return b;
     v->halted = false;
+    v->monitor = VIRT_MONITOR_OFF;
     if (v->delivery_faults) {
         v->delivery_faults = false;
         b.exit = meet_page(v, 0);
@@ -297,6 +340,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
 static struct virt_boundary svm_enter(struct virt_cpu *v)
 {
     v->vmcb.v_tpr = v->apic->regs.TPR >> 4 & 0xf;
+    svm_pause_reset(v);
     return v->vmcb.event_inj & EVENT_VALID ? inject_event(v) : svm_boundary(v);
 }
 
@@ -380,6 +424,8 @@ const struct virt_ops virt_svm = {
     .read_cr8 = svm_read_cr8,
     .write_cr8 = svm_write_cr8,
     .instruction = svm_instruction,
+    .pauses_to_exit = svm_pauses_to_exit,
+    .pauses = svm_pauses,
     .external_interrupt = svm_external_interrupt,
     .preemption_timer = svm_preemption_timer,
     .boundary = svm_boundary,

@@ -1,7 +1,7 @@
 /*
  * The part of a VMCB that interrupts touch: intercepts, V_IRQ, V_TPR, EVENTINJ
  * (APM 2 15.9 "Instruction Intercepts", 15.13 "Exception, Interrupt and Abort
- * Intercepts", 15.20 "Event Injection", 15.21 "Interrupt and Local APIC
+ * Intercepts", 15.14.4 "Pause Intercept Filtering", 15.20 "Event Injection", 15.21 "Interrupt and Local APIC
  * Support"). AVIC's own is in avic.h.
  */
 #ifndef VIRQSIM_VIRT_SVM_H
@@ -24,7 +24,10 @@
     INTERCEPT(IOIO, 3, 27)                                                                     \
     INTERCEPT(MSR, 3, 28)                                                                      \
     INTERCEPT(VMMCALL, 4, 1)                                                                   \
-    INTERCEPT(WBINVD, 4, 9)
+    INTERCEPT(WBINVD, 4, 9)                                                                    \
+    INTERCEPT(MONITOR, 4, 10)                                                                  \
+    INTERCEPT(MWAIT, 4, 11)                                                                    \
+    INTERCEPT(IDLE_HLT, 5, 6)
 
 enum svm_intercept {
 #define INTERCEPT(name, word, bit) SVM_##name,
@@ -34,12 +37,15 @@ enum svm_intercept {
 };
 
 struct vmcb {
-    uint32_t intercepts[5]; /* offsets 000h to 010h */
-    uint8_t v_tpr;          /* offset 060h bits 7:0 */
-    bool v_irq;             /* bit 8: a virtual interrupt is pending */
-    bool v_ign_tpr;         /* bit 20 */
-    bool v_intr_masking;    /* bit 24: the guest's IF masks virtual interrupts only */
-    bool avic;              /* bit 31: AVIC enable; x2AVIC (bit 30) goes with the APIC's mode */
+    uint32_t intercepts[6]; /* offsets 000h to 014h */
+    uint16_t
+        pause_threshold;  /* offset 03Ch: cycles between two PAUSEs of a loop; 0: count alone */
+    uint16_t pause_count; /* offset 03Eh: PAUSEs of a loop until one is intercepted; 0: each */
+    uint8_t v_tpr;        /* offset 060h bits 7:0 */
+    bool v_irq;           /* bit 8: a virtual interrupt is pending */
+    bool v_ign_tpr;       /* bit 20 */
+    bool v_intr_masking;  /* bit 24: the guest's IF masks virtual interrupts only */
+    bool avic;            /* bit 31: AVIC enable; x2AVIC (bit 30) goes with the APIC's mode */
     uint32_t exit_int_info; /* offset 088h */
     uint32_t event_inj;     /* offset 0A8h */
 };

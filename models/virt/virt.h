@@ -66,6 +66,8 @@ enum virt_instruction {
     VIRT_HYPERCALL,
     VIRT_PAUSE, /* detail: the TSC, which PAUSE-loop exiting measures with */
     VIRT_HLT,
+    VIRT_MONITOR,
+    VIRT_MWAIT,
     VIRT_WBINVD,
     VIRT_PORT_IO,  /* detail: the port */
     VIRT_MMIO,     /* detail: the address; a page marked as MMIO */
@@ -73,11 +75,22 @@ enum virt_instruction {
     VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
 };
 
-/* VMX, PAUSE-loop exiting: the PAUSEs since the last entry, by the TSC. */
-struct vmx_pause_loop {
+/* What the hardware keeps of the PAUSEs since the last entry, by the TSC. */
+struct virt_pause_loop {
     bool any;
-    uint64_t first, last;
+    uint64_t first; /* VMX: of the present loop */
+    uint64_t last;
+    uint32_t left; /* SVM: the filter's counter */
 };
+
+/* PAUSEs at a steady pace, as a loop executes them: the first at `tsc`, then one every `turn`
+   counts, which are at least 1. */
+struct virt_pauses {
+    uint64_t tsc, turn;
+};
+
+/* MONITOR and MWAIT: a range is watched; and the core waits for a store to it. */
+enum virt_monitor { VIRT_MONITOR_OFF, VIRT_MONITOR_ARMED, VIRT_MONITOR_WAITING };
 
 struct virt_cpu {
     const struct virt_ops *ops;
@@ -119,7 +132,9 @@ struct virt_cpu {
     bool shut_down, waits_for_sipi; /* VMX: the activity states that no guest here comes into */
     bool
         timer_expired; /* VMX: the VMX-preemption timer, whose deadline is the run loop's, is at 0 */
-    struct vmx_pause_loop pause_loop;
+    uint8_t
+        monitor; /* enum virt_monitor; a store to the range, seen by the caller, switches it off */
+    struct virt_pause_loop pause_loop;
     /* VMX, APIC-timer virtualization: the guest's deadline has come, as the run loop says, and this
        is its interrupt's flow; 0: it has not. The next boundary makes it pending. */
     trace_flow timer_event;
@@ -153,6 +168,11 @@ struct virt_ops {
     struct virt_verdict (*write_cr8)(struct virt_cpu *v, uint8_t cr8);
     struct virt_verdict (*instruction)(struct virt_cpu *v, enum virt_instruction i,
                                        uint64_t detail);
+
+    /* A loop need not be executed PAUSE by PAUSE: the number of the one that instruction() is to
+       decide, from 1, UINT64_MAX where all stay; and `n` before it were executed. */
+    uint64_t (*pauses_to_exit)(const struct virt_cpu *v, struct virt_pauses p);
+    void (*pauses)(struct virt_cpu *v, struct virt_pauses p, uint64_t n);
 
     /* A physical interrupt reached the CPU while the guest runs: VIRT_EXIT, or VIRT_DONE when it
        was the notification vector and posted-interrupt processing took it. */
@@ -195,6 +215,12 @@ struct virt_ops {
 };
 
 extern const struct virt_ops virt_vmx, virt_svm;
+
+/* HLT or MWAIT without an exit: nothing is executed until something ends it. */
+static inline bool virt_waits(const struct virt_cpu *v)
+{
+    return v->halted || v->monitor == VIRT_MONITOR_WAITING;
+}
 
 /* Exit path in the verdict, in one line. */
 static inline bool virt_exits(const struct virt_verdict *v)

@@ -46,6 +46,7 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(PIN_CONTROLS, 7, PROCESS_POSTED_INTERRUPTS, "process posted interrupts")           \
     CONTROL(PRIMARY_CONTROLS, 2, INTERRUPT_WINDOW_EXITING, "interrupt-window exiting")         \
     CONTROL(PRIMARY_CONTROLS, 7, HLT_EXITING, "HLT exiting")                                   \
+    CONTROL(PRIMARY_CONTROLS, 10, MWAIT_EXITING, "MWAIT exiting")                              \
     CONTROL(PRIMARY_CONTROLS, 12, RDTSC_EXITING, "RDTSC exiting")                              \
     CONTROL(PRIMARY_CONTROLS, 17, ACTIVATE_TERTIARY, "activate tertiary controls")             \
     CONTROL(PRIMARY_CONTROLS, 19, CR8_LOAD_EXITING, "CR8-load exiting")                        \
@@ -54,6 +55,7 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(PRIMARY_CONTROLS, 22, NMI_WINDOW_EXITING, "NMI-window exiting")                    \
     CONTROL(PRIMARY_CONTROLS, 24, UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting")       \
     CONTROL(PRIMARY_CONTROLS, 28, USE_MSR_BITMAPS, "use MSR bitmaps")                          \
+    CONTROL(PRIMARY_CONTROLS, 29, MONITOR_EXITING, "MONITOR exiting")                          \
     CONTROL(PRIMARY_CONTROLS, 30, PAUSE_EXITING, "PAUSE exiting")                              \
     CONTROL(PRIMARY_CONTROLS, 31, ACTIVATE_SECONDARY, "activate secondary controls")           \
     CONTROL(SECONDARY_CONTROLS, 0, VIRTUALIZE_APIC_ACCESSES, "virtualize APIC accesses")       \

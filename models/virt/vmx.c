@@ -12,9 +12,12 @@ struct virt_verdict vmx_stay(enum virt_path path, uint64_t value)
     return (struct virt_verdict){.path = path, .value = value, .retired = NO_VECTOR};
 }
 
+/* SDM 3C "Clearing Address-Range Monitoring": an exit ends it, and with it the state that MWAIT
+   enters, which no field keeps. */
 static struct virt_verdict leave(struct virt_cpu *v, enum virt_path path, enum exit_reason why,
                                  uint64_t qualification)
 {
+    v->monitor = VIRT_MONITOR_OFF;
     vmcs_set(&v->vmcs, VMCS_EXIT_REASON, exit_reasons[why].number);
     vmcs_set(&v->vmcs, VMCS_EXIT_QUALIFICATION, qualification);
     vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO, 0);
@@ -63,23 +66,32 @@ static struct virt_verdict exit_if(struct virt_cpu *v, bool exits, enum exit_rea
     return exits ? vmx_exit(v, why, detail) : vmx_stay(VIRT_NATIVE, 0);
 }
 
-/*
- * SDM 3C "Instructions That Cause VM Exits Conditionally", PAUSE at CPL 0: a
- * PAUSE that follows the one before by more than PLE_Gap is the first of a loop,
- * and so is the first after an entry. A loop longer than PLE_Window exits.
- */
-static struct virt_verdict execute_pause(struct virt_cpu *v, uint64_t tsc)
+/* SDM 3C "Instructions That Cause VM Exits Conditionally", HLT: else the activity state changes. */
+static struct virt_verdict execute_hlt(struct virt_cpu *v)
 {
-    struct vmx_pause_loop *loop = &v->pause_loop;
+    v->halted = !has(v, VMX_HLT_EXITING);
+    return exit_if(v, !v->halted, EXIT_VMX_HLT, 0);
+}
 
-    if (has(v, VMX_PAUSE_EXITING) || !has(v, VMX_PAUSE_LOOP_EXITING))
-        return exit_if(v, has(v, VMX_PAUSE_EXITING), EXIT_VMX_PAUSE, 0);
-    if (!loop->any || tsc - loop->last > vmcs_get(&v->vmcs, VMCS_PLE_GAP))
-        loop->first = tsc;
-    loop->any = true;
-    loop->last = tsc;
-    return exit_if(v, tsc - loop->first > vmcs_get(&v->vmcs, VMCS_PLE_WINDOW), EXIT_VMX_PAUSE,
-                   0);
+static struct virt_verdict execute_monitor(struct virt_cpu *v)
+{
+    if (has(v, VMX_MONITOR_EXITING))
+        return vmx_exit(v, EXIT_VMX_MONITOR, 0);
+    v->monitor = VIRT_MONITOR_ARMED;
+    return vmx_stay(VIRT_NATIVE, 0);
+}
+
+/* SDM 3C table "Exit Qualification for MWAIT": whether a range was being watched; if none is, MWAIT
+   does nothing. */
+static struct virt_verdict execute_mwait(struct virt_cpu *v)
+{
+    const bool armed = v->monitor == VIRT_MONITOR_ARMED;
+
+    if (has(v, VMX_MWAIT_EXITING))
+        return vmx_exit(v, EXIT_VMX_MWAIT, armed);
+    if (armed)
+        v->monitor = VIRT_MONITOR_WAITING;
+    return vmx_stay(VIRT_NATIVE, 0);
 }
 
 /* SDM 3C "Changes to Instruction Behavior in VMX Non-Root Operation": with NMI exiting, IRET ends
@@ -99,10 +111,13 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_HYPERCALL:
         return vmx_exit(v, EXIT_VMX_VMCALL, 0);
     case VIRT_PAUSE:
-        return execute_pause(v, detail);
+        return vmx_pause(v, detail);
     case VIRT_HLT:
-        v->halted = !has(v, VMX_HLT_EXITING);
-        return exit_if(v, !v->halted, EXIT_VMX_HLT, 0);
+        return execute_hlt(v);
+    case VIRT_MONITOR:
+        return execute_monitor(v);
+    case VIRT_MWAIT:
+        return execute_mwait(v);
     case VIRT_WBINVD:
         return exit_if(v, has(v, VMX_WBINVD_EXITING), EXIT_VMX_WBINVD, 0);
     case VIRT_PORT_IO:
@@ -241,6 +256,8 @@ const struct virt_ops virt_vmx = {
     .read_cr8 = vmx_read_cr8,
     .write_cr8 = vmx_write_cr8,
     .instruction = vmx_instruction,
+    .pauses_to_exit = vmx_pauses_to_exit,
+    .pauses = vmx_pauses,
     .external_interrupt = vmx_external_interrupt,
     .preemption_timer = vmx_preemption_timer,
     .guest_deadline = vmx_guest_deadline,

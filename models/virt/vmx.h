@@ -7,6 +7,7 @@
  *   vmx_checks.c      what an entry checks of the VMCS and of the guest's state
  *   vmx_timer.c       the VMX-preemption timer's value and rate
  *   vmx_apic_timer.c  the guest's TSC deadline without exits
+ *   vmx_pause.c       PAUSE exiting and PAUSE-loop exiting
  *   vmx_apic.c        which accesses to the APIC are virtualized, and how far
  *   vmx_interrupts.c  what a virtualized access does: TPR, PPR, EOI and IPI
  *                     virtualization; evaluation and delivery; posted interrupts
@@ -71,6 +72,11 @@ extern const struct vmx_check vmx_checks[VMX_CHECK_COUNT];
 
 /* The first check that an entry would fail now, or NULL. */
 const struct vmx_check *vmx_check_entry(const struct virt_cpu *v);
+
+/* --- vmx_pause.c: as in struct virt_ops --- */
+struct virt_verdict vmx_pause(struct virt_cpu *v, uint64_t tsc);
+uint64_t vmx_pauses_to_exit(const struct virt_cpu *v, struct virt_pauses p);
+void vmx_pauses(struct virt_cpu *v, struct virt_pauses p, uint64_t n);
 
 /* --- vmx_timer.c; times are the TSC's --- */
 

@@ -46,6 +46,7 @@ static struct virt_boundary through_idt(struct virt_cpu *v, uint32_t info, bool 
     const bool nmi = (info & VMX_INFO_TYPE) == VMX_INFO_NMI;
 
     v->halted = v->shut_down = v->shadow = v->mov_ss_shadow = false;
+    v->monitor = VIRT_MONITOR_OFF;
     v->nmi_blocked |= nmi;
     if (v->delivery_faults) {
         v->delivery_faults = false;

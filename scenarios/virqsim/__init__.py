@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotModelled, VirqsimError
 from .guest import Program, icr, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical, assumed, traps, unchanged, virtualized
-from .plan import Hypervisor, Inhibit, Machine, Plan
+from .plan import Hypervisor, Inhibit, Machine, PauseLoop, Plan
 from .scenario import Parameter, Scenario
 
 if TYPE_CHECKING:
     from .results import Results, load
 
-__all__ = ["Hypervisor", "Hypothetical", "Inhibit", "Machine", "NotModelled", "Parameter", "Plan", "Program", "Results", "Scenario",
-           "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run", "traps", "unchanged",
-           "virtualized"]
+__all__ = ["Hypervisor", "Hypothetical", "Inhibit", "Machine", "NotModelled", "Parameter", "PauseLoop", "Plan", "Program",
+           "Results", "Scenario", "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run",
+           "traps", "unchanged", "virtualized"]
 
 
 def __getattr__(name: str) -> Any:

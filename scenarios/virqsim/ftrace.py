@@ -47,6 +47,10 @@ def polling_line(trace, vcpu, a, b):
     return f"kvm_halt_poll_ns: vcpu {vcpu}: halt_poll_ns {a} ({'grow' if a > b else 'shrink'} {b})"
 
 
+def ple_window_line(trace, vcpu, a, b):
+    return f"kvm_ple_window_update: vcpu {vcpu} old {b} new {a} ({'growed' if a > b else 'shrinked'})"
+
+
 LINES = {
     "VM_EXIT": exit_line,
     "VM_ENTRY": lambda trace, vcpu, a, b: f"kvm_entry: vcpu {vcpu}, rip 0x0",
@@ -57,6 +61,7 @@ LINES = {
     "COALESCED": lambda *record: accepted_line(*record, coalesced=" (coalesced)"),
     "WAKEUP": wakeup_line,
     "HALT_POLL": polling_line,
+    "PLE_WINDOW": ple_window_line,
 }
 
 

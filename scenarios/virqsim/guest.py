@@ -180,6 +180,35 @@ class Program:
         """As halt_until, then subtracts the amount."""
         return self._add("halt_take", word=word, amount=amount)
 
+    def pause_until(self, word: int, at_least: int) -> Program:
+        """Spins with PAUSE until the word is at least so much."""
+        return self._add("pause_until", word=word, at_least=at_least)
+
+    def pause_take(self, word: int, amount: int = 1) -> Program:
+        """As pause_until, then subtracts the amount: a test-and-set lock, free while the word is 1."""
+        return self._add("pause_take", word=word, amount=amount)
+
+    def mwait(self, word: int, at_least: int) -> Program:
+        """Unless the word is at least so much: MONITOR, a second look, MWAIT, which any store to it,
+        interrupt or exit ends."""
+        return self._add("mwait", word=word, at_least=at_least)
+
+    def mwait_until(self, word: int, at_least: int) -> Program:
+        """The idle loop with MONITOR and STI; MWAIT, until the word is at least so much."""
+        return self._add("mwait_until", word=word, at_least=at_least)
+
+    def mwait_take(self, word: int, amount: int = 1) -> Program:
+        """As mwait_until, then subtracts the amount."""
+        return self._add("mwait_take", word=word, amount=amount)
+
+    def lock(self, lock: int) -> Program:
+        """Takes a ticket lock (Machine.lock); spins with PAUSE, and with pv-unhalt halts in the end."""
+        return self._add("lock", lock=lock)
+
+    def unlock(self, lock: int) -> Program:
+        """Hands it on; with pv-unhalt wakes the next by KVM_HC_KICK_CPU, where that halts."""
+        return self._add("unlock", lock=lock)
+
     # The interrupt flag, and waiting
 
     def mask(self) -> Program:
@@ -211,6 +240,11 @@ class Program:
     def pv_ipi(self, vector: int, first_id: int, count: int) -> Program:
         """KVM_HC_SEND_IPI: one hypercall for the `count` APIC IDs (at most 128) from `first_id` on."""
         return self._add("pv_ipi", vector=vector, first_id=first_id, count=count)
+
+    def pv_yield(self, first_id: int, count: int) -> Program:
+        """With pv-sched-yield: KVM_HC_SCHED_YIELD to the first of the `count` APIC IDs from `first_id` on whose
+        vCPU is preempted, if one is."""
+        return self._add("pv_yield", first_id=first_id, count=count)
 
     def eoi(self) -> Program:
         """Acknowledges the interrupt in service."""

@@ -34,6 +34,21 @@ class Inhibit:
 
 
 @dataclass(frozen=True)
+class PauseLoop:
+    """When a loop of PAUSEs exits, with pause-loop-exiting or pause-filter; None is KVM's default.
+
+    kvm-intel's ple_gap and ple_window are counts of the TSC; of kvm-amd, pause_filter_thresh is cycles and
+    pause_filter_count, here `window`, a number of PAUSEs.
+    """
+
+    gap: int | None = None
+    window: int | None = None
+    grow: int | None = None
+    shrink: int | None = None
+    max: int | None = None
+
+
+@dataclass(frozen=True)
 class Hypervisor:
     """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
 
@@ -54,6 +69,13 @@ class Hypervisor:
     timer_advance_ns: int = 0
     pit_reinject: bool = False
     inhibits: tuple[Inhibit, ...] = ()
+    pause_loop: PauseLoop = PauseLoop()
+
+    def document(self) -> dict[str, Any]:
+        """The plan's `hypervisor`, without what is left to its defaults."""
+        document = {**asdict(self), "inhibits": [asdict(each) for each in self.inhibits]}
+        pause_loop = {key: value for key, value in document.pop("pause_loop").items() if value is not None}
+        return {**document, "pause_loop": pause_loop} if pause_loop else document
 
 
 class Machine:
@@ -114,6 +136,12 @@ class Machine:
     def word(self, name: str) -> int:
         """The number of the shared word of that name; it starts at 0."""
         return self._words.setdefault(name, len(self._words))
+
+    def lock(self, name: str) -> int:
+        """The number of the ticket lock of that name, for Program.lock(); it starts free."""
+        served = self.word(f"{name}, served")
+        self.word(f"{name}, given")
+        return served
 
     def load(self, pin: int) -> None:
         """Adds a host thread that always wants the physical CPU `pin`."""
@@ -238,7 +266,7 @@ class Plan:
             "features": {name: on for name, on in switched.items() if name not in declared},
             **({"hypothetical": [feature.document() for feature in hypothetical]} if hypothetical else {}),
             "machine": self.machine.document(profile),
-            "hypervisor": {**asdict(self.hypervisor), "inhibits": [asdict(each) for each in self.hypervisor.inhibits]},
+            "hypervisor": self.hypervisor.document(),
             "costs": {"profile": profile.name,
                       "kind": "assumed" if any(feature.assumes for feature in hypothetical) else profile.kind,
                       "cycles": profile.cycles},

@@ -20,7 +20,7 @@ from typing import Any
 from . import drivers, features, hypothetical, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
 from .guest import Program, icr, logical_flat, logical_x2apic
-from .plan import Hypervisor, Machine, Plan
+from .plan import Hypervisor, Machine, PauseLoop, Plan
 
 VECTOR = 48
 PV_IPI_DESTINATIONS = 128  # of one KVM_HC_SEND_IPI by a 64-bit guest
@@ -28,6 +28,9 @@ SLICE_NS = 1_000_000
 SETTLE_CYCLES = 100_000  # longer than any exit, entry and handler
 ASLEEP_CYCLES = 1_000_000  # longer than it takes to block, without halt polling
 TIMER_CYCLES = 50_000
+PAUSE_LOOP, PAUSE_FILTER = PauseLoop(gap=1000, window=50_000, grow=0), PauseLoop(gap=1000, window=300, grow=0)
+SPIN_CYCLES = 60_000  # longer than such a loop, and shorter than two
+LOCK_CYCLES = 20_000_000  # longer than a paravirtual lock's waiter spins
 GSI = {"ioapic.edge": 10, "ioapic.level": 11, "pic.master": 5, "pic.slave": 10}  # inputs that no chip of a PC uses
 
 PIC_MASK_PORT, DEBUG_PORT, EVENT_PORT = 0x21, 0x80, 0x600
@@ -78,7 +81,9 @@ class _Bench:
         self.handler = Program("handler").eoi().word_add(self.acknowledged)
 
     def plan(self) -> Plan:
-        hypervisor = Hypervisor(irqchip=self.probe.irqchip, halt_poll_ns=0, time_slice_ns=SLICE_NS)
+        counts_pauses = "+pause-filter" in self.probe.features.split(",")
+        hypervisor = Hypervisor(irqchip=self.probe.irqchip, halt_poll_ns=0, time_slice_ns=SLICE_NS,
+                                pause_loop=PAUSE_FILTER if counts_pauses else PAUSE_LOOP)
         return Plan(f"probe {self.probe.operation}", self.machine, hypervisor)
 
 
@@ -327,6 +332,43 @@ def _halt(bench: _Bench) -> None:
     bench.sender.halt()
 
 
+def _waiting(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """vCPU 0 waits for the word `sent`, which vCPU 1 sets a while later."""
+    bench.add_sender()
+    waker, cycles = Program("waker"), SPIN_CYCLES if act is _pause_loop else ASLEEP_CYCLES
+    for n in range(1, repetitions + 1):
+        bench.sender.compute(SETTLE_CYCLES).word_add(bench.drowsy)  # so long that no loop goes on
+        act(bench)
+        bench.sender.spin_until(bench.acknowledged, n)
+        waker.spin_until(bench.drowsy, n).compute(cycles).word_add(bench.sent).word_add(bench.acknowledged)
+    bench.machine.vcpu(waker)
+
+
+def _pause_loop(bench: _Bench) -> None:
+    bench.sender.pause_take(bench.sent)
+
+
+def _mwait(bench: _Bench) -> None:
+    bench.sender.mwait(bench.sent, bench.probe.repetitions + 1)  # more than there ever is: a store ends it
+
+
+def _contending(bench: _Bench, act: Callable[[_Bench], None], repetitions: int) -> None:
+    """vCPU 0 takes a lock that vCPU 1 holds."""
+    bench.add_sender()
+    holder, lock = Program("holder"), bench.machine.lock("lock")
+    for n in range(1, repetitions + 1):
+        holder.lock(lock).word_add(bench.drowsy).compute(LOCK_CYCLES).unlock(lock).spin_until(bench.acknowledged, n)
+        bench.sender.spin_until(bench.drowsy, n)
+        act(bench)
+        bench.sender.word_add(bench.acknowledged)
+    bench.machine.vcpu(holder)
+
+
+def _lock(bench: _Bench) -> None:
+    lock = bench.machine.lock("lock")
+    bench.sender.lock(lock).unlock(lock)
+
+
 @dataclass(frozen=True)
 class Operation:
     """A row of what can be probed.
@@ -360,6 +402,11 @@ OPERATIONS = {row.name: row for row in (
     Operation("ipi.broadcast_pv", "hypercalls for 128 targets each", _broadcast_pv, _to_others, "ipi", many=True,
               needs="pv-ipi"),
     Operation("cpu.hlt", "HLT; the wake-up is not counted", _halt, _halting, None, interrupts=False),
+    Operation("cpu.pause_loop", "a loop of PAUSEs a little longer than the window after which one exits", _pause_loop,
+              _waiting, None, interrupts=False),
+    Operation("cpu.mwait", "MONITOR and MWAIT, ended by a store", _mwait, _waiting, None, interrupts=False),
+    Operation("lock.contended", "a ticket lock that is held for long; the holder's exits are not counted", _lock,
+              _contending, None, interrupts=False),
     Operation("tpr.write_register", "a write to the TPR register", _write_tpr, _alone, None, interrupts=False),
     Operation("tpr.write_cr8", "MOV to CR8", _write_cr8, _alone, None, interrupts=False),
     Operation("tpr.read_cr8", "MOV from CR8", _read_cr8, _alone, None, interrupts=False),

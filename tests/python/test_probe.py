@@ -186,6 +186,28 @@ def test_direct_delivery_exits_where_its_texts_say(virqsim, arguments, sender, t
 
 
 
+@pytest.mark.parametrize(("arguments", "exits"), [
+    ("cpu.pause_loop --tech none", {}),
+    ("cpu.pause_loop --tech none --features=+pause-loop-exiting", {"PAUSE_INSTRUCTION": 1}),
+    ("cpu.pause_loop --tech ipiv --features=+pause-loop-exiting --profile haswell", {"PAUSE_INSTRUCTION": 1}),
+    ("cpu.pause_loop --tech svm", {}),
+    ("cpu.pause_loop --tech avic --features=+pause-filter", {"pause": 1}),
+    ("cpu.mwait --tech none", {"MONITOR_INSTRUCTION": 1, "MWAIT_INSTRUCTION": 1}),
+    ("cpu.mwait --tech svm", {"monitor": 1, "mwait": 1}),
+    ("cpu.mwait --tech apicv --features=+mwait-in-guest", {}),
+    ("cpu.mwait --tech x2avic --features=+mwait-in-guest", {}),
+    ("cpu.hlt --tech x2avic --features=+idle-hlt", {"idle-halt": 1}),
+    ("cpu.hlt --tech svm --features=+idle-hlt --irqchip split", {"idle-halt": 1}),
+    ("lock.contended --tech none", {}),
+    ("lock.contended --tech none --features=+pv-unhalt", {"HLT": 1}),
+    ("lock.contended --tech svm --features=+pv-unhalt,+idle-hlt", {"idle-halt": 1}),
+])
+def test_what_a_guest_waits_with_exits_by_its_control_or_stays(virqsim, arguments, exits):
+    said = virqsim("probe", *arguments.split(), "--json")
+    assert said.status == 0, said.err
+    assert json.loads(said.out)["per_operation"] == {"sender": exits, "target": {}, "eoi": {}, "userspace_exits": 0}
+
+
 def test_every_operation_of_the_table_is_known_by_name():
     assert {row["probe"].split()[0] for row in ROWS} <= set(OPERATIONS)
 

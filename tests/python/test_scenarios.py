@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from virqsim import Program, Scenario, VirqsimError, drivers, paths, run
+from virqsim import Program, Scenario, VirqsimError, drivers, paths, profiles, run
 
 SMALL = {
     "guest_run_loop": {"repetitions": 5},
@@ -15,6 +15,7 @@ SMALL = {
     "delivery_in_software": {"rounds": 3},
     "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
+    "lock_holder_preemption": {"cpus": 2, "rounds": 40, "slice_us": 100},
 }
 
 
@@ -282,3 +283,36 @@ def test_a_reason_that_is_not_heeded_costs_nothing():
     for technology, reason in (("apicv", "IRQWIN"), ("none", "BLOCKIRQ"), ("svm", "BLOCKIRQ")):
         report = scenario.report(run("inhibited", technology=technology, reason=reason), scenario.values({}, {}))
         assert (report["price"] == 0).all()
+
+
+def lock_report(features="", **settings):
+    """The one row of lock_holder_preemption's report, on Haswell, whose turns are shorter than KVM's gap."""
+    scenario, profile = Scenario.load("lock_holder_preemption"), profiles.load("haswell")
+    settings = {"rounds": 200, "slice_us": 1000, "ple_gap": 128, **settings}
+    results = run("lock_holder_preemption", features=features, profile="haswell", **settings)
+    return scenario.report(results, scenario.values(settings, profile.clocks)).iloc[0]
+
+
+def test_a_ticket_lock_of_an_overcommitted_guest_waits_for_time_slices_until_somebody_helps():
+    plain, ple, pv = (lock_report(features) for features in ("", "+pause-loop-exiting", "+pv-unhalt"))
+    assert plain["slowdown"] > 5 * pv["slowdown"] > 5 * ple["slowdown"] > 5
+    assert (plain["pause_exits"], plain["kicks"]) == (0, 0)
+    assert ple["pause_exits"] > 0 and ple["kicks"] == 0
+    assert pv["kicks"] > 0 and pv["pause_exits"] == 0
+
+
+def test_a_lock_that_anybody_may_take_is_hurt_by_its_holders_preemption_only():
+    assert lock_report(lock="test-and-set")["slowdown"] < lock_report()["slowdown"] / 5
+
+
+def test_where_nobody_loses_its_cpu_a_yield_helps_nobody_and_costs():
+    plain, ple = (lock_report(features, slice_us=1_000_000, rounds=50) for features in ("", "+pause-loop-exiting"))
+    assert plain["slowdown"] < 1.1
+    assert plain["longest_us"] < 100
+    assert ple["slowdown"] > plain["slowdown"] + 0.2
+
+
+@pytest.mark.parametrize("settings", [{"cpus": 0}, {"rounds": 1}])
+def test_a_lock_needs_cpus_and_rounds(settings):
+    with pytest.raises(VirqsimError, match="at least 1 and 2 belong here"):
+        run("lock_holder_preemption", **settings)

@@ -6,8 +6,9 @@
 struct Svm : ::testing::Test, VirtMachine {
     Svm() : VirtMachine(&virt_svm, LAPIC_MODE_X2APIC)
     {
-        for (enum svm_intercept i : {SVM_INTR, SVM_NMI, SVM_CPUID, SVM_HLT, SVM_IOIO, SVM_MSR,
-                                     SVM_VMMCALL, SVM_WBINVD, SVM_PAUSE})
+        for (enum svm_intercept i :
+             {SVM_INTR, SVM_NMI, SVM_CPUID, SVM_HLT, SVM_IOIO, SVM_MSR, SVM_VMMCALL, SVM_WBINVD,
+              SVM_PAUSE, SVM_MONITOR, SVM_MWAIT})
             svm_intercept(&cpu.vmcb, i, true);
         cpu.vmcb.v_intr_masking = true;
     }
@@ -79,6 +80,8 @@ TEST_F(Svm, InstructionsExitByTheirIntercept)
         {VIRT_PAUSE, SVM_PAUSE, EXIT_SVM_PAUSE},
         {VIRT_HLT, SVM_HLT, EXIT_SVM_HLT},
         {VIRT_WBINVD, SVM_WBINVD, EXIT_SVM_WBINVD},
+        {VIRT_MWAIT, SVM_MWAIT, EXIT_SVM_MWAIT},
+        {VIRT_MONITOR, SVM_MONITOR, EXIT_SVM_MONITOR},
         {VIRT_PORT_IO, SVM_IOIO, EXIT_SVM_IO},
     };
 

@@ -133,13 +133,16 @@ TEST(ExitReasons, AnSvmExitCodeIsThePlaceOfItsIntercept)
         {SVM_MSR, EXIT_SVM_MSR},
         {SVM_VMMCALL, EXIT_SVM_VMMCALL},
         {SVM_WBINVD, EXIT_SVM_WBINVD},
+        {SVM_MONITOR, EXIT_SVM_MONITOR},
+        {SVM_MWAIT, EXIT_SVM_MWAIT},
+        {SVM_IDLE_HLT, EXIT_SVM_IDLE_HLT},
     };
 
     for (const auto &row : rows) {
         vmcb b{};
         svm_intercept(&b, row.intercept, true);
         uint32_t code = 0;
-        for (unsigned word = 0; word < 5; word++)
+        for (unsigned word = 0; word < 6; word++)
             if (b.intercepts[word])
                 code = word * 0x20 + (unsigned)__builtin_ctz(b.intercepts[word]);
         EXPECT_EQ(code, exit_reasons[row.reason].number) << exit_reasons[row.reason].name;

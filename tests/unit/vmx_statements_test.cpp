@@ -222,7 +222,7 @@ TEST_F(Statement, S6_ItWakesFromHltAndNotFromShutdownOrWaitForSipi)
         bool virt_cpu::*state;
         int delivered;
     } rows[] = {
-        {&virt_cpu::halted, 0x51}, /* MWAIT is this state, too */
+        {&virt_cpu::halted, 0x51},
         {&virt_cpu::shut_down, NO_VECTOR},
         {&virt_cpu::waits_for_sipi, NO_VECTOR},
     };
