@@ -37,6 +37,11 @@ static const struct raised *parent_of(const struct counters *c, uint64_t b)
     return &of_vcpu[of_vcpu[1].flow == TRACE_PARENT_FLOW(b)];
 }
 
+static struct account *account_of(struct counters *c, const struct trace_record *r)
+{
+    return &c->vcpu[r->where].account[r->a];
+}
+
 static struct flight *find(struct counters *c, unsigned vcpu, unsigned vector, trace_flow flow)
 {
     struct flight *f = c->vcpu[vcpu].flight[vector];
@@ -51,9 +56,9 @@ static struct flight *find(struct counters *c, unsigned vcpu, unsigned vector, t
 static void routed(struct counters *c, const struct trace_record *r)
 {
     const struct raised *parent = parent_of(c, r->b);
-    struct flight *f = find(c, r->where, (uint8_t)r->a, 0);
+    struct flight *f = find(c, r->where, (unsigned)r->a, 0);
 
-    c->vcpu[r->where].account[(uint8_t)r->a].raised++;
+    account_of(c, r)->raised++;
     if (!f)
         return;
     *f = (struct flight){.flow = r->flow, .source = parent->source, .raised = parent->ps};
@@ -65,7 +70,7 @@ static void routed(struct counters *c, const struct trace_record *r)
 
 static struct flight *flight_of(struct counters *c, const struct trace_record *r)
 {
-    return r->flow ? find(c, r->where, (uint8_t)r->a, r->flow) : NULL;
+    return r->flow ? find(c, r->where, (unsigned)r->a, r->flow) : NULL;
 }
 
 static void reached(struct counters *c, const struct trace_record *r, enum latency_stage stage)
@@ -100,7 +105,7 @@ static void handler(struct counters *c, const struct trace_record *r)
     struct latency *l;
     uint64_t before;
 
-    c->vcpu[r->where].account[(uint8_t)r->a].delivered++;
+    account_of(c, r)->delivered++;
     if (!f)
         return;
     l = &c->latency[f->source];
@@ -175,7 +180,7 @@ static void refused(struct counters *c, const struct trace_record *r)
         c->nowhere++;
         return;
     }
-    c->vcpu[r->where].account[(uint8_t)r->a].refused++;
+    account_of(c, r)->refused++;
     ended(c, r);
 }
 
@@ -233,8 +238,12 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_HANDLER:
         handler(c, r);
         break;
+    case TRACE_TAKEN:
+        account_of(c, r)->delivered++;
+        ended(c, r);
+        break;
     case TRACE_COALESCED:
-        c->vcpu[r->where].account[(uint8_t)r->a].coalesced++;
+        account_of(c, r)->coalesced++;
         ended(c, r);
         break;
     case TRACE_REFUSED:

@@ -23,15 +23,16 @@ const char *const guest_apic_names[3] = {
 
 static const char *const causes[] = {"operation", "delivery", "acknowledge",
                                      "handler",   "host",     "setup"};
-static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi", "level",
-                                                        "extint", "nmi",   "line"};
-static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT"};
+static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi",  "level",
+                                                        "extint", "nmi",   "line", "user-ipi"};
+static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT", "PUIR", "UIRR"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn"};
 static const char *const notify[] = {"not needed", "kick",     "posted", "wake",
                                      "signal",     "doorbell", "later",  "direct"};
-static const char *const inject[] = {"event injection", "virtual-interrupt delivery", "direct"};
+static const char *const inject[] = {"event injection", "virtual-interrupt delivery", "direct",
+                                     "user-interrupt delivery"};
 static const char *const stages[] = {
 #define STAGE(name) #name,
     LATENCY_STAGES(STAGE)

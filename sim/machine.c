@@ -81,12 +81,25 @@ static uint64_t in_physical_apics(const struct hypervisor *h, unsigned vcpu, uns
     return n;
 }
 
+/* In the descriptor, requested, or about to reach its handler. */
+static uint64_t pending_for_user(const struct vcpu *v, unsigned vector)
+{
+    const struct uintr *u = v->hw.user;
+    const unsigned bit = vector - TRACE_USER_VECTOR(0);
+
+    return (uintr_get(&u->upid->words, UINTR_UPID_PUIR) >> bit & 1) + (u->uirr >> bit & 1) +
+           (v->delivering == (int)vector);
+}
+
 /* Read off the machine's registers, not off the trace: the two must agree. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector)
 {
     const int number = (int)vector;
-    uint64_t n = in_outboxes(v->hypervisor, v->index, vector);
+    uint64_t n;
 
+    if (vector >= VECTORS)
+        return pending_for_user(v, vector);
+    n = in_outboxes(v->hypervisor, v->index, vector);
     n += in_physical_apics(v->hypervisor, v->index, vector);
     n += vec_has(&v->apic.regs.IRR, vector);
     n += vec_has(&v->descriptor.pir, vector);
@@ -117,7 +130,7 @@ bool machine_balance(struct virqsim *sim)
         return false;
     }
     for (uint32_t i = 0; i < h->vcpu_count; i++) {
-        for (unsigned vector = 0; vector < VECTORS; vector++) {
+        for (unsigned vector = 0; vector < TRACE_VECTORS; vector++) {
             const struct account *a = &sim->counters.vcpu[i].account[vector];
             const uint64_t pending = a->raised ? machine_pending(&h->vcpu[i], vector) : 0;
 

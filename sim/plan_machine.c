@@ -69,7 +69,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     const char *key;
     json_t *value;
 
-    reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers"));
+    reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers", "user_interrupts"));
     struct pcpu *const pin = read_pin(b, json, at);
     if (!pin)
         return;
@@ -84,6 +84,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
 
         read_handler(b, v, key, value, &p);
     }
+    plan_read_user_interrupts(b, json, at, v);
     guest_init(&v->guest, main, b->sim->plan.seed, v->index);
     b->sim->plan.operations += plan_length_of(main);
     pcpu_add_thread(pin, &v->thread, v);
@@ -100,6 +101,7 @@ static void read_vcpus(struct build *b, const json_t *machine, const struct plac
 
         read_vcpu(b, json_array_get(list, i), &here, &h->vcpu[i]);
     }
+    plan_check_user_interrupts(b, &p);
 }
 
 /* --- the rest of the machine --- */

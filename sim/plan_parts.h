@@ -12,7 +12,9 @@ struct build {
     const json_t *document;
     struct guest_program *programs; /* sorted by name */
     size_t program_count;
-    uint64_t words; /* the highest shared word named, plus one */
+    uint64_t words;           /* the highest shared word named, plus one */
+    struct uintr_upid *upids; /* of the guest, by vCPU; NULL: nobody has user interrupts */
+    bool user_operations;     /* a program needs them */
 };
 
 /* The plan itself. */
@@ -36,6 +38,14 @@ void plan_read_machine(struct build *b);
 
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
+
+/* plan_user.c */
+void plan_read_user_interrupts(struct build *b, const json_t *vcpu, const struct place *at,
+                               struct vcpu *v);
+/* When all vCPUs are read: who sends to whom. */
+void plan_check_user_interrupts(struct build *b, const struct place *vcpus_at);
+/* Is it an operation of a vCPU with user interrupts. */
+bool plan_is_user_operation(const struct guest_insn *i);
 
 /* plan_technology.c */
 void plan_read_technology(struct build *b);

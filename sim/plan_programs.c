@@ -100,6 +100,7 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
         (o[0] >= h->device_count || h->device[o[0]].kind != DEVICE_LINE))
         reader_fail(&b->reader, at, "device %" PRIu64 " has no line to lower", o[0]);
     check_size(b, i, at);
+    b->user_operations |= plan_is_user_operation(i);
     count_words(b, i);
 }
 

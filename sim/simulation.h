@@ -75,7 +75,8 @@ struct stamp_series {
 
 enum { STAMP_IDS = 16 };
 
-/* How many interrupts of one vector can be on their way to one vCPU: in PIR, in IRR, injected. */
+/* How many interrupts of one vector can be on their way to one vCPU: in PIR, in IRR, injected;
+   of a user vector: in PUIR, in UIRR, injected. */
 enum { FLIGHTS = 3 };
 
 struct vcpu_counters {
@@ -87,8 +88,8 @@ struct vcpu_counters {
     uint64_t state_since;
     uint8_t state;
     struct stamp_series stamps[STAMP_IDS];
-    struct account account[VECTORS];
-    struct flight flight[VECTORS][FLIGHTS];
+    struct account account[TRACE_VECTORS];
+    struct flight flight[TRACE_VECTORS][FLIGHTS];
 };
 
 /* One reason for which APICv is off, or all of them together. */
@@ -169,7 +170,8 @@ bool plan_read(struct virqsim *sim, const char *text, size_t length,
 /* --- machine.c --- */
 /* The counts in sim->machine are set; allocates what follows from them. False: no memory. */
 bool machine_allocate(struct virqsim *sim);
-/* Interrupts of this vector that are held anywhere on their way to this vCPU. */
+/* Interrupts of this vector, a user vector among them (TRACE_USER_VECTOR), that are held anywhere
+   on their way to this vCPU. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector);
 /* Checks that nothing was lost; false, and sim->broken, when something was. */
 bool machine_balance(struct virqsim *sim);

@@ -15,6 +15,7 @@ struct Vcpu {
     unsigned pin = 0;
     std::string program;
     std::map<unsigned, std::string> handlers; /* vector to a program's name */
+    std::string user_interrupts = "";         /* JSON, or empty: none */
 };
 
 /* docs/plan.md, with defaults under which a test need say only what it is about. */
@@ -86,7 +87,10 @@ struct Plan {
                           [](const auto &h) {
                               return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
                           }) +
-                   "}}";
+                   "}" +
+                   (v.user_interrupts.empty() ? ""
+                                              : ",\"user_interrupts\":" + v.user_interrupts) +
+                   "}";
         });
     }
     std::string load_json() const

@@ -99,8 +99,8 @@ inline void choose_features(Draw &d, Plan &p)
     const bool direct =
         p.technology == "eli" || p.technology == "direct" || p.technology == "did";
     const bool vmx = p.technology == "none" || p.technology == "apicv" ||
-                     p.technology == "ipiv" || p.technology == "vtd-pi" ||
-                     p.technology == "apic-timer" || direct;
+                     p.technology == "ipiv" || p.technology == "uintr" ||
+                     p.technology == "vtd-pi" || p.technology == "apic-timer" || direct;
     if (vmx && d.chance(30))
         p.features["preemption-timer"] = false;
     const bool posts = vmx && !direct && p.technology != "none";
@@ -242,6 +242,49 @@ inline void add_identities(Draw &d, Plan &p)
     }
 }
 
+inline std::string user_operation(Draw &d)
+{
+    switch (d.below(8)) {
+    case 0:
+        return "[\"clui\"],[\"compute\"," + std::to_string(d.below(4000)) + "],[\"stui\"]";
+    case 1:
+        return "[\"upid_suppress\",1],[\"compute\"," + std::to_string(d.below(4000)) +
+               "],[\"upid_suppress\",0],[\"self_ipi\",200]";
+    case 2:
+        return "[\"upid_notify\",201],[\"compute\"," + std::to_string(d.below(4000)) +
+               "],[\"upid_notify\",200]" + (d.chance(70) ? ",[\"self_ipi\",200]" : "");
+    default:
+        return "[\"senduipi\"," + std::to_string(d.below(4)) + "]";
+    }
+}
+
+/* User interrupts between the vCPUs, of VMX guests that can have them. The vector of notifications
+   is sometimes a device's too. */
+inline void add_user_interrupts(Draw &d, Plan &p)
+{
+    const bool vmx =
+        p.technology != "svm" && p.technology != "avic" && p.technology != "x2avic";
+
+    if (!vmx || p.guest_apic == "none" || p.irqchip == "userspace" ||
+        (p.technology != "uintr" && d.chance(60)))
+        return;
+    p.features["user-interrupts"] = true;
+    for (auto &[name, operations] : p.programs)
+        for (uint64_t i = name[0] == 'h' ? d.below(2) : 5 + d.below(10); i; i--)
+            operations = user_operation(d) + "," + operations;
+    p.programs["user"] =
+        (d.chance(30) ? "[\"stui\"]," : "") + std::string("[\"compute\",100]") +
+        (d.chance(30) ? ",[\"port_out\",128,1,0]" : "") + (d.chance(30) ? ",[\"uiret\"]" : "");
+    for (Vcpu &v : p.vcpus) {
+        std::string targets;
+        for (unsigned n = 0; n < 4; n++)
+            targets += std::string(n ? "," : "") +
+                       "{\"vcpu\":" + std::to_string(d.below(p.vcpus.size())) +
+                       ",\"vector\":" + std::to_string(d.below(4) * 21) + "}";
+        v.user_interrupts = "{\"uinv\":200,\"handler\":\"user\",\"targets\":[" + targets + "]}";
+    }
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -249,8 +292,8 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "vtd-pi", "apic-timer", "eli",
-                                      "direct", "did", "svm", "avic", "x2avic"});
+    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "uintr", "vtd-pi", "apic-timer",
+                                      "eli", "direct", "did", "svm", "avic", "x2avic"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")
@@ -289,6 +332,7 @@ inline Plan random_plan(uint64_t seed)
         p.housekeeping_cpu = (int)p.physical_cpus++;
     add_inhibits(d, p);
     add_identities(d, p);
+    add_user_interrupts(d, p);
     if (seed % 3 == 0)
         declare_features(p);
     return p;

@@ -92,12 +92,14 @@ static const struct guest_insn *resolve(struct guest_frame *f)
 
 const struct guest_insn *guest_fetch(struct guest *g)
 {
-    static const struct guest_insn iret = {.op = GUEST_iret};
+    static const struct guest_insn iret = {.op = GUEST_iret}, uiret = {.op = GUEST_uiret};
     const struct guest_insn *i = resolve(g->frame);
 
-    if (i && i->op != GUEST_iret)
+    if (i && i->op != GUEST_iret && i->op != GUEST_uiret)
         return i;
-    return guest_in_handler(g) ? &iret : NULL;
+    if (!guest_in_handler(g))
+        return NULL;
+    return g->frame->user ? &uiret : &iret;
 }
 
 void guest_next(struct guest *g)
@@ -108,10 +110,9 @@ void guest_next(struct guest *g)
         g->done++;
 }
 
-bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
-                         bool interrupts_enabled)
+static bool enter(struct guest *g, struct guest_handler *h, unsigned vector, trace_flow flow,
+                  bool interrupts_enabled)
 {
-    struct guest_handler *h = &g->handler[vector];
     const uint32_t n = h->delivered < h->count ? h->delivered : h->count - 1;
 
     if (g->depth + 1 == GUEST_FRAMES_MAX)
@@ -124,6 +125,21 @@ bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
         .flow = flow,
         .interrupts_enabled = interrupts_enabled,
     };
+    return true;
+}
+
+bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
+                         bool interrupts_enabled)
+{
+    return enter(g, &g->handler[vector], vector, flow, interrupts_enabled);
+}
+
+bool guest_enter_user_handler(struct guest *g, unsigned vector, trace_flow flow,
+                              bool interrupts_enabled)
+{
+    if (!enter(g, &g->user_handler, vector, flow, interrupts_enabled))
+        return false;
+    g->frame->user = true;
     return true;
 }
 

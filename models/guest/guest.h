@@ -64,6 +64,7 @@ struct guest_frame {
     trace_flow flow;         /* of a handler */
     bool interrupts_enabled; /* of the code that the handler interrupted */
     bool acknowledged;
+    bool user; /* a handler of user interrupts, which ends by UIRET */
 };
 
 /* What a vector's delivery runs: `count` programs, the last one again and again. */
@@ -79,6 +80,7 @@ struct guest {
     struct rng random;
     uint64_t done; /* operations of the main program, for progress */
     struct guest_handler handler[VECTORS];
+    struct guest_handler user_handler; /* of all user vectors: UIHANDLER is one address */
     struct guest_frame frames[GUEST_FRAMES_MAX];
 };
 
@@ -87,7 +89,8 @@ void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed
                 uint64_t stream);
 
 /* The next operation that concerns the machine, loops and ends resolved; NULL when the main
-   program has ended. A handler's end is given as GUEST_iret. Asking again gives the same. */
+   program has ended. A handler's end is given as GUEST_iret, of user interrupts as GUEST_uiret.
+   Asking again gives the same. */
 const struct guest_insn *guest_fetch(struct guest *g);
 
 /* The present operation is complete. */
@@ -97,8 +100,17 @@ void guest_next(struct guest *g);
    unmasks interrupts after its EOI faster than it returns; its stack would overflow. */
 bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
                          bool interrupts_enabled);
+/* The same for user interrupts; `vector` is a TRACE_USER_VECTOR. */
+bool guest_enter_user_handler(struct guest *g, unsigned vector, trace_flow flow,
+                              bool interrupts_enabled);
 /* It returns; true: interrupts were enabled in the code that it interrupted. */
 bool guest_leave_handler(struct guest *g);
+
+/* User code: the main program, and the handlers of user interrupts. */
+static inline bool guest_in_user_mode(const struct guest *g)
+{
+    return g->depth == 0 || g->frame->user;
+}
 
 static inline bool guest_in_handler(const struct guest *g)
 {

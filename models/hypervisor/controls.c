@@ -179,6 +179,9 @@ static void vmx_set(struct vcpu *v)
     vmcs_set(c, VMCS_EXCEPTION_BITMAP,
              (uint32_t)!feature_in(f, FEATURE_NESTED_PAGING) << VMX_PAGE_FAULT |
                  (uint32_t)v->hw.shadow_idt << VMX_NOT_PRESENT);
+    vmx_control(c, VMX_LOAD_UINV, v->hw.user != NULL);
+    vmx_control(c, VMX_CLEAR_UINV, v->hw.user != NULL);
+    vmcs_set(c, VMCS_GUEST_UINV, v->hw.user ? v->hw.user->uinv : 0);
     vmcs_set(c, VMCS_POSTED_INTR_VECTOR, HOST_NUMBER_POSTED);
     vmcs_set(c, VMCS_LAST_PID_INDEX, h->vcpu_count - 1);
     controls_set_eoi_exits(v);

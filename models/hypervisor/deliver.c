@@ -324,8 +324,12 @@ static void inject_from_apic(struct vcpu *v)
 {
     const uint8_t vector = lapic_acknowledge(&v->apic);
 
-    controls_set_direct(v, false);
     inject_vector(v, vector, false, v->apic.service_flow[vector]);
+    if (user_takes(v, vector)) {
+        lapic_eoi(&v->apic); /* an injected notification has no EOI: docs/models/uintr.md */
+        return;
+    }
+    controls_set_direct(v, false);
     offer_pv_eoi(v, vector);
 }
 

@@ -48,7 +48,7 @@ static uint16_t apic_offset(const struct access *a)
 {
     if (a->kind == ACCESS_APIC_READ || a->kind == ACCESS_APIC_WRITE)
         return (uint16_t)a->address;
-    if (a->address == MSR_PV_ICR)
+    if (a->kind == ACCESS_USER_IPI || a->address == MSR_PV_ICR)
         return LAPIC_ICR_LO;
     if (a->address >= MSR_X2APIC_FIRST && a->address <= MSR_X2APIC_LAST)
         return (uint16_t)(a->address - MSR_X2APIC_FIRST) << 4;
@@ -150,6 +150,18 @@ static void apic_write(struct vcpu *v, uint16_t offset, uint64_t value)
     lapic_write(&v->apic, offset, (uint32_t)value, hv_now(v->hypervisor));
 }
 
+/* KVM: kvm_apic_write_nodecode(): the hardware has written the page's ICR. */
+static void send_from_page(struct vcpu *v)
+{
+    const struct lapic_regs *page = &v->apic.regs;
+
+    if (v->apic.mode == LAPIC_MODE_X2APIC)
+        lapic_wrmsr(&v->apic, lapic_msr(LAPIC_ICR_LO),
+                    (uint64_t)page->ICR_HI << 32 | page->ICR_LO, hv_now(v->hypervisor));
+    else
+        apic_write(v, LAPIC_ICR_LO, page->ICR_LO);
+}
+
 void exit_complete_access(struct vcpu *v)
 {
     const struct access *a = &v->access;
@@ -175,6 +187,9 @@ void exit_complete_access(struct vcpu *v)
     case ACCESS_MSR_READ:
         if (apic_offset(a))
             lapic_rdmsr(&v->apic, (uint32_t)a->address, &ignored, now);
+        break;
+    case ACCESS_USER_IPI:
+        send_from_page(v);
         break;
     case ACCESS_CR8_READ: /* leaves no trace in the APIC */
     case ACCESS_INSTRUCTION:

@@ -204,6 +204,8 @@ static bool sends(const struct vcpu *v, const struct access *a)
 {
     if (!a->write || v->apic.mode == LAPIC_MODE_DISABLED)
         return false;
+    if (a->kind == ACCESS_USER_IPI)
+        return true;
     if (a->kind == ACCESS_APIC_WRITE)
         return a->address == LAPIC_ICR_LO;
     return a->kind == ACCESS_MSR_WRITE && v->apic.mode == LAPIC_MODE_X2APIC &&
@@ -239,6 +241,8 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
         return hw->ops->read_cr8(hw);
     case ACCESS_CR8_WRITE:
         return hw->ops->write_cr8(hw, (uint8_t)a->value);
+    case ACCESS_USER_IPI:
+        return hw->ops->instruction(hw, VIRT_SENDUIPI, a->value);
     case ACCESS_INSTRUCTION:
     case ACCESS_NONE:
         break;
@@ -260,14 +264,14 @@ static enum cost_key cost_in_guest(const struct access *a, const struct virt_ver
     return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
 }
 
-/* IPI virtualization posted to another vCPU: this CPU sends the notification. */
+/* IPI virtualization posted to another vCPU: this CPU sends the notification, when it has paid for
+   the instruction. */
 static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned vector)
 {
     struct hypervisor *h = v->hypervisor;
 
-    deliver_notification(
-        h, d, vector, v->message_flow,
-        hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n));
+    deliver_notification(h, d, vector, v->message_flow,
+                         hv_after(h, v->extra.n + h->costs.of[COST_HW_IPI].n));
 }
 
 /* The destinations that the hardware has given a message to. */

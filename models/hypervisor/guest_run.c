@@ -37,6 +37,7 @@ static void leave_handler(struct vcpu *v)
     if (!f->acknowledged)
         trace_put(v->hypervisor->trace, f->flow, TRACE_RETIRED, v->index, f->vector, 0);
     v->hw.interrupts_enabled = guest_leave_handler(&v->guest);
+    v->hw.user_mode = guest_in_user_mode(&v->guest);
     vcpu_pay(v, COST_GUEST_IRET);
 }
 
@@ -143,6 +144,17 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     switch (i->op) {
     case GUEST_iret:
         return iret(v, i);
+    case GUEST_uiret:
+        user_return(v);
+        return true;
+    case GUEST_senduipi:
+        return user_send(v, i);
+    case GUEST_stui:
+    case GUEST_clui:
+    case GUEST_upid_notify:
+    case GUEST_upid_suppress:
+        user_perform(v, i);
+        return true;
     case GUEST_spin_until:
     case GUEST_spin_take:
     case GUEST_halt:
@@ -189,30 +201,62 @@ static void handler_begins(struct vcpu *v)
     v->delivering = NO_VECTOR;
 }
 
-static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
-                           bool interrupts_enabled)
+static void put_before_guest(struct vcpu *v, trace_flow flow, int vector, enum trace_inject how)
 {
+    trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)vector, how);
+}
+
+/* The interrupt's handler becomes the innermost frame. False: there is no room for it. */
+static bool enter_handler(struct vcpu *v, const struct virt_boundary *b,
+                          bool interrupts_enabled)
+{
+    const unsigned vector = (unsigned)b->vector;
     trace_flow flow = v->injecting_flow;
 
-    guest_spin_stop(v);
-    if (v->delivering != NO_VECTOR)
-        handler_begins(v); /* and is interrupted at its first instruction, by an NMI */
+    if (b->user) {
+        flow = v->hw.user->flow[vector - TRACE_USER_VECTOR(0)];
+        put_before_guest(v, flow, b->vector, TRACE_INJECT_USER);
+        return guest_enter_user_handler(&v->guest, vector, flow, interrupts_enabled);
+    }
     if (!b->injected) {
-        flow = v->apic.service_flow[b->vector];
-        trace_put(v->hypervisor->trace, flow, TRACE_INJECTED, v->index, (uint64_t)b->vector,
-                  v->hw.ops->delivers(&v->hw) ? TRACE_INJECT_VIRTUAL : TRACE_INJECT_DIRECT);
+        flow = v->apic.service_flow[vector];
+        put_before_guest(v, flow, b->vector,
+                         v->hw.ops->delivers(&v->hw) ? TRACE_INJECT_VIRTUAL
+                                                     : TRACE_INJECT_DIRECT);
     } else {
         v->injecting = NO_VECTOR;
     }
-    if (!guest_enter_handler(&v->guest, (unsigned)b->vector, flow, interrupts_enabled)) {
+    if (!guest_enter_handler(&v->guest, vector, flow, interrupts_enabled))
+        return false;
+    v->guest.frame->acknowledged = !b->nmi && retires_by_eoi(v, b->vector, flow);
+    return true;
+}
+
+static enum cost_key delivery_cost(const struct vcpu *v, const struct virt_boundary *b)
+{
+    if (b->user)
+        return COST_GUEST_USER_DELIVER;
+    return b->injected || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
+                                                       : COST_HW_VIRTUAL_DELIVER;
+}
+
+static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
+                           bool interrupts_enabled)
+{
+    guest_spin_stop(v);
+    if (b->notification) {
+        user_notified(v, b);
+        return;
+    }
+    if (v->delivering != NO_VECTOR)
+        handler_begins(v); /* and is interrupted at its first instruction */
+    if (!enter_handler(v, b, interrupts_enabled)) {
         v->hypervisor->crashed = v;
         event_queue_stop(v->hypervisor->events);
         return;
     }
-    v->guest.frame->acknowledged = !b->nmi && retires_by_eoi(v, b->vector, flow);
     v->delivering = b->vector;
-    vcpu_pay(v, b->injected || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
-                                                            : COST_HW_VIRTUAL_DELIVER);
+    vcpu_pay(v, delivery_cost(v, b));
 }
 
 void guest_interrupted(struct vcpu *v)
@@ -280,7 +324,7 @@ void guest_arrive(struct vcpu *v)
               TRACE_VM_ENTRY, v->index, injected, 0);
     if (b.vector != NO_VECTOR) {
         begin_delivery(v, &b, enabled);
-        v->guest.frame->remaining = v->extra.n; /* paid once the guest has the core */
+        v->guest.frame->remaining += v->extra.n; /* paid once the guest has the core */
         v->extra.n = 0;
     }
     if (virt_exits(&b.exit))

@@ -196,7 +196,7 @@ static void hardware_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor
     v->hw.pid_table = h->pid_table;
     v->hw.avic = &h->avic;
     h->avic.entry[v->index].backing = &v->apic;
-    v->hw.interrupts_enabled = true;
+    v->hw.interrupts_enabled = v->hw.user_mode = true;
     v->descriptor = (struct posted_descriptor){
         .nv = HOST_NUMBER_POSTED,
         .ndst = v->thread.pcpu->index,

@@ -17,6 +17,7 @@
  *   guest_wait.c    what a guest does while it waits: HLT, PAUSE, MWAIT, locks
  *   guest_pause.c   loops of PAUSEs, in one event each
  *   guest_words.c   vCPUs that wait for each other in memory
+ *   user_interrupts.c  SENDUIPI, and what its receiver does
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
@@ -145,6 +146,7 @@ enum access_kind {
     ACCESS_MSR_WRITE,
     ACCESS_CR8_READ,
     ACCESS_CR8_WRITE,
+    ACCESS_USER_IPI,    /* SENDUIPI's ordinary IPI; value: VIRT_USER_IPI */
     ACCESS_INSTRUCTION, /* instruction; address: port, address or nothing */
 };
 
@@ -556,6 +558,17 @@ bool guest_pv_yield(struct vcpu *v, const struct guest_insn *i);
 void guest_pause_start(struct vcpu *v, const struct guest_insn *i, uint64_t least,
                        uint64_t turns);
 void guest_pause_stop(struct vcpu *v);
+
+/* --- user_interrupts.c --- */
+/* SENDUIPI. False: the guest left. */
+bool user_send(struct vcpu *v, const struct guest_insn *i);
+/* STUI and CLUI; what the guest's kernel writes into its descriptor. */
+void user_perform(struct vcpu *v, const struct guest_insn *i);
+/* A notification was processed at an instruction boundary or by an entry. */
+void user_notified(struct vcpu *v, const struct virt_boundary *b);
+void user_return(struct vcpu *v); /* UIRET */
+/* Does the guest's processor take this vector for a notification: nobody will acknowledge it. */
+bool user_takes(const struct vcpu *v, unsigned vector);
 
 /* --- guest_words.c --- */
 void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,

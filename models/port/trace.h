@@ -18,7 +18,14 @@ enum trace_event {
     TRACE_EVENT_COUNT
 };
 
-enum trace_held { TRACE_HELD_IRR, TRACE_HELD_PIR, TRACE_HELD_NMI, TRACE_HELD_EXTINT };
+enum trace_held {
+    TRACE_HELD_IRR,
+    TRACE_HELD_PIR,
+    TRACE_HELD_NMI,
+    TRACE_HELD_EXTINT,
+    TRACE_HELD_PUIR, /* a user interrupt, in its descriptor */
+    TRACE_HELD_UIRR, /* and in its processor */
+};
 enum trace_refused {
     TRACE_REFUSED_NO_DESTINATION,
     TRACE_REFUSED_DISABLED,
@@ -42,6 +49,7 @@ enum trace_inject {
     TRACE_INJECT_EVENT,
     TRACE_INJECT_VIRTUAL,
     TRACE_INJECT_DIRECT, /* the physical interrupt itself, through the guest's IDT */
+    TRACE_INJECT_USER,   /* user-interrupt delivery */
 };
 
 /* What raised an interrupt, and which one of its kind: RAISED's second word. */
@@ -53,6 +61,7 @@ enum trace_source {
     TRACE_SOURCE_EXTINT,
     TRACE_SOURCE_NMI,
     TRACE_SOURCE_LINE, /* an input of the chipset, by its GSI */
+    TRACE_SOURCE_USER_IPI,
     TRACE_SOURCE_COUNT
 };
 #define TRACE_SOURCE(kind, index) ((uint64_t)(kind) << 32 | (uint64_t)(index))
@@ -62,6 +71,10 @@ enum trace_source {
 #define TRACE_PARENT(source, flow) ((uint64_t)(flow) | (uint64_t)(source) << 32)
 #define TRACE_PARENT_FLOW(b)       ((trace_flow)(b))
 #define TRACE_PARENT_SOURCE(b)     ((uint16_t)((b) >> 32))
+
+/* The vector word of a user interrupt: user vectors stand behind the 256 of the IDT. */
+enum { TRACE_USER_VECTORS = 64, TRACE_VECTORS = 256 + TRACE_USER_VECTORS };
+#define TRACE_USER_VECTOR(vector) (256u + (vector))
 
 /* Why an exit happened, seen from the operation that pays for it. */
 enum trace_cause {

@@ -239,6 +239,8 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
         return meet_page(v, detail);
     case VIRT_IRET:
         return svm_iret(v);
+    case VIRT_SENDUIPI: /* no processor with SVM has it */
+        break;
     }
     return stay(VIRT_NATIVE, 0);
 }

@@ -18,6 +18,7 @@
 #include "irq/posted.h"
 #include "virt/avic.h"
 #include "virt/svm.h"
+#include "virt/uintr.h"
 #include "virt/vmcs.h"
 
 enum exit_reason {
@@ -73,7 +74,11 @@ enum virt_instruction {
     VIRT_MMIO,     /* detail: the address; a page marked as MMIO */
     VIRT_UNMAPPED, /* detail: the address; a page that the hypervisor has not mapped */
     VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
+    VIRT_SENDUIPI, /* its ordinary IPI; detail: VIRT_USER_IPI */
 };
+
+/* The notification vector, and NDST as the UPID has it. */
+#define VIRT_USER_IPI(nv, ndst) ((uint64_t)(nv) | (uint64_t)(ndst) << 32)
 
 /* What the hardware keeps of the PAUSEs since the last entry, by the TSC. */
 struct virt_pause_loop {
@@ -111,6 +116,7 @@ struct virt_cpu {
        exit. `direct`: what the physical APIC holds for the guest; it stands in the guest's IRR. */
     bool shadow_idt;
     struct vec256 guest_gates, direct;
+    struct uintr *user; /* user interrupts; NULL: CR4.UINTR is 0 */
     /* AVIC: the table of physical APIC IDs, and room for as many targets; those of the last ICR
        write. */
     struct avic_table *avic;
@@ -129,6 +135,7 @@ struct virt_cpu {
     bool mov_ss_shadow;      /* VMX: blocking by MOV SS or POP SS, as long */
     bool nmi_blocked;        /* an NMI handler runs */
     bool halted;             /* activity state HLT, HLT executed without an exit */
+    bool user_mode;          /* CPL is 3, in 64-bit mode */
     bool shut_down, waits_for_sipi; /* VMX: the activity states that no guest here comes into */
     bool
         timer_expired; /* VMX: the VMX-preemption timer, whose deadline is the run loop's, is at 0 */
@@ -152,6 +159,8 @@ struct virt_boundary {
     int vector;               /* delivered to the guest's IDT now, or NO_VECTOR */
     bool nmi;                 /* it is the NMI (vector 2) */
     bool injected;            /* by event injection, else by virtual-interrupt delivery */
+    bool notification;        /* it was UINV: taken, and nothing is delivered */
+    bool user;                /* it is a user interrupt, of this TRACE_USER_VECTOR */
 };
 
 struct virt_ops {

@@ -68,7 +68,9 @@ void vmcs_set(struct vmcs *v, enum vmcs_field f, uint64_t value);
     CONTROL(TERTIARY_CONTROLS, 4, IPI_VIRTUALIZATION, "IPI virtualization")                    \
     CONTROL(TERTIARY_CONTROLS, 8, APIC_TIMER_VIRTUALIZATION, "APIC-timer virtualization")      \
     CONTROL(EXIT_CONTROLS, 15, ACKNOWLEDGE_INTERRUPT_ON_EXIT, "acknowledge interrupt on exit") \
-    CONTROL(EXIT_CONTROLS, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value")
+    CONTROL(EXIT_CONTROLS, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value")       \
+    CONTROL(EXIT_CONTROLS, 27, CLEAR_UINV, "clear UINV")                                       \
+    CONTROL(ENTRY_CONTROLS, 19, LOAD_UINV, "load UINV")
 
 /* The bits of the exception bitmap, which are the vectors. */
 enum { VMX_NOT_PRESENT = 11, VMX_PAGE_FAULT = 14 };

@@ -12,6 +12,15 @@ struct virt_verdict vmx_stay(enum virt_path path, uint64_t value)
     return (struct virt_verdict){.path = path, .value = value, .retired = NO_VECTOR};
 }
 
+/* SDM 3C "Saving Control Registers, Debug Registers, and MSRs", and "Loading Host Control
+   Registers, Debug Registers, MSRs": UINV. */
+static void save_uinv(struct virt_cpu *v)
+{
+    vmcs_set(&v->vmcs, VMCS_GUEST_UINV, v->user->uinv);
+    if (vmx_has(&v->vmcs, VMX_CLEAR_UINV))
+        v->user->uinv = 0;
+}
+
 /* SDM 3C "Clearing Address-Range Monitoring": an exit ends it, and with it the state that MWAIT
    enters, which no field keeps. */
 static struct virt_verdict leave(struct virt_cpu *v, enum virt_path path, enum exit_reason why,
@@ -22,6 +31,8 @@ static struct virt_verdict leave(struct virt_cpu *v, enum virt_path path, enum e
     vmcs_set(&v->vmcs, VMCS_EXIT_QUALIFICATION, qualification);
     vmcs_set(&v->vmcs, VMCS_EXIT_INTR_INFO, 0);
     vmcs_set(&v->vmcs, VMCS_IDT_VECTORING_INFO, 0);
+    if (v->user)
+        save_uinv(v);
     return (struct virt_verdict){
         .path = path,
         .reason = why,
@@ -127,6 +138,8 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
         return vmx_page_exit(v, EXIT_VMX_EPT_MISCONFIG, detail);
     case VIRT_UNMAPPED:
         return vmx_page_exit(v, EXIT_VMX_EPT_VIOLATION, detail);
+    case VIRT_SENDUIPI:
+        return vmx_senduipi(v, (uint8_t)detail, (uint32_t)(detail >> 32));
     case VIRT_IRET:
         execute_iret(v);
         break;

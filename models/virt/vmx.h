@@ -109,6 +109,10 @@ struct virt_verdict vmx_self_ipi_virtualization(struct virt_cpu *v, uint8_t vect
 struct virt_verdict vmx_ipi_virtualization(struct virt_cpu *v, uint8_t vector,
                                            uint32_t apic_id);
 void vmx_posted_interrupt_processing(struct virt_cpu *v);
+/* Of a vector that vmx_deliver() gave, which is UINV. */
+void vmx_user_notification(struct virt_cpu *v, uint8_t vector);
+/* The interrupt in service ends as the notification of user interrupts: TAKEN. */
+void vmx_notification_taken(const struct lapic *apic, uint8_t vector);
 
 void vmx_evaluate(struct virt_cpu *v);
 /* A vector that the processor itself makes pending: VIRR, RVI, evaluation. */
@@ -122,6 +126,8 @@ struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t
                                    sim_time now);
 struct virt_verdict vmx_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now);
 struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);
+/* The ordinary IPI that SENDUIPI sends. */
+struct virt_verdict vmx_senduipi(struct virt_cpu *v, uint8_t vector, uint32_t ndst);
 struct virt_verdict vmx_read_cr8(struct virt_cpu *v);
 struct virt_verdict vmx_write_cr8(struct virt_cpu *v, uint8_t cr8);
 #endif

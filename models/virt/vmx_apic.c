@@ -282,6 +282,24 @@ struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, 
     return vmx_stay(VIRT_NATIVE, 0);
 }
 
+/*
+ * SDM 3C "Virtualizing SENDUIPI": its IPI is fixed and physical, to an 8-bit APIC
+ * ID in NDST[15:8] as an xAPIC has it, or to the 32-bit one of an x2APIC.
+ */
+struct virt_verdict vmx_senduipi(struct virt_cpu *v, uint8_t vector, uint32_t ndst)
+{
+    const bool xapic = has(v, VMX_VIRTUALIZE_APIC_ACCESSES);
+    const uint32_t apic_id = xapic ? ndst >> 8 & 0xff : ndst;
+
+    if (!has(v, VMX_USE_TPR_SHADOW))
+        return vmx_stay(VIRT_NATIVE, 0);
+    v->apic->regs.ICR_LO = vector;
+    v->apic->regs.ICR_HI = xapic ? apic_id << 24 : apic_id;
+    if (has(v, VMX_IPI_VIRTUALIZATION))
+        return vmx_ipi_virtualization(v, vector, apic_id);
+    return vmx_exit_after(v, EXIT_VMX_APIC_WRITE, LAPIC_ICR_LO);
+}
+
 /* SDM 3C "Virtualizing CR8-Based TPR Accesses"; the exiting controls come first. */
 struct virt_verdict vmx_read_cr8(struct virt_cpu *v)
 {

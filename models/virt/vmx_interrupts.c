@@ -5,10 +5,8 @@
  *
  * VIRR, VISR, VTPR and VPPR are in the APIC's register file, which is the
  * virtual-APIC page; RVI and SVI are in the VMCS. Whether an interrupt is
- * pending is looked at only where the SDM says so: vmx_evaluate() and its five
+ * pending is looked at only where the SDM says so: vmx_evaluate() and its
  * callers.
- *
- * Left out: user interrupts (SENDUIPI, UINV).
  */
 #include "virt/vmx.h"
 
@@ -97,16 +95,23 @@ static int retire(struct lapic *apic, uint8_t vector)
     return vector;
 }
 
+/* SDM 3C "EOI Virtualization", up to the EOI-exit bitmap. */
+static int end_service(struct virt_cpu *v, uint8_t vector)
+{
+    const int retired = retire(v->apic, vector);
+
+    vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&v->apic->regs.ISR)));
+    vmx_ppr_virtualization(v);
+    return retired;
+}
+
 /* SDM 3C "EOI Virtualization". The exiting case does not evaluate: the next entry will. */
 struct virt_verdict vmx_eoi_virtualization(struct virt_cpu *v)
 {
-    struct lapic *apic = v->apic;
     const uint8_t vector = vmx_svi(&v->vmcs);
-    const int retired = retire(apic, vector);
+    const int retired = end_service(v, vector);
     struct virt_verdict verdict;
 
-    vmx_set_svi(&v->vmcs, vmx_vector_or_0(vec_highest(&apic->regs.ISR)));
-    vmx_ppr_virtualization(v);
     if (vmx_eoi_exits(v, vector)) {
         verdict = vmx_exit_after(v, EXIT_VMX_EOI_INDUCED, vector);
     } else {
@@ -181,4 +186,23 @@ uint8_t vmx_deliver(struct virt_cpu *v)
     apic->pending_flow[vector] = 0;
     v->recognized = false;
     return vector;
+}
+
+void vmx_notification_taken(const struct lapic *apic, uint8_t vector)
+{
+    trace_put(apic->config.trace, apic->service_flow[vector], TRACE_TAKEN, apic->config.index,
+              vector, 0);
+}
+
+/*
+ * SDM 3C "Virtualizing User-Interrupt Notifications", in the place of the
+ * delivery through the IDT: an EOI that does not look at the EOI-exit bitmap,
+ * then the processing of the notification.
+ */
+void vmx_user_notification(struct virt_cpu *v, uint8_t vector)
+{
+    vmx_notification_taken(v->apic, vector);
+    end_service(v, vector);
+    vmx_evaluate(v);
+    uintr_process_notification(v->user);
 }

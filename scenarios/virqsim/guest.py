@@ -154,6 +154,10 @@ class Program:
         """Returns from a handler; the end of its program does the same."""
         return self._add("iret")
 
+    def uiret(self) -> Program:
+        """Returns from the handler of user interrupts; the end of its program does the same."""
+        return self._add("uiret")
+
     def stamp(self, id: int) -> Program:
         """Reads the time stamp counter; results give the differences between stamps of one id."""
         return self._add("stamp", id=id)
@@ -269,6 +273,27 @@ class Program:
     def apic_write(self, offset: int, value: int) -> Program:
         """Writes an APIC register, by its offset in the page."""
         return self._add("apic_write", offset=offset, value=value)
+
+    def senduipi(self, index: int) -> Program:
+        """SENDUIPI of an entry of this vCPU's target table: see Machine.user_target()."""
+        return self._add("senduipi", index=index)
+
+    def stui(self) -> Program:
+        """STUI: user interrupts may be delivered; so they may from the beginning."""
+        return self._add("stui")
+
+    def clui(self) -> Program:
+        """CLUI: user interrupts wait."""
+        return self._add("clui")
+
+    def upid_notify(self, vector: int) -> Program:
+        """The guest's kernel says with which vector senders notify this vCPU: UINV while the receiver runs, a vector
+        of the kernel's own while it sleeps."""
+        return self._add("upid_notify", vector=vector)
+
+    def upid_suppress(self, on: bool) -> Program:
+        """The guest's kernel suppresses notifications to this vCPU, or no longer."""
+        return self._add("upid_suppress", on=int(on))
 
     def timer_mode(self, vector: int, mode: int) -> Program:
         """Writes LVT timer: mode 0 one-shot, 1 periodic, 2 TSC-deadline, 3 masked."""

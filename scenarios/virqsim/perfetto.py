@@ -13,9 +13,13 @@ Times are microseconds; the viewer rounds to nanoseconds.
 import json
 from collections import defaultdict
 
-from .trace import NOWHERE, parent_flow
+from .trace import NOWHERE, USER_VECTORS, parent_flow
 
 DEVICES = 0  # the track of what no vCPU raised
+
+
+def handler_of(vector):
+    return f"handler {vector:#x}" if vector < USER_VECTORS else f"user handler {vector - USER_VECTORS}"
 
 
 class Track:
@@ -47,7 +51,7 @@ class Track:
             self.exit = None
             self.begin(ts, state)
             for vector in self.in_service:
-                self.begin(ts, f"handler {vector:#x}")
+                self.begin(ts, handler_of(vector))
         else:
             if self.state == "GUEST":
                 self.end_all(ts)
@@ -67,7 +71,7 @@ class Track:
     def handler(self, ts, vector):
         self.in_service.append(vector)
         if self.state == "GUEST":
-            self.begin(ts, f"handler {vector:#x}")
+            self.begin(ts, handler_of(vector))
 
     def retired(self, ts, vector):
         """Ends the innermost handler of that vector; those inside it go on in its place."""
@@ -80,7 +84,7 @@ class Track:
             for _ in range(len(inner) + 1):
                 self.end_last(ts)
             for v in inner:
-                self.begin(ts, f"handler {v:#x}")
+                self.begin(ts, handler_of(v))
 
     def show_pending(self, ts):
         name = f"pending, vCPU {self.vcpu}"
@@ -140,6 +144,9 @@ def timeline(trace):
             track.handler(ts, a)
             if flow:
                 emit(ph="f", bp="e", ts=ts, tid=where + 1, id=flow, name="interrupt", cat="interrupt")
+        elif name in ("TAKEN", "COALESCED") and flow in track.pending:
+            track.pending.discard(flow)
+            track.show_pending(ts)
         elif name == "RETIRED":
             track.retired(ts, a)
     if len(trace.records):

@@ -17,6 +17,8 @@ from .profiles import Profile
 
 Handler = Program | Sequence[Program]
 
+UINV = 236  # Linux's: UINTR_NOTIFICATION_VECTOR
+
 
 @dataclass(frozen=True)
 class Inhibit:
@@ -127,6 +129,32 @@ class Machine:
                 named[str(vector)] = [self._name(each) for each in handler]
         self._vcpus.append({"pin": number if pin is None else pin, "program": self._name(program), "handlers": named})
         return number
+
+    def user_interrupts(self, vcpu: int, handler: Program | None = None, uinv: int = UINV) -> None:
+        """Gives a vCPU user interrupts, as sender and as receiver.
+
+        Args:
+            vcpu: its number.
+            handler: the program of its handler, for all user vectors; None: it returns at once.
+            uinv: the vector of its notifications.
+
+        Raises:
+            VirqsimError: two programs share a name.
+        """
+        self._vcpus[vcpu]["user_interrupts"] = {
+            "uinv": uinv, **({"handler": self._name(handler)} if handler else {}), "targets": []}
+
+    def user_target(self, vcpu: int, target: int, vector: int = 0) -> int:
+        """Adds an entry to the target table of a vCPU and returns its index, for Program.senduipi().
+
+        Args:
+            vcpu: the sender.
+            target: the receiver; both have user_interrupts().
+            vector: the user vector, 0 to 63.
+        """
+        targets = self._vcpus[vcpu]["user_interrupts"]["targets"]
+        targets.append({"vcpu": target, "vector": vector})
+        return len(targets) - 1
 
     def _name(self, program: Program) -> str:
         if self.programs.setdefault(program.name, program) is not program:

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import drivers, features, hypothetical, profiles, runner
+from . import drivers, features, hypothetical, library, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
 from .guest import Program, icr, logical_flat, logical_x2apic
-from .plan import Hypervisor, Machine, PauseLoop, Plan
+from .hypothetical import Hypothetical
+from .plan import UINV, Hypervisor, Machine, PauseLoop, Plan
 
 VECTOR = 48
+USER_VECTOR = 1
+KERNEL_VECTOR = 235  # by which Linux has a sleeping receiver woken: UINTR_KERNEL_VECTOR
 PV_IPI_DESTINATIONS = 128  # of one KVM_HC_SEND_IPI by a 64-bit guest
 SLICE_NS = 1_000_000
 SETTLE_CYCLES = 100_000  # longer than any exit, entry and handler
@@ -124,6 +127,10 @@ def _broadcast_pv(bench: _Bench) -> None:
         bench.sender.pv_ipi(VECTOR, first, min(PV_IPI_DESTINATIONS, bench.probe.targets - first + 1))
 
 
+def _user(bench: _Bench) -> None:
+    bench.sender.senduipi(0)
+
+
 def _self(bench: _Bench) -> None:
     bench.sender.self_ipi(VECTOR)
 
@@ -194,6 +201,29 @@ def _to_others(bench: _Bench, act: Act, repetitions: int) -> None:
         if probe.target == "preempted":
             bench.machine.load(pin=apic_id)
     _act_on_targets(bench, act, repetitions)
+
+
+def _to_user(bench: _Bench, act: Act, repetitions: int) -> None:
+    """The operation is a user interrupt; a halted target sleeps in its kernel, as after uintr_wait() on Linux."""
+    machine = bench.machine
+    bench.add_sender()
+    machine.vcpu(_user_target(bench, repetitions), {KERNEL_VECTOR: Program("on_wake_up").eoi()})
+    if bench.probe.target == "preempted":
+        machine.load(pin=1)
+    machine.user_interrupts(0)
+    machine.user_interrupts(1, Program("on_user_interrupt").word_add(bench.acknowledged))
+    machine.user_target(0, 1, USER_VECTOR)
+    _act_on_targets(bench, act, repetitions)
+
+
+def _user_target(bench: _Bench, repetitions: int) -> Program:
+    """Before it sleeps the kernel has notifications come as interrupts of its own; afterwards it takes what was posted."""
+    if bench.probe.target != "halted":
+        return _target(bench, repetitions)
+    main = Program("target").word_add(bench.ready)
+    for _ in range(repetitions):
+        main.upid_notify(KERNEL_VECTOR).halt().upid_notify(UINV).self_ipi(UINV)
+    return main.spin_until(bench.done, 1)
 
 
 def _from_device(bench: _Bench, act: Act, repetitions: int) -> None:
@@ -397,6 +427,7 @@ OPERATIONS = {row.name: row for row in (
     Operation("ipi.logical", "an IPI to a logical destination", _logical, _to_others, "ipi", many=True),
     Operation("ipi.self", "a self-IPI: MSR 83FH, or ICR in xAPIC mode", _self, _to_itself, "ipi"),
     Operation("ipi.self_icr", "a self-IPI by the ICR's shorthand", _self_icr, _to_itself, "ipi"),
+    Operation("ipi.user", "a user interrupt: SENDUIPI", _user, _to_user, "user-ipi", needs="user-interrupts"),
     Operation("ipi.all_but_self", "an IPI by the ICR's shorthand", _all_but_self, _to_others, "ipi", many=True),
     Operation("ipi.broadcast_loop", "an ICR write for each target", _broadcast_loop, _to_others, "ipi", many=True),
     Operation("ipi.broadcast_pv", "hypercalls for 128 targets each", _broadcast_pv, _to_others, "ipi", many=True,
@@ -472,7 +503,7 @@ def probe(probe: Probe) -> dict[str, Any]:
     }
 
 
-def _checked(probe: Probe, switched: dict[str, bool], declared: Iterable[str]) -> Operation:
+def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypothetical]) -> Operation:
     """The operation's row, when the options fit it."""
     if probe.operation not in OPERATIONS:
         raise unknown("probe: operation", probe.operation, OPERATIONS)
@@ -485,14 +516,23 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: Iterable[str]) -
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
     conditions = ("running", "halted") if operation.may_halt else ("running",)
-    if operation.around not in (_to_others, _from_device) and probe.target not in conditions:
+    if operation.around not in (_to_others, _to_user, _from_device) and probe.target not in conditions:
         raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
     if probe.targets > 1 and not operation.many:
         many = ", ".join(row.name for row in OPERATIONS.values() if row.many)
         raise VirqsimError(f"probe: --targets: {probe.operation} has one target at most; several have {many}")
-    if operation.needs and not switched.get(operation.needs):
+    if operation.needs and not switched.get(operation.needs, operation.needs in _own_features(probe.tech, declared)):
         raise VirqsimError(f"probe: {probe.operation}: needs --features=+{operation.needs}")
     return operation
+
+
+def _own_features(technology: str, declared: dict[str, Hypothetical]) -> list[str]:
+    """The hardware's features of a technology that exists, or of the one under a technology that is declared."""
+    name = declared[technology].base if technology in declared else technology
+    return next(row["features"] for row in library.describe()["technologies"] if row["name"] == name)
+
+
+_HALTS = ("HLT", "hlt")  # a target's own is not the operation
 
 
 class _Tally(Counter):
@@ -509,12 +549,12 @@ def _counts(document: dict[str, Any], operation: Operation) -> _Tally:
     parts = {"delivery": "target", "acknowledge": "eoi"}
     for row in document["exits"]:
         part = parts.get(row["cause"])
-        if row["cause"] == "operation" and row["vcpu"] == sender:
-            part = "sender"
+        if row["cause"] == "operation":
+            part = "sender" if row["vcpu"] == sender else None if row["reason"] in _HALTS else "target"
         if part:
             tally[part, row["reason"]] += row["count"]
     for row in document["userspace_exits"]:
-        if row["vcpu"] == sender or row["reason"] != "KVM_EXIT_HLT":  # a target's own HLT is not the operation
+        if row["vcpu"] == sender or row["reason"] != "KVM_EXIT_HLT":
             tally["userspace", row["reason"]] += row["count"]
     return tally
 

@@ -12,6 +12,7 @@ RECORD = np.dtype(
 )
 NOWHERE = 0xFFFF
 NO_VECTOR = 0xFFFFFFFF
+USER_VECTORS = 0x100
 MAGIC = b"VIRQTRC1"
 
 
@@ -63,22 +64,27 @@ class Trace:
             case "USERSPACE":
                 return h["kvm_exits"][a]
             case "PENDING" | "COALESCED":
-                return f"vector {a:#x} {h['held'][b]}"
+                return f"{vector_words(a)} {h['held'][b]}"
             case "REFUSED":
-                return f"vector {a:#x} {h['refused'][b]}"
+                return f"{vector_words(a)} {h['refused'][b]}"
             case "NOTIFIED":
-                return f"vector {a:#x} {h['notify'][b]}"
+                return f"{vector_words(a)} {h['notify'][b]}"
             case "INJECTED":
-                return f"vector {a:#x} {h['inject'][b]}"
-            case "HANDLER" | "EOI" | "RETIRED":
-                return f"vector {a:#x}"
+                return f"{vector_words(a)} {h['inject'][b]}"
+            case "HANDLER" | "EOI" | "RETIRED" | "TAKEN":
+                return vector_words(a)
             case "RAISED":
                 return f"message {a:#x} {h['sources'][b >> 32]}"
             case "ROUTED":
                 parent = parent_flow(b)
-                return f"vector {a:#x}" + (f" of flow {parent}" if parent else "")
+                return vector_words(a) + (f" of flow {parent}" if parent else "")
         meaning = h["events"][event]
         return " ".join(f"{meaning[k]} {v}" for k, v in (("a", a), ("b", b)) if meaning[k])
+
+
+def vector_words(a):
+    """A vector for people: of a user interrupt it stands behind the 256 of the IDT."""
+    return f"vector {a:#x}" if a < USER_VECTORS else f"user vector {a - USER_VECTORS}"
 
 
 def parent_flow(b):

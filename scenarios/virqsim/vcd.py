@@ -2,13 +2,14 @@
 
 A scope for each vCPU: `guest` is high while guest code runs, `state` names the
 run loop's state (a string variable, which viewers of today read), `pending`
-counts interrupts that wait, `handler` is the vector in service (0: none).
+counts interrupts that wait, `handler` is the vector in service (0: none; 256 and more: a user
+interrupt's).
 The SystemC host writes waveforms of its own, of wires and registers.
 """
 
 from .trace import NOWHERE
 
-SIGNALS = (("wire", 1, "guest"), ("string", 1, "state"), ("integer", 16, "pending"), ("wire", 8, "handler"))
+SIGNALS = (("wire", 1, "guest"), ("string", 1, "state"), ("integer", 16, "pending"), ("wire", 9, "handler"))
 
 
 def identifier(n):
@@ -38,6 +39,8 @@ class Vcpu:
         elif event == "HANDLER":
             self.pending.discard(flow)
             self.in_service.append(a)
+        elif event in ("TAKEN", "COALESCED") and flow in self.pending:
+            self.pending.discard(flow)
         elif event == "RETIRED" and a in self.in_service:
             self.in_service.remove(a)
         else:

@@ -230,6 +230,29 @@ def test_a_devices_access_leaves_the_guest_and_the_kernel_where_the_device_is(vi
     assert json.loads(said.out)["per_operation"] == {"sender": sender, "target": {}, "eoi": {}, "userspace_exits": userspace}
 
 
+@pytest.mark.parametrize(("arguments", "sender", "target", "eoi"), [
+    ("--tech uintr", {}, {}, {}),
+    ("--tech uintr --guest-apic xapic", {}, {}, {}),
+    ("--tech uintr --target if-off", {}, {}, {}),
+    ("--tech uintr --target halted", {}, {}, {}),
+    ("--tech uintr --target preempted", {}, {}, {}),
+    ("--tech uintr --irqchip split", {}, {}, {}),
+    ("--tech ipiv --features=+user-interrupts", {}, {}, {}),
+    ("--tech apicv --features=+user-interrupts", {"APIC_WRITE": 1}, {}, {}),
+    ("--tech apicv --features=+user-interrupts --guest-apic xapic", {"APIC_WRITE": 1}, {}, {}),
+    # Injected, a notification needs no EOI; what a sleeper's kernel does for it is the kernel's, EOI and self-IPI included.
+    ("--tech none --features=+user-interrupts", {"APIC_WRITE": 1}, {"EXTERNAL_INTERRUPT": 1}, {}),
+    ("--tech none --features=+user-interrupts --target halted", {"APIC_WRITE": 1}, {"MSR_WRITE": 1}, {"MSR_WRITE": 1}),
+    ("--tech apicv --features=+user-interrupts --target halted", {"APIC_WRITE": 1}, {}, {}),
+])
+def test_a_user_interrupt_leaves_the_guest_as_the_control_bits_have_it(virqsim, arguments, sender, target, eoi):
+    said = virqsim("probe", "ipi.user", *arguments.split(), "--json")
+    assert said.status == 0, said.err
+    document = json.loads(said.out)
+    assert document["per_operation"] == {"sender": sender, "target": target, "eoi": eoi, "userspace_exits": 0}
+    assert 0 < document["latency_ns"]["p50"]
+
+
 def test_a_probe_is_one_document_of_a_fixed_form(virqsim):
     document = json.loads(virqsim("probe", "ipi.unicast", "--tech", "none", "--json").out)
     assert list(document) == ["operation", "technology", "guest_apic", "irqchip", "condition", "per_operation", "latency_ns"]
@@ -252,6 +275,12 @@ def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
     (["ipi.self", "--tech", "none", "--target", "halted"], "probe: --target: ipi.self has no target to be halted"),
     (["ipi.unicast", "--tech", "none", "--guest-apic", "none"], "probe: --guest-apic: ipi.unicast needs a local APIC"),
     (["ipi.broadcast_pv", "--tech", "apicv"], "probe: ipi.broadcast_pv: needs --features=+pv-ipi"),
+    (["ipi.user", "--tech", "ipiv"], "probe: ipi.user: needs --features=+user-interrupts"),
+    (["ipi.user", "--tech", "uintr", "--features=-user-interrupts"], "probe: ipi.user: needs --features=+user-interrupts"),
+    (["ipi.user", "--tech", "x2avic", "--features=+user-interrupts"],
+     "plan: features: user-interrupts is not a feature of SVM (x2avic)"),
+    (["ipi.user", "--tech", "uintr", "--irqchip", "userspace", "--guest-apic", "xapic"],
+     "plan: machine.vcpus[0].user_interrupts: needs a local APIC in the kernel"),
 ])
 def test_options_that_make_no_sense_are_refused(refused, arguments, line):
     assert refused("probe", *arguments).startswith(line)

@@ -32,6 +32,7 @@ TEST(Vmcs, FieldsHaveTheEncodingsOfAppendixB)
         {VMCS_ACTIVITY_STATE, 0x4826},     {VMCS_PREEMPTION_TIMER, 0x482e},
         {VMCS_EXIT_QUALIFICATION, 0x6400}, {VMCS_VIRTUAL_TIMER_VECTOR, 0x000a},
         {VMCS_GUEST_DEADLINE, 0x2830},     {VMCS_GUEST_DEADLINE_SHADOW, 0x204e},
+        {VMCS_GUEST_UINV, 0x0814},         {VMCS_ENTRY_CONTROLS, 0x4012},
     };
 
     EXPECT_EQ((size_t)VMCS_FIELD_COUNT, std::size(appendix_b));

@@ -141,6 +141,15 @@ State timer_vector(uint16_t vector)
 #define CONTROL(id) VMX_CHECK_##id, VMX_INVALID_CONTROL
 #define GUEST(id)   VMX_CHECK_##id, VMX_INVALID_GUEST_STATE
 
+State uinv(uint16_t value, bool load)
+{
+    return [=](VmxBench &m) {
+        set(m, VMCS_GUEST_UINV, value);
+        if (load)
+            m.controls({VMX_LOAD_UINV});
+    };
+}
+
 const std::vector<Row> rows = {
     {CONTROL(MSR_BITMAP), field(VMCS_MSR_BITMAP, 0x1800), field(VMCS_MSR_BITMAP, 0x1000)},
     {CONTROL(MSR_BITMAP), field(VMCS_MSR_BITMAP, WIDTH),
@@ -244,6 +253,8 @@ const std::vector<Row> rows = {
          masked(m);
          mov_ss(m);
      }},
+    {GUEST(UINV), uinv(0x100, true), uinv(0xff, true)},
+    {GUEST(UINV), uinv(0x8000, true), uinv(0x8000, false)},
     {GUEST(INTERRUPT_SHADOW), inject(injected(EXTERNAL, 0x51), sti), sti},
     {GUEST(INTERRUPT_SHADOW), inject(injected(EXTERNAL, 0x51), mov_ss),
      inject(injected(EXCEPTION, 6), mov_ss)},

@@ -1,6 +1,6 @@
 /* Ten statements that SDM 3C makes exactly, in its chapter "APIC Virtualization and Virtual
    Interrupts", each for every value it speaks of; the section's title is beside its tests. */
-#include "vmx_bench.h"
+#include "uintr_bench.h"
 
 #include <functional>
 #include <random>
@@ -335,7 +335,7 @@ static void add_page(std::vector<Named> *list)
 
 static void add_instructions(std::vector<Named> *list)
 {
-    for (int i = VIRT_CPUID; i <= VIRT_IRET; i++)
+    for (int i = VIRT_CPUID; i <= VIRT_SENDUIPI; i++)
         list->push_back({numbered("instruction", (unsigned)i), [=](VmxBench &m) {
                              m.off(VMX_HLT_EXITING);
                              virt_vmx.instruction(&m.cpu, (virt_instruction)i, 0);
@@ -495,13 +495,62 @@ TEST_F(Statement, S8_RviBecomesTheMaximumOfItselfAndPir)
 /*
  * Step 4, the physical EOI, and that nothing comes between the steps, have
  * nobody to see them: the host's APICs are not modelled, and one call does all.
- *
- * 9, "Virtualizing User-Interrupt Notification" (the virtual EOI there does not
- * look at the EOI-exit bitmap), and 10, "Virtualizing SENDUIPI" (with the TPR
- * shadow and without IPI virtualization, an APIC-write exit), are of user
- * interrupts, which are not modelled. Of 10 there is the path that it shares
- * with the ICR.
  */
+
+/* ---- 9. "Virtualizing User-Interrupt Notifications" ---- */
+
+TEST(UserInterrupts, S9_TheVirtualEoiOfANotificationDoesNotLookAtTheEoiExitBitmap)
+{
+    for (unsigned uinv = 16; uinv < 256; uinv++)
+        for (bool in_bitmap : {false, true}) {
+            UintrBench m;
+            m.user.uinv = (uint8_t)uinv;
+            if (in_bitmap)
+                m.exit_on_eoi((uint8_t)uinv);
+            m.post(7);
+            m.self_ipi((uint8_t)uinv);
+            const virt_boundary b = m.boundary();
+            ASSERT_TRUE(b.notification) << uinv;
+            ASSERT_FALSE(virt_exits(&b.exit)) << uinv;
+            ASSERT_TRUE(vec_empty(&m.apic.regs.ISR)) << uinv;
+            ASSERT_EQ(UINT64_C(1) << 7, m.user.uirr) << uinv;
+            m.user.uinv = 0; /* of an ordinary interrupt it does */
+            m.serve((uint8_t)uinv);
+            ASSERT_EQ(in_bitmap ? VIRT_EXIT_AFTER : VIRT_DONE, m.eoi().path) << uinv;
+        }
+}
+
+/* ---- 10. "Virtualizing SENDUIPI" ---- */
+
+TEST(UserInterrupts, S10_WithTheTprShadowAndWithoutIpiVirtualizationSenduipiIsAnApicWriteExit)
+{
+    for (bool shadow : {false, true})
+        for (bool ipi : {false, true})
+            for (bool page : {false, true}) {
+                UintrBench m;
+                if (page)
+                    m.use_page();
+                if (!shadow)
+                    m.off(VMX_USE_TPR_SHADOW);
+                if (!ipi)
+                    m.off(VMX_IPI_VIRTUALIZATION);
+                const virt_verdict v = m.senduipi(0x31, page ? 0x100 : 1);
+                SCOPED_TRACE(shadow * 4 + ipi * 2 + page);
+                if (!shadow) {
+                    expect_stay(v, VIRT_NATIVE); /* the physical ICR is written */
+                } else if (ipi) {
+                    expect_stay(v, VIRT_DONE);
+                    EXPECT_EQ(&m.other, v.notify);
+                } else {
+                    expect_exit(v, VIRT_EXIT_AFTER, EXIT_VMX_APIC_WRITE);
+                    EXPECT_EQ(0x300u, v.qualification);
+                }
+                EXPECT_EQ(shadow && ipi, (bool)vec_has(&m.other.pir, 0x31));
+                EXPECT_EQ(shadow ? 0x31u : 0u, m.apic.regs.ICR_LO);
+            }
+}
+
+/* The path that it shares with the ICR. */
 TEST_F(PageStatement, S10_WithoutIpiVirtualizationAnIcrThatIsNoSelfIpiIsAnApicWriteExit)
 {
     off(VMX_IPI_VIRTUALIZATION);
