@@ -135,7 +135,7 @@ inline void choose_waiting(Draw &d, Plan &p)
     };
     p.features["mwait-in-guest"] = d.chance(50);
     p.features["pv-sched-yield"] = d.chance(50);
-    if (!is("hlt-in-guest", true)) {
+    if (!is("hlt-in-guest", true) && p.technology != "direct") {
         p.features["pv-unhalt"] = d.chance(50);
         if (amd)
             p.features["idle-hlt"] = d.chance(50);

@@ -13,7 +13,7 @@ interrupt, `eoi` its acknowledgement, each summed over all vCPUs that take part.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 

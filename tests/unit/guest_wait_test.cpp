@@ -102,7 +102,7 @@ TEST(PauseLoops, ADeclaredRuleDecidesEachTurn)
         R"({"name":"mine","title":"t","base":"none","rules":[{"access":"cpu.pause","verdict":"traps","exit":"PAUSE_INSTRUCTION"}]})";
     EXPECT_EQ(10u, exits_of(p));
     p.hypothetical =
-        R"({"name":"mine","title":"t","base":"none","rules":[{"access":"cpu.pause","verdict":"virtualized","effect":"nothing"}]})";
+        R"({"name":"mine","title":"t","base":"none","rules":[{"access":"cpu.pause","verdict":"virtualized","effect":"nothing","costs":{"guest.op":1}}]})";
     EXPECT_EQ(0u, exits_of(p));
 }
 
