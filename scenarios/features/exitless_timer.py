@@ -2,7 +2,9 @@
 
 The CPU would compare the guest's deadline with the TSC while the guest runs, and
 put the vector into the virtual IRR when it is reached. While the vCPU is not in
-its guest, KVM has the deadline, as it has the VMX-preemption timer's.
+its guest, KVM has the deadline, as it has the VMX-preemption timer's. What Intel
+has announced for the TSC deadline is the technology `apic-timer`; this one needs
+no IPI virtualization, and counts an initial count too.
 """
 
 from virqsim import Hypothetical, assumed, virtualized
