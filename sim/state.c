@@ -150,6 +150,16 @@ static uint8_t ppr(const struct vcpu *v)
     return stored ? (uint8_t)v->apic.regs.PPR : lapic_ppr(&v->apic);
 }
 
+/* The guest's, whoever counts: its APIC, or hardware that the guest arms by itself. */
+static json_t *timer_deadline(const struct vcpu *v)
+{
+    const bool armed = event_is_armed(v->hypervisor->events, &v->timer);
+
+    if (!v->timer_virtual)
+        return time_or_null(v->apic.timer_deadline);
+    return armed ? number(v->timer_deadline.ps) : json_null();
+}
+
 static json_t *apic(const struct vcpu *v)
 {
     const struct lapic *l = &v->apic;
@@ -165,8 +175,8 @@ static json_t *apic(const struct vcpu *v)
     json_object_set_new(a, "PPR", json_integer(ppr(v)));
     json_object_set_new(a, "nmi_pending", json_boolean(l->nmi_pending));
     json_object_set_new(a, "extint", json_boolean(lapic_extint(l)));
-    json_object_set_new(a, "timer_deadline_ps", time_or_null(l->timer_deadline));
-    json_object_set_new(a, "timer_expired", json_boolean(v->timer_due));
+    json_object_set_new(a, "timer_deadline_ps", timer_deadline(v));
+    json_object_set_new(a, "timer_expired", json_boolean(v->timer_due || v->hw.timer_event));
     json_object_set_new(carried, "IRR", flows(&l->regs.IRR, l->pending_flow));
     json_object_set_new(carried, "ISR", flows(&l->regs.ISR, l->service_flow));
     json_object_set_new(a, "flows", carried);

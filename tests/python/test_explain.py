@@ -233,3 +233,20 @@ def test_a_run_of_another_version_is_refused(virqsim, refused, tmp_path):
     path.write_text(json.dumps({**results, "time_ps": results["time_ps"] + 1}))
     assert "was made by another version" in refused("explain", "run")
     assert refused("explain", "nowhere").startswith("nowhere: is not a run folder")
+
+
+def test_the_hardwares_own_timer_makes_its_interrupt_pending():
+    machine = Machine()
+    machine.vcpu(Program("guest").timer_mode(V, 2).tsc_deadline(50 * US).compute(200 * US), {V: Program("on_48").eoi()})
+    story = Told(machine, "apic-timer").story()
+    assert section(story, "pending") == 'SDM 3C "Guest-Timer Events"'
+    assert section(Told(machine, "none").story(), "pending").startswith("SDM 3A 11.8.4")
+
+
+@pytest.mark.parametrize(("technology", "step"), [("quiet-eoi", "eoi"), ("exitless-timer", "pending")])
+def test_what_a_hypothetical_feature_does_is_said_to_be_its(virqsim, technology, step):
+    virqsim("run", "timer_ticks", "--tech", technology, "--out", "run")
+    story = json.loads(virqsim("explain", "run", "--flow", 2, "--json").out)
+    (section,) = [each["section"] for each in story["steps"] if each["step"] == step]
+    assert section.startswith("docs/hypothetical.md")
+    assert virqsim("bill", "run").status == 0

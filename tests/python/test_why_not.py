@@ -433,3 +433,12 @@ def test_times_are_read_exactly(text, ps):
 def test_no_time_is_refused():
     with pytest.raises(VirqsimError):
         times.parse("at", "-1us")
+
+
+def test_the_hardwares_own_timer_is_counted_too():
+    """APIC-timer virtualization: KVM's APIC knows no deadline, the VMCS does."""
+    guest = Program("guest").timer_mode(V, 2).tsc_deadline(80 * US).compute(200 * US)
+    asked = Asked(alone(guest), "apic-timer")
+    assert asked.why(40) == ["the timer has not expired"]
+    assert asked.state(40)["apic"]["timer_deadline_ps"] == pytest.approx(asked.at("RAISED", V | 2 << 17) * 10**6)
+    assert asked.why(150) == ["the timer is not armed"]

@@ -23,6 +23,7 @@ IPI_VIRTUALIZATION = 'SDM 3C 30.1.6 "IPI Virtualization"'
 EVALUATION = 'SDM 3C 30.2.1 "Evaluation of Pending Virtual Interrupts"'
 VIRTUAL_DELIVERY = 'SDM 3C 30.2.2 "Virtual-Interrupt Delivery"'
 POSTED = 'SDM 3C 30.6 "Posted-Interrupt Processing"'
+GUEST_TIMER = 'SDM 3C "Guest-Timer Events"'
 INJECTION = 'SDM 3C 27.6 "Event Injection"'
 INSTRUCTION_EXITS = 'SDM 3C 26.1 "Instructions That Cause VM Exits"'
 OTHER_EXITS = 'SDM 3C 26.2 "Other Causes of VM Exits"'
@@ -40,6 +41,9 @@ ELI = 'Gordon et al., "ELI: Bare-Metal Performance for I/O Virtualization"'
 IOAPIC = '82093AA data sheet 3.2.4 "I/O Redirection Table Registers"'
 PIC = '8259A data sheet "Interrupt Request Register (IRR) and In-Service Register (ISR)"'
 PIC_MASK = '8259A data sheet "Interrupt Mask Register (IMR)"'
+
+
+DECLARED = "docs/hypothetical.md: a rule of the plan's own"
 
 
 def kvm(*functions: str) -> str:

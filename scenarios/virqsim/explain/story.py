@@ -45,7 +45,8 @@ class Story:
 
     def __init__(self, again: Again, flows: Flows, flow: Flow) -> None:
         self._trace, self._flows, self.flow = again.trace, flows, flow
-        self._iommu_posts = "vtd-posting" in switched_on(again.plan)
+        self._features = switched_on(again.plan)
+        self._declared = bool(again.plan.get("hypothetical"))
         records = self._records()
         instants = [int(record["ps"]) for record in records]
         arrivals = self._arrivals(again.around(flow.vcpu, instants), instants[-1])
@@ -140,25 +141,31 @@ class Story:
     def _pending(self, record: np.void) -> tuple[str, str]:
         where = self._trace.header["held"][int(record["b"])]
         if where == "PIR":
-            section = sections.kvm("vmx_deliver_posted_interrupt") if self._software else (
+            section = sections.kvm("vmx_deliver_posted_interrupt") if self._software else self._hardware(
                 sections.IPI_VIRTUALIZATION if self.flow.kind == "ipi" else sections.IOMMU_POSTING)
             by = "hypervisor" if self._software else "hardware"
             return f"the {by} set its bit in the PIR of vCPU {self.flow.vcpu}'s posted-interrupt descriptor", section
         if where in ("NMI", "ExtINT"):
             return f"it waits as an {where}", sections.NMI if where == "NMI" else sections.PIC
-        if not self._software and self._technology.hardware:
-            return "the hardware set its bit in IRR", self._technology.pick(
-                sections.SELF_IPI, sections.AVIC)
+        if not self._software:
+            return "the hardware set its bit in IRR", self._hardware(self._technology.pick(
+                sections.GUEST_TIMER if self.flow.kind == "timer" else sections.SELF_IPI, sections.AVIC))
         return "the APIC that the hypervisor emulates accepted it: its bit in IRR is set", self._technology.pick(
             sections.ACCEPTANCE, sections.AMD_APIC)
 
     @property
     def _software(self) -> bool:
         """The hypervisor's code made it pending: the sender left its guest for it, or nobody's guest sent it."""
+        if self.flow.kind == "timer":
+            return not self._technology.in_guest
         if self.flow.kind != "ipi":
-            return not (self._flows.is_assigned(self.flow) and self._iommu_posts)
+            return not (self._flows.is_assigned(self.flow) and "vtd-posting" in self._features)
         return any(int(exit_["where"]) == self.flow.raised_by and self._trace.exit_operation(exit_["a"])
                    for exit_ in self._own("VM_EXIT") if self._trace.exit_cause(exit_["a"]) != "acknowledge")
+
+    def _hardware(self, section: str) -> str:
+        """The section of what hardware does, unless the plan declares what it does."""
+        return sections.DECLARED if self._declared else section
 
     def _own(self, event: str) -> np.ndarray:
         records = self._trace.of(event)
@@ -210,7 +217,7 @@ class Story:
             return "the hardware virtualized the EOI, without an exit", self._technology.pick(
                 sections.EOI_VIRTUALIZATION, sections.AVIC)
         if self._technology.in_guest:
-            return "the guest acknowledged it at the physical APIC, without an exit", sections.ELI
+            return "hardware took the guest's EOI, without an exit", self._hardware(sections.ELI)
         return ("the guest had acknowledged it in memory, without an exit: the hypervisor finds that when the guest leaves",
                 sections.kvm("apic_sync_pv_eoi_from_guest"))
 

@@ -75,7 +75,7 @@ def _timer_not_looked_at(of: Case) -> Reason | None:
     if not apic["timer_expired"] or apic["LVT_TIMER"] & 0xFF != of.vector:
         return None
     return Reason("the timer's expiry has not been looked at",
-                  f"the timer expired{_told(of.last)}; KVM makes an interrupt of it before the next entry. {_whereabouts(of)}",
+                  f"the timer expired{_told(of.last)}, and nobody has made an interrupt of it yet. {_whereabouts(of)}",
                   (f"vCPU {of.vcpu} is in {of.thread['state']}",), sections.kvm("kvm_inject_pending_timer_irqs"))
 
 
