@@ -76,11 +76,12 @@ static bool is_notification(const struct virt_cpu *v, unsigned vector)
 }
 
 /* Nothing is delivered, and a processor in HLT stays there (SDM 3A "User-Interrupt Notification
-   Processing"). */
-static struct virt_boundary notification(uint8_t vector, bool injected)
+   Processing"). One in MWAIT is active, as it is after posted-interrupt processing. */
+static struct virt_boundary notification(struct virt_cpu *v, uint8_t vector, bool injected)
 {
     struct virt_boundary b = quiet;
 
+    v->monitor = VIRT_MONITOR_OFF;
     b.vector = vector;
     b.injected = injected;
     b.notification = true;
@@ -93,7 +94,7 @@ static struct virt_boundary deliver_user(struct virt_cpu *v)
 {
     struct virt_boundary b = quiet;
 
-    if (!v->user_mode || !uintr_pending(v->user) || v->mov_ss_shadow || v->halted ||
+    if (!v->user_mode || !uintr_pending(v->user) || v->mov_ss_shadow || virt_waits(v) ||
         v->shut_down)
         return b;
     b.vector = (int)TRACE_USER_VECTOR(uintr_deliver(v->user));
@@ -122,7 +123,7 @@ static struct virt_boundary deliver_direct(struct virt_cpu *v)
     vmx_notification_taken(v->apic, (uint8_t)vector);
     lapic_eoi(v->apic);
     uintr_process_notification(v->user);
-    return notification((uint8_t)vector, false);
+    return notification(v, (uint8_t)vector, false);
 }
 
 static struct virt_boundary deliver_virtual(struct virt_cpu *v)
@@ -132,7 +133,7 @@ static struct virt_boundary deliver_virtual(struct virt_cpu *v)
     if (!is_notification(v, vector))
         return through_idt(v, VMX_INFO_VALID | VMX_INFO_EXTERNAL | vector, false);
     vmx_user_notification(v, vector);
-    return notification(vector, false);
+    return notification(v, vector, false);
 }
 
 static bool takes_interrupts(const struct virt_cpu *v)
@@ -201,7 +202,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
     if ((info & VMX_INFO_TYPE) != VMX_INFO_EXTERNAL || !is_notification(v, (uint8_t)info))
         return through_idt(v, info, true);
     uintr_process_notification(v->user);
-    return notification((uint8_t)info, true);
+    return notification(v, (uint8_t)info, true);
 }
 
 /* Nothing more is delivered at the same boundary, but the guest may leave. */

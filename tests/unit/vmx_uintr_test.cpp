@@ -128,6 +128,16 @@ TEST_F(VmxUintr, ANotificationDoesNotEndHlt)
     EXPECT_FALSE(cpu.halted);
 }
 
+/* SDM 3C "Posted-Interrupt Processing" says so of its own notification. */
+TEST_F(VmxUintr, ANotificationEndsMwait)
+{
+    cpu.monitor = VIRT_MONITOR_WAITING;
+    notify(5);
+    expect_notification(boundary());
+    EXPECT_FALSE(virt_waits(&cpu));
+    expect_user(boundary(), 5);
+}
+
 /* ---- SDM 3C "Event Injection": a notification is processed, not identified: no EOI ---- */
 
 TEST_F(VmxUintr, AnInjectedUinvIsTakenAndTheApicIsLeftAlone)
@@ -219,6 +229,7 @@ TEST_F(VmxUintr, ItNeedsUifAndUserModeAndNoMovSsAndNeitherIfNorSti)
         {"CPL 0", [](UintrBench &m) { m.cpu.user_mode = false; }, false},
         {"MOV SS", [](UintrBench &m) { m.cpu.mov_ss_shadow = true; }, false},
         {"HLT", [](UintrBench &m) { m.cpu.halted = true; }, false},
+        {"MWAIT", [](UintrBench &m) { m.cpu.monitor = VIRT_MONITOR_WAITING; }, false},
         {"shutdown", [](UintrBench &m) { m.cpu.shut_down = true; }, false},
         {"wait-for-SIPI", [](UintrBench &m) { m.cpu.waits_for_sipi = true; }, false},
         {"no request", [](UintrBench &m) { m.user.uirr = 0; }, false},
