@@ -25,10 +25,12 @@ bool machine_allocate(struct virqsim *sim)
     h->device = arena_alloc(a, h->device_count, sizeof *h->device);
     h->fabric.apic = arena_alloc(a, h->vcpu_count, sizeof *h->fabric.apic);
     h->irte = arena_alloc(a, h->device_count + 1, sizeof *h->irte);
+    h->amd_irte = arena_alloc(a, h->device_count + 1, sizeof *h->amd_irte);
+    h->ga_log = arena_alloc(a, GA_LOG_ENTRIES, sizeof *h->ga_log);
     h->avic.entry = arena_alloc(a, h->vcpu_count, sizeof *h->avic.entry);
     h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
     if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table ||
-        !h->avic.entry || !h->irte)
+        !h->avic.entry || !h->irte || !h->amd_irte || !h->ga_log)
         return false;
     event_queue_init(&sim->events, queue, events);
     sim->trace = (struct trace){.events = &sim->events};

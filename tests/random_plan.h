@@ -114,7 +114,7 @@ inline void choose_features(Draw &d, Plan &p)
         p.features["direct-ipi"] = true;
     if (p.technology == "vtd-pi" || p.technology == "apicv")
         p.features["ipi-passthrough"] = d.chance(40);
-    if (p.technology == "avic" || p.technology == "x2avic")
+    if (p.technology.find("avic") != std::string::npos)
         p.features["erratum-1235"] = d.chance(30);
     const bool needs_posting = p.features["timer-posting"] || p.features["ipi-passthrough"];
     if (p.technology == "apicv" && !needs_posting && d.chance(30))
@@ -292,8 +292,9 @@ inline Plan random_plan(uint64_t seed)
     const unsigned vcpus = 1 + (unsigned)d.below(5);
 
     p.seed = seed;
-    p.technology = d.of<std::string>({"none", "apicv", "ipiv", "uintr", "vtd-pi", "apic-timer",
-                                      "eli", "direct", "did", "svm", "avic", "x2avic"});
+    p.technology =
+        d.of<std::string>({"none", "apicv", "ipiv", "uintr", "vtd-pi", "apic-timer", "eli",
+                           "direct", "did", "svm", "avic", "x2avic", "avic-pi", "x2avic-pi"});
     p.guest_apic = d.of<std::string>({"xapic", "x2apic", "xapic", "x2apic", "none"});
     p.irqchip = d.of<std::string>({"kernel", "kernel", "split", "userspace"});
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")

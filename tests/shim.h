@@ -10,6 +10,7 @@ extern "C" {
 #include "cost/cost.h"
 #include "device/hpet.h"
 #include "device/pit.h"
+#include "irq/amd_iommu.h"
 #include "irq/apic_fabric.h"
 #include "irq/cepic.h"
 #include "irq/epic_dat.h"

@@ -10,6 +10,9 @@
  * guest's own vector, which a guest that runs on that CPU takes by itself. Under
  * ELI that stays so; DID makes an NMI of it while the vCPU does not run, since
  * another guest may.
+ *
+ * That is VT-d; AMD's IOMMU is in assigned_svm.c, and what follows without posting
+ * is the same.
  */
 #include "hypervisor/hypervisor.h"
 
@@ -83,7 +86,7 @@ static void no_event(struct remap_port *port, const struct irq_msg *msg)
     (void)msg;
 }
 
-void assigned_init(struct hypervisor *h)
+static void vtd_init(struct hypervisor *h)
 {
     const struct remap_config config = {
         .table = h->irte, .entries = h->device_count, .port = &h->remap_port};
@@ -99,6 +102,14 @@ void assigned_init(struct hypervisor *h)
     remap_write(&h->remap, REMAP_IRTA, 8, IRTA_X2APIC | size);
     remap_write(&h->remap, REMAP_GCMD, 4, GCMD_SET_TABLE);
     remap_write(&h->remap, REMAP_GCMD, 4, GCMD_ENABLE);
+}
+
+void assigned_init(struct hypervisor *h)
+{
+    if (h->vcpu[0].hw.ops->vendor == VIRT_SVM)
+        assigned_svm_init(h);
+    else
+        vtd_init(h);
 }
 
 /* --- an interrupt --- */
@@ -138,7 +149,7 @@ static void land(struct hypervisor *h, struct device *d, bool as_nmi, trace_flow
     host_send(&h->pcpu[d->cpu], HOST_ASSIGNED, arrival(h), flow);
 }
 
-void assigned_raise(struct device *d, trace_flow flow)
+static void vtd_raise(struct device *d, trace_flow flow)
 {
     struct hypervisor *h = d->hypervisor;
     const uint32_t handle = (uint32_t)(d - h->device);
@@ -151,6 +162,16 @@ void assigned_raise(struct device *d, trace_flow flow)
         post(h, &verdict, flow);
     else
         land(h, d, verdict.message.delivery == IRQ_NMI, flow);
+}
+
+void assigned_raise(struct device *d, trace_flow flow)
+{
+    struct hypervisor *h = d->hypervisor;
+
+    if (h->vcpu[0].hw.ops->vendor == VIRT_VMX)
+        vtd_raise(d, flow);
+    else if (!assigned_svm_raise(d, flow))
+        land(h, d, false, flow);
 }
 
 struct device *assigned_landed(const struct pcpu *p)

@@ -225,6 +225,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
     case HOST_GUEST:
         guest_vector(p);
         break;
+    case HOST_GA_LOG:
+        assigned_svm_read_log(p->hypervisor);
+        break;
     case HOST_DOORBELL:   /* nobody's: no guest runs */
     case HOST_RESCHEDULE: /* a kick: leaving the guest was all it wanted */
     case HOST_POSTED:     /* too late for the guest; the next entry takes PIR */

@@ -23,6 +23,7 @@
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   direct.c     what the guest and the physical APIC do without the hypervisor
+ *   assigned_svm.c  the same behind AMD's IOMMU
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   timer_advance.c  ahead of its deadline, and the wait for it
@@ -42,6 +43,7 @@
 #include "device/hpet.h"
 #include "device/pit.h"
 #include "guest/guest.h"
+#include "irq/amd_iommu.h"
 #include "irq/apic_fabric.h"
 #include "irq/chipset.h"
 #include "irq/remap.h"
@@ -123,6 +125,7 @@ enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT }
     VECTOR(ASSIGNED, 0x24,                                                                     \
            "an assigned device, whose interrupt the host forwards to its guest")               \
     VECTOR(GUEST, 0x10, "stands for any vector of the guest's own: an IPI, or its timer")      \
+    VECTOR(GA_LOG, 0x23, "AMD's IOMMU has logged an interrupt for a vCPU that does not run")   \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
@@ -196,6 +199,7 @@ struct device {
     trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */
     bool landed_as_nmi;  /* which the remapping entry has made an NMI of */
     struct device *next_assigned; /* of the same CPU */
+    struct device *next_of_vcpu;  /* ASSIGNED, behind AMD's IOMMU: of the same vCPU */
     uint64_t delay_ps;
     uint64_t pulse_ps;    /* LINE: how long it stays asserted; 0: until it is lowered */
     struct event arrival; /* of the signal at the interrupt controller */
@@ -373,6 +377,7 @@ struct vcpu {
     struct lapic apic;
     struct lapic_port apic_port;
     struct posted_descriptor descriptor;
+    struct device *assigned; /* to it, behind AMD's IOMMU */
     struct thread thread;
     struct guest guest;
 };
@@ -455,6 +460,9 @@ struct hypervisor {
     struct remap remap; /* for assigned devices: entry n is device n's */
     struct remap_words *irte;
     struct remap_port remap_port;
+    struct amd_iommu amd_iommu; /* the same on AMD's machines */
+    struct amd_irte *amd_irte;
+    uint64_t *ga_log; /* GA_LOG_ENTRIES */
     struct inhibits inhibits;
     uint32_t windows; /* vCPUs that wait for an interrupt window */
 
@@ -650,6 +658,16 @@ void direct_arrived(struct vcpu *v);
 /* Before an entry: self-IPIs. After an exit: the host takes what its APIC holds. */
 void direct_enter(struct vcpu *v);
 void direct_leave(struct vcpu *v);
+
+/* --- assigned_svm.c --- */
+enum { GA_LOG_ENTRIES = 512 };
+void assigned_svm_init(struct hypervisor *h);
+/* False: it is not posted. */
+bool assigned_svm_raise(struct device *d, trace_flow flow);
+/* The table's entries follow v->apicv_active, and where the vCPU runs. */
+void assigned_svm_set_mode(struct vcpu *v);
+void assigned_svm_set_running(struct vcpu *v, bool running);
+void assigned_svm_read_log(struct hypervisor *h); /* the handler of the IOMMU's interrupt */
 
 /* --- board.c --- */
 void board_init(struct hypervisor *h); /* nothing, where the plan has no chipset */

@@ -129,6 +129,7 @@ static void set_running(struct vcpu *v, bool running)
     entry->running =
         running && v->apicv_active && !feature_in(h->features, FEATURE_ERRATUM_1235);
     entry->host = v->thread.pcpu->index;
+    assigned_svm_set_running(v, running);
 }
 
 /* The thread has its CPU: vmx_vcpu_load() points the descriptor here again. */
@@ -153,6 +154,7 @@ static void inject(struct vcpu *v)
         return;
     if (v->apicv_stale) {
         inhibit_apply(v);
+        assigned_svm_set_mode(v);
         set_running(v, true);
     }
     timer_check(v);

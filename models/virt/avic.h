@@ -6,7 +6,7 @@
  * and set IRR there; a running target is told by a doorbell.
  *
  * Left out: the logical APIC ID table as memory (KVM keeps it equal to the LDRs,
- * so the registers are asked), and GA log and posting by the IOMMU.
+ * so the registers are asked). Posting by the IOMMU is in irq/amd_iommu.h.
  */
 #ifndef VIRQSIM_VIRT_AVIC_H
 #define VIRQSIM_VIRT_AVIC_H

@@ -71,6 +71,15 @@ def test_what_is_not_modelled_gets_no_number(virqsim, row):
     ("msi.irqfd --tech svm", {"interrupt": 1}, {"msr": 1}, 0),
     ("msi.irqfd --tech x2avic", {}, {}, 0),
     ("msi.irqfd --tech avic", {}, {"msr": 1}, 0),  # an x2APIC guest's registers are software's, delivery is AVIC's
+    # An assigned device behind AMD's IOMMU: forwarded by the host, or posted in guest virtual APIC mode.
+    ("msi.passthrough --tech svm --guest-apic xapic", {"interrupt": 1}, {"npf": 1}, 0),
+    ("msi.passthrough --tech avic --guest-apic xapic", {"interrupt": 1}, {}, 0),
+    ("msi.passthrough --tech x2avic", {"interrupt": 1}, {}, 0),
+    ("msi.passthrough --tech x2avic --features=+iommu-avic", {}, {}, 0),
+    ("msi.passthrough --tech avic-pi --guest-apic xapic", {}, {}, 0),
+    ("msi.passthrough --tech avic-pi --guest-apic xapic --target halted", {}, {}, 0),
+    ("msi.passthrough --tech avic-pi --guest-apic xapic --target preempted", {}, {}, 0),
+    ("msi.passthrough --tech x2avic-pi --target if-off", {}, {}, 0),
     ("ioapic.edge --tech avic --guest-apic xapic", {}, {}, 0),
     ("ioapic.level --tech avic --guest-apic xapic", {}, {"avic_unaccelerated_access": 1}, 0),
     ("pic.master --tech avic --guest-apic xapic", {"interrupt": 1}, {"io": 4}, 0),

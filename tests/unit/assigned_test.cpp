@@ -63,7 +63,8 @@ TEST(Assigned, PostedByTheIommuItDisturbsNobody)
 
 TEST(Assigned, ASleeperIsWokenByTheWakeUpVectorOrByTheHostsHandler)
 {
-    for (const char *technology : {"none", "apicv", "ipiv", "vtd-pi", "svm", "x2avic"}) {
+    for (const char *technology :
+         {"none", "apicv", "ipiv", "vtd-pi", "svm", "x2avic", "x2avic-pi"}) {
         for (uint64_t poll : {0u, 1000000u}) {
             Plan p = device_of_vcpu0(technology, 0, 3, "halt_until");
             p.halt_poll_ns = poll;
@@ -104,6 +105,81 @@ TEST(Assigned, WithAnApicThatIsNotInTheKernelNothingIsPosted)
     EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
     EXPECT_EQ(2u, m.latency("msi", "count"));
     EXPECT_LE(2u, m.exits(0, "EXTERNAL_INTERRUPT"));
+}
+
+TEST(Assigned, PostedByAmdsIommuItDisturbsNobodyThatRuns)
+{
+    for (unsigned cpu : {0u, 1u, 3u}) {
+        Machine m(device_of_vcpu0("x2avic-pi", cpu, 3));
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+        EXPECT_EQ(0u, m.exits(0) + m.exits(1));
+        EXPECT_EQ(3u, m.latency("msi", "count"));
+        /* hw.msi, hw.virtual_deliver and the handler's first instruction, 100 ns each */
+        EXPECT_GE(300000u, m.latency("msi", "max_ps"));
+    }
+    Machine forwarded(device_of_vcpu0("x2avic", 0, 3));
+    EXPECT_EQ(VIRQSIM_ENDED, forwarded.run());
+    EXPECT_EQ(3u, forwarded.exits(0, "interrupt", "delivery"));
+}
+
+TEST(Assigned, AmdsIommuLogsForASleeperAndItsInterruptComesToCpu0)
+{
+    Plan p = device_of_vcpu0("avic-pi", 1, 3, "halt_until");
+    p.guest_apic = "xapic";
+    p.vcpus[0].pin = 1;
+    p.vcpus[1].pin = 0; /* the backend runs where the IOMMU's interrupt arrives */
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(3u, m.latency("msi", "count"));
+    EXPECT_EQ(3u, m.exits(1, "interrupt", "host"));
+    EXPECT_EQ(0u, m.exits(0, "interrupt"));
+}
+
+TEST(Assigned, ForAPreemptedTargetOfAmdsIrrHasItAndItsNextEntryTakesIt)
+{
+    Plan p = device_of_vcpu0("x2avic-pi", 0, 3);
+    p.load = {0};
+    p.time_slice_ns = 150000;
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(3u, m.latency("msi", "count"));
+    EXPECT_LT(50000000u, m.latency("msi", "max_ps"));
+}
+
+/* Linux keeps IsRun of the IOMMU's entries true to the facts; what the erratum hides is the table
+   that IPIs use. */
+TEST(Assigned, TheErratumsRemedyDoesNotHideAVcpuFromTheIommu)
+{
+    Plan p = device_of_vcpu0("x2avic-pi", 1, 3);
+    p.features["erratum-1235"] = true;
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(0u, m.exits(0) + m.exits(1));
+}
+
+TEST(Assigned, WithoutAvicForAWhileTheHostForwardsAndThenTheIommuPostsAgain)
+{
+    Plan p = device_of_vcpu0("x2avic-pi", 0, 3); /* about 200, 400 and 600 us */
+    p.inhibits = R"({"reason":"HYPERV","from_ns":300000,"until_ns":500000})";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(3u, m.latency("msi", "count"));
+    EXPECT_EQ(1u, m.exits(0, "interrupt", "delivery"));
+    EXPECT_EQ(1u, m.exits(0, "msr", "acknowledge"));
+}
+
+/* 600 interrupts at once for a sleeper: the log is full, and one bit of IRR has them all. The driver
+   starts the log again, or nobody would be woken for the one that follows. */
+TEST(Assigned, AnOverflowOfTheLogLosesNoInterruptAndNoWakeUp)
+{
+    Plan p = device_of_vcpu0("x2avic-pi", 1, 0);
+    p.programs = {{"target", "[\"halt_until\",0,2]"},
+                  {"handler", "[\"eoi\"],[\"word_add\",0,1]"},
+                  {"backend", "[\"compute\",100000],[\"repeat\",600],[\"signal\",0],[\"end\"],"
+                              "[\"compute\",100000],[\"signal\",0],[\"compute\",1000]"}};
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(2u, m.latency("msi", "count"));
 }
 
 /* Exit-less interrupts: two exits without, one with delivery only, none with both. */
