@@ -181,6 +181,29 @@ static json_t *vmcs_list(void)
     return list;
 }
 
+static json_t *vmcb_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < VMCB_FIELD_COUNT; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:i, s:i, s:i, s:s}", "name", vmcb_fields[i].name, "offset",
+                            (int)vmcb_fields[i].offset, "high", (int)vmcb_fields[i].high, "low",
+                            (int)vmcb_fields[i].low, "meaning", vmcb_fields[i].what_for));
+    return list;
+}
+
+static json_t *svm_check_list(void)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < SVM_CHECK_COUNT; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", svm_checks[i].name,
+                                              "section", svm_checks[i].section, "meaning",
+                                              svm_checks[i].meaning));
+    return list;
+}
+
 static json_t *inhibit_list(void)
 {
     static const char *const by[] = {"machine", "plan"};
@@ -279,6 +302,8 @@ json_t *describe_everything(void)
     json_object_set_new(d, "vcpu_states", state_list());
     json_object_set_new(d, "inhibits", inhibit_list());
     json_object_set_new(d, "vmcs_fields", vmcs_list());
+    json_object_set_new(d, "vmcb_fields", vmcb_list());
+    json_object_set_new(d, "svm_checks", svm_check_list());
     json_object_set_new(d, "registers", describe_registers());
     json_object_set_new(d, "quirks", describe_quirks());
     json_object_set_new(d, "latency_stages", strings(stages, COUNT(stages)));

@@ -97,8 +97,10 @@ struct Ground {
         const std::string &t = p.technology;
         const bool apicv = t == "apicv" || t == "ipiv" || t == "vtd-pi";
 
-        svm = t == "svm" || t == "avic" || t == "x2avic";
-        delivers = apicv || t == "avic" || t == "x2avic";
+        const bool avic = t.find("avic") != std::string::npos;
+
+        svm = t == "svm" || avic;
+        delivers = apicv || avic;
         posts = apicv && !off("posted-interrupts");
         timer = !svm && !off("preemption-timer");
     }

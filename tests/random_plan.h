@@ -89,6 +89,11 @@ inline std::string program(Draw &d, unsigned vcpus, bool handler)
            "[\"compute\",10],[\"end\"]";
 }
 
+inline bool on_svm(const Plan &p)
+{
+    return p.technology == "svm" || p.technology.find("avic") != std::string::npos;
+}
+
 inline void choose_features(Draw &d, Plan &p)
 {
     static const std::vector<std::string> free_ones = {"hlt-in-guest", "pause-in-guest",
@@ -114,6 +119,8 @@ inline void choose_features(Draw &d, Plan &p)
         p.features["direct-ipi"] = true;
     if (p.technology == "vtd-pi" || p.technology == "apicv")
         p.features["ipi-passthrough"] = d.chance(40);
+    if (on_svm(p))
+        p.features["vnmi"] = d.chance(50);
     if (p.technology.find("avic") != std::string::npos)
         p.features["erratum-1235"] = d.chance(30);
     const bool needs_posting = p.features["timer-posting"] || p.features["ipi-passthrough"];
@@ -128,8 +135,7 @@ inline void choose_features(Draw &d, Plan &p)
 /* What the guest waits with: after the other features, which it must agree with. */
 inline void choose_waiting(Draw &d, Plan &p)
 {
-    const bool amd =
-        p.technology == "svm" || p.technology == "avic" || p.technology == "x2avic";
+    const bool amd = on_svm(p);
     const auto is = [&p](const char *f, bool on) {
         return p.features.count(f) && p.features[f] == on;
     };
@@ -262,8 +268,7 @@ inline std::string user_operation(Draw &d)
    is sometimes a device's too. */
 inline void add_user_interrupts(Draw &d, Plan &p)
 {
-    const bool vmx =
-        p.technology != "svm" && p.technology != "avic" && p.technology != "x2avic";
+    const bool vmx = !on_svm(p);
 
     if (!vmx || p.guest_apic == "none" || p.irqchip == "userspace" ||
         (p.technology != "uintr" && d.chance(60)))

@@ -222,6 +222,7 @@ static void svm_set_avic(struct vcpu *v)
         feature_in(f, FEATURE_X2AVIC) && v->hypervisor->guest_apic == LAPIC_MODE_X2APIC;
 
     v->hw.vmcb.avic = v->apicv_active && feature_in(f, FEATURE_AVIC);
+    v->hw.vmcb.x2avic = v->apicv_active && x2avic;
     v->hw.x2apic_read_exits = v->hw.x2apic_write_exits = x2avic ? x2avic_exits() : ~UINT64_C(0);
 }
 
@@ -245,7 +246,7 @@ static void svm_set(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
     static const enum svm_intercept always[] = {
-        SVM_INTR, SVM_NMI, SVM_CPUID, SVM_IOIO, SVM_MSR, SVM_VMMCALL, SVM_WBINVD,
+        SVM_INTR, SVM_NMI, SVM_CPUID, SVM_IOIO, SVM_MSR, SVM_VMMCALL, SVM_WBINVD, SVM_VMRUN,
     };
     struct vmcb *b = &v->hw.vmcb;
 
@@ -257,6 +258,7 @@ static void svm_set(struct vcpu *v)
                   !feature_in(h->features, FEATURE_TPR_SHADOW) ||
                       h->policy.irqchip == IRQCHIP_USERSPACE);
     b->v_intr_masking = true;
+    b->v_nmi_enable = feature_in(h->features, FEATURE_VNMI);
     svm_set_avic(v);
 }
 

@@ -100,16 +100,20 @@ static struct virt_verdict send(struct virt_cpu *v, const struct irq_msg *msg)
                            (uint64_t)AVIC_NOT_RUNNING << 32);
 }
 
+enum { ICR_LEVEL = 1 << 15 };
+
 /* Only fixed, edge-triggered interrupts; the rest is the hypervisor's. */
 static struct virt_verdict send_icr(struct virt_cpu *v, uint64_t icr)
 {
     struct irq_msg msg = lapic_decode_icr(v->apic, icr);
     enum avic_incomplete why = AVIC_INVALID_TYPE;
 
+    const bool fixed_edge = msg.delivery == IRQ_FIXED && !(icr & ICR_LEVEL);
+
     msg.flow = v->message_flow;
-    if (msg.delivery == IRQ_FIXED && msg.vector >= FIRST_VECTOR)
+    if (fixed_edge && msg.vector >= FIRST_VECTOR)
         return send(v, &msg);
-    if (msg.delivery == IRQ_FIXED)
+    if (fixed_edge)
         why = AVIC_INVALID_VECTOR;
     return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI, (uint64_t)why << 32);
 }

@@ -8,9 +8,14 @@
  * copies one to the other around every entry and exit, so that nobody can see
  * them differ.
  *
- * Left out: vNMI, VGIF, V_INTR_PRIO (taken as 15, KVM's value) and
- * V_INTR_VECTOR (V_IRQ is always intercepted).
+ * With V_NMI_ENABLE an NMI that cannot be taken waits in V_NMI_PENDING, and IRET is
+ * not intercepted ("NMI Virtualization").
+ *
+ * Left out: GIF and VGIF, V_INTR_PRIO other than KVM's, and V_INTR_VECTOR (V_IRQ is
+ * always intercepted).
  */
+#include <assert.h>
+
 #include "virt/svm_parts.h"
 
 #define APIC_PAGE UINT64_C(0xfee00000)
@@ -18,7 +23,6 @@
 enum {
     MSR_X2APIC_FIRST = 0x800,
     MSR_IN_BITMAP = 64, /* virt_cpu's part of the MSR permission map */
-    V_INTR_PRIO = 15,
 };
 
 /* APM 2 "Event Injection", the format of EVENTINJ and EXITINTINFO. */
@@ -281,7 +285,7 @@ static bool interrupt_window_open(const struct virt_cpu *v)
     const struct vmcb *b = &v->vmcb;
 
     return b->v_irq && svm_intercepts(b, SVM_VINTR) && v->interrupts_enabled &&
-           (b->v_ign_tpr || b->v_tpr < V_INTR_PRIO);
+           (b->v_ign_tpr || b->v_tpr < SVM_V_INTR_PRIO);
 }
 
 /* APM 2 "Virtual Interrupt Delivery": IRR against PPR, by the backing page. */
@@ -303,12 +307,37 @@ static struct virt_boundary deliver_by_avic(struct virt_cpu *v)
     return b;
 }
 
+/* APM 2 "NMI Virtualization": V_NMI_PENDING is taken when V_NMI_MASK is clear. A fault on the way leaves
+   EXITINTINFO behind, as of an injected one. */
+static struct virt_boundary deliver_virtual_nmi(struct virt_cpu *v)
+{
+    struct virt_boundary b = quiet;
+
+    v->vmcb.v_nmi_pending = false;
+    v->apic->nmi_pending = false;
+    v->apic->service_flow[NMI_VECTOR] = v->apic->nmi_flow;
+    v->halted = false;
+    v->nmi_blocked = true;
+    if (v->delivery_faults) {
+        v->delivery_faults = false;
+        b.exit = meet_page(v, 0);
+        v->vmcb.exit_int_info = EVENT_VALID | EVENT_NMI | NMI_VECTOR;
+        return b;
+    }
+    v->interrupts_enabled = false;
+    b.vector = NMI_VECTOR;
+    b.nmi = true;
+    return b;
+}
+
 /* An NMI that waits although no handler holds it up makes KVM step over one instruction; the exit
    of that step is counted as one of the IRET intercept. */
 static struct virt_boundary svm_boundary(struct virt_cpu *v)
 {
     if (v->shadow)
         return quiet;
+    if (v->vmcb.v_nmi_pending && !v->nmi_blocked)
+        return deliver_virtual_nmi(v);
     if (svm_intercepts(&v->vmcb, SVM_IRET) && !v->nmi_blocked)
         return window_exit(v, EXIT_SVM_IRET);
     if (interrupt_window_open(v))
@@ -341,6 +370,7 @@ static struct virt_boundary inject_event(struct virt_cpu *v)
 /* VMRUN. An injected event leaves IF=0, so that no window follows it. */
 static struct virt_boundary svm_enter(struct virt_cpu *v)
 {
+    assert(!svm_check_entry(&v->vmcb));
     v->vmcb.v_tpr = v->apic->regs.TPR >> 4 & 0xf;
     svm_pause_reset(v);
     return v->vmcb.event_inj & EVENT_VALID ? inject_event(v) : svm_boundary(v);
@@ -350,7 +380,7 @@ static void svm_inject(struct virt_cpu *v, uint8_t vector, bool nmi)
 {
     v->vmcb.event_inj =
         nmi ? EVENT_VALID | EVENT_NMI | NMI_VECTOR : EVENT_VALID | EVENT_INTR | vector;
-    if (nmi)
+    if (nmi && !v->vmcb.v_nmi_enable)
         svm_intercept(&v->vmcb, SVM_IRET, true);
 }
 
@@ -366,11 +396,16 @@ static void svm_open_window(struct virt_cpu *v, bool open)
 }
 
 /* The IRET of an NMI's handler is intercepted whether or not another NMI waits: there is no other
-   way to learn when NMIs are open again (KVM: svm_inject_nmi()). */
+   way to learn when NMIs are open again (KVM: svm_inject_nmi()). With virtual NMIs the hardware knows
+   (KVM: svm_set_vnmi_pending()). */
 static void svm_open_nmi_window(struct virt_cpu *v, bool open)
 {
     const bool under_way = v->nmi_blocked || is_nmi(v->vmcb.event_inj);
 
+    if (v->vmcb.v_nmi_enable) {
+        v->vmcb.v_nmi_pending = open;
+        return;
+    }
     svm_intercept(&v->vmcb, SVM_IRET, open || under_way);
 }
 

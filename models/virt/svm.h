@@ -23,6 +23,7 @@
     INTERCEPT(HLT, 3, 24)                                                                      \
     INTERCEPT(IOIO, 3, 27)                                                                     \
     INTERCEPT(MSR, 3, 28)                                                                      \
+    INTERCEPT(VMRUN, 4, 0)                                                                     \
     INTERCEPT(VMMCALL, 4, 1)                                                                   \
     INTERCEPT(WBINVD, 4, 9)                                                                    \
     INTERCEPT(MONITOR, 4, 10)                                                                  \
@@ -45,10 +46,48 @@ struct vmcb {
     bool v_irq;           /* bit 8: a virtual interrupt is pending */
     bool v_ign_tpr;       /* bit 20 */
     bool v_intr_masking;  /* bit 24: the guest's IF masks virtual interrupts only */
-    bool avic;            /* bit 31: AVIC enable; x2AVIC (bit 30) goes with the APIC's mode */
+    bool v_nmi_enable;    /* bit 26 */
+    bool v_nmi_pending;   /* bit 11; V_NMI_MASK, bit 12, is virt_cpu's nmi_blocked */
+    bool x2avic;          /* bit 30 */
+    bool avic;            /* bit 31 */
     uint32_t exit_int_info; /* offset 088h */
     uint32_t event_inj;     /* offset 0A8h */
 };
+
+/* KVM's V_INTR_PRIO, always. */
+enum { SVM_V_INTR_PRIO = 15 };
+
+/* --- svm_checks.c: the fields by name, and what VMRUN checks of them --- */
+
+enum vmcb_field {
+#define FIELD(name, ...) VMCB_##name,
+#include "virt/vmcb_fields.def"
+#undef FIELD
+    VMCB_FIELD_COUNT
+};
+
+struct vmcb_field_info {
+    const char *name;
+    uint16_t offset;
+    uint8_t high, low; /* bits of the 64 at that offset */
+    const char *what_for;
+};
+extern const struct vmcb_field_info vmcb_fields[VMCB_FIELD_COUNT];
+uint64_t vmcb_get(const struct vmcb *b, enum vmcb_field f);
+
+enum svm_check_id {
+#define CHECK(name, ...) SVM_CHECK_##name,
+#include "virt/svm_checks.def"
+#undef CHECK
+    SVM_CHECK_COUNT
+};
+
+struct svm_check {
+    const char *name, *section, *meaning;
+};
+extern const struct svm_check svm_checks[SVM_CHECK_COUNT];
+/* The first check that VMRUN would fail, or NULL. */
+const struct svm_check *svm_check_entry(const struct vmcb *b);
 
 bool svm_intercepts(const struct vmcb *b, enum svm_intercept i);
 void svm_intercept(struct vmcb *b, enum svm_intercept i, bool on);

@@ -27,6 +27,7 @@ struct Avic : ::testing::Test, VirtMachine {
         cpu.target = target;
         cpu.vmcb.avic = true;
         cpu.vmcb.v_intr_masking = true;
+        svm_intercept(&cpu.vmcb, SVM_VMRUN, true);
         cpu.x2apic_read_exits = cpu.x2apic_write_exits = 0;
     }
     virt_verdict write(uint16_t offset, uint32_t value)
@@ -120,6 +121,13 @@ TEST_F(Avic, ATargetThatDoesNotRunHasItsIrrSetBeforeTheExit)
     entry[2].running = false;
     expect_incomplete(send(0x41, 2), AVIC_NOT_RUNNING);
     EXPECT_TRUE(has(2, 0x41));
+}
+
+TEST_F(Avic, AFixedIpiWithTheLevelTriggerIsOfATypeThatItDoesNotSend)
+{
+    expect_incomplete(send(1 << 15 | 0x41, 2), AVIC_INVALID_TYPE);
+    expect_incomplete(send(1 << 15 | 0x0f, 2), AVIC_INVALID_TYPE);
+    EXPECT_FALSE(has(2, 0x41));
 }
 
 TEST_F(Avic, OneOfSeveralThatDoesNotRunIsEnoughForTheExit)

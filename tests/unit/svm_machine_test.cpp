@@ -51,4 +51,22 @@ TEST(X2avic, ServesTheMsrsThatKvmPassesAndNoOther)
     }
 }
 
+/* Two NMIs, the second while the handler of the first runs. */
+TEST(VirtualNmis, SaveTheExitOfTheHandlersIret)
+{
+    for (const bool vnmi : {false, true}) {
+        Plan p = one_vcpu("svm", "x2apic", "[\"spin_until\",0,2],[\"compute\",1000]");
+        p.features["vnmi"] = vnmi;
+        p.programs["on_nmi"] = "[\"compute\",20000],[\"word_add\",0,1]";
+        p.vcpus[0].handlers = {{2, "on_nmi"}};
+        p.devices = R"({"name":"n","kind":"nmi","vcpu":0,"vector":2,"at_ns":[10000,20000]})";
+        Machine m(p);
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << m.text() << m.error();
+        EXPECT_EQ(2u, m.latency("nmi", "count"));
+        EXPECT_EQ(2u, m.exits(0, "interrupt", "delivery")); /* the kicks */
+        EXPECT_EQ(vnmi ? 0u : 2u, m.exits(0, "iret"));
+        EXPECT_EQ(vnmi ? 2u : 4u, m.exits(0));
+    }
+}
+
 } // namespace

@@ -8,7 +8,7 @@ struct Svm : ::testing::Test, VirtMachine {
     {
         for (enum svm_intercept i :
              {SVM_INTR, SVM_NMI, SVM_CPUID, SVM_HLT, SVM_IOIO, SVM_MSR, SVM_VMMCALL, SVM_WBINVD,
-              SVM_PAUSE, SVM_MONITOR, SVM_MWAIT})
+              SVM_PAUSE, SVM_MONITOR, SVM_MWAIT, SVM_VMRUN})
             svm_intercept(&cpu.vmcb, i, true);
         cpu.vmcb.v_intr_masking = true;
     }
