@@ -63,12 +63,17 @@ static void put_changes(const struct hypervisor *h, inhibit_set before, inhibit_
     }
 }
 
+static bool nothing_to_inhibit(const struct hypervisor *h)
+{
+    return h->inhibits.by_machine & INHIBIT_BIT(DISABLED);
+}
+
 /* Where there is nothing to inhibit no reason is worth a word. */
 static void became(struct hypervisor *h, inhibit_set before, struct vcpu *self)
 {
     const inhibit_set now = inhibit_in_force(h);
 
-    if (now & INHIBIT_BIT(DISABLED))
+    if (nothing_to_inhibit(h))
         return;
     put_changes(h, before, now);
     if (!before == !now)
@@ -113,7 +118,7 @@ static void due(struct event *e)
     struct hypervisor *h = EVENT_OWNER(e, struct hypervisor, inhibits.due);
     struct inhibits *n = &h->inhibits;
 
-    if (!n->begun && !(inhibit_in_force(h) & INHIBIT_BIT(DISABLED)))
+    if (!n->begun && !nothing_to_inhibit(h))
         put_changes(h, 0, inhibit_in_force(h));
     n->begun = true;
     while (n->next < n->count && !time_before(h->events->now, n->change[n->next].at)) {
@@ -216,7 +221,7 @@ void inhibit_check_ids(struct vcpu *self)
     struct hypervisor *h = self->hypervisor;
     const inhibit_set before = inhibit_in_force(h);
 
-    if (h->guest_apic != LAPIC_MODE_XAPIC || before & INHIBIT_BIT(DISABLED))
+    if (h->guest_apic != LAPIC_MODE_XAPIC || nothing_to_inhibit(h))
         return;
     h->inhibits.by_machine = (h->inhibits.by_machine & ~all) | of_ids(h);
     became(h, before, self);

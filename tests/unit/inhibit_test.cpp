@@ -147,6 +147,20 @@ TEST(Inhibits, OneThatIsStillInForceCountsUpToTheEnd)
     EXPECT_GT(of(m, "SEV", "exits"), 100u);
 }
 
+TEST(Inhibits, ThePlanMayPutAnyOfThemInForceForAWhile)
+{
+    for (const inhibit_info &i : inhibits) {
+        Plan p = forty_ipis("avic", "xapic");
+        p.inhibits = interval(i.name, 100000, 300000);
+        Machine m(p);
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << i.name;
+        EXPECT_EQ(1u, of(m, i.name, "switches")) << i.name;
+        EXPECT_EQ(200000000u, of(m, i.name, "time_ps")) << i.name;
+        EXPECT_EQ(200000000u, of(m, "any", "time_ps")) << i.name;
+        EXPECT_LT(10u, of(m, i.name, "exits")) << i.name;
+    }
+}
+
 TEST(Inhibits, WhatTheVendorsKvmDoesNotHeedChangesNothing)
 {
     for (const std::string &reason : avic_only) {
