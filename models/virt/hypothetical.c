@@ -597,18 +597,11 @@ static struct virt_verdict write_cr8(struct virt_cpu *v, uint8_t cr8)
 static struct virt_verdict instruction(struct virt_cpu *v, enum virt_instruction i,
                                        uint64_t detail)
 {
-    static const uint8_t known[] = {
-        [VIRT_CPUID] = HYPOTHETICAL_CPUID + 1,
-        [VIRT_HYPERCALL] = HYPOTHETICAL_HYPERCALL + 1,
-        [VIRT_PAUSE] = HYPOTHETICAL_PAUSE + 1,
-        [VIRT_HLT] = HYPOTHETICAL_HLT + 1,
-        [VIRT_WBINVD] = HYPOTHETICAL_WBINVD + 1,
-        [VIRT_PORT_IO] = HYPOTHETICAL_PORT_IO + 1,
+    static const uint8_t known[VIRT_INSTRUCTIONS] = {
+        [VIRT_CPUID] = HYPOTHETICAL_CPUID + 1,   [VIRT_HYPERCALL] = HYPOTHETICAL_HYPERCALL + 1,
+        [VIRT_PAUSE] = HYPOTHETICAL_PAUSE + 1,   [VIRT_HLT] = HYPOTHETICAL_HLT + 1,
+        [VIRT_WBINVD] = HYPOTHETICAL_WBINVD + 1, [VIRT_PORT_IO] = HYPOTHETICAL_PORT_IO + 1,
         [VIRT_MMIO] = HYPOTHETICAL_MMIO + 1,
-        [VIRT_MONITOR] = 0,
-        [VIRT_MWAIT] = 0,
-        [VIRT_UNMAPPED] = 0,
-        [VIRT_IRET] = 0,
     };
     const bool addressed = i == VIRT_PORT_IO || i == VIRT_MMIO;
     const struct act a = {.access = (enum hypothetical_access)(known[i] - 1),

@@ -76,6 +76,7 @@ enum virt_instruction {
     VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
     VIRT_SENDUIPI, /* its ordinary IPI; detail: VIRT_USER_IPI */
 };
+enum { VIRT_INSTRUCTIONS = VIRT_SENDUIPI + 1 };
 
 /* The notification vector, and NDST as the UPID has it. */
 #define VIRT_USER_IPI(nv, ndst) ((uint64_t)(nv) | (uint64_t)(ndst) << 32)
