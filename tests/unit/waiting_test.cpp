@@ -20,6 +20,7 @@ bool pause(virt_cpu &cpu, uint64_t tsc)
 struct PauseFilter : ::testing::Test, VirtMachine {
     PauseFilter() : VirtMachine(&virt_svm, LAPIC_MODE_X2APIC)
     {
+        svm_intercept(&cpu.vmcb, SVM_VMRUN, true); /* or VMRUN fails */
         svm_intercept(&cpu.vmcb, SVM_PAUSE, true);
     }
     void enter(unsigned count, unsigned threshold)
