@@ -213,6 +213,20 @@ static inhibit_set of_ids(const struct hypervisor *h)
     return found;
 }
 
+/* KVM: avic_handle_ldr_update(), avic_handle_dfr_update(), for all vCPUs at once. Where two want an
+   entry, AVIC is off. */
+static void fill_logical_table(struct hypervisor *h)
+{
+    for (unsigned n = 0; n < AVIC_LOGICAL_ENTRIES; n++)
+        h->avic.logical[n].valid = false;
+    for (uint32_t i = 0; i < h->vcpu_count; i++) {
+        const int index = avic_logical_index(&h->vcpu[i].apic.regs);
+
+        if (index >= 0)
+            h->avic.logical[index] = (struct avic_logical_entry){true, (uint8_t)i};
+    }
+}
+
 /* In x2APIC mode IDs are read-only. */
 void inhibit_check_ids(struct vcpu *self)
 {
@@ -223,6 +237,7 @@ void inhibit_check_ids(struct vcpu *self)
 
     if (h->guest_apic != LAPIC_MODE_XAPIC || nothing_to_inhibit(h))
         return;
+    fill_logical_table(h);
     h->inhibits.by_machine = (h->inhibits.by_machine & ~all) | of_ids(h);
     became(h, before, self);
 }

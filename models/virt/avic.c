@@ -59,12 +59,66 @@ static void send_to(struct virt_cpu *v, const struct irq_msg *msg, uint32_t inde
     };
 }
 
-static bool is_meant(const struct virt_cpu *v, const struct irq_msg *msg, uint32_t index)
+enum { XAPIC_BROADCAST = 0xff, FLAT_MODEL = 0xf };
+
+static bool is_flat(const struct lapic_regs *r)
+{
+    return r->DFR >> 28 == FLAT_MODEL;
+}
+
+/* The members that a logical ID or destination names, and the entry of the first it could name. */
+static unsigned members_of(const struct lapic_regs *r, uint32_t id, unsigned *first)
+{
+    *first = is_flat(r) ? 0 : (id >> 4) * AVIC_CLUSTER_MEMBERS;
+    if (*first >= AVIC_LOGICAL_ENTRIES)
+        return 0;
+    return is_flat(r) ? id : id & 0xf;
+}
+
+int avic_logical_index(const struct lapic_regs *r)
+{
+    unsigned first;
+    const unsigned members = members_of(r, r->LDR >> 24, &first);
+    const bool just_one = members && !(members & (members - 1));
+
+    return just_one ? (int)first + __builtin_ctz(members) : -1;
+}
+
+/* Does the message find its targets in the logical table? */
+static bool goes_by_table(const struct virt_cpu *v, const struct irq_msg *msg)
+{
+    return msg->logical && msg->shorthand == IRQ_NO_SHORTHAND &&
+           v->apic->mode == LAPIC_MODE_XAPIC && msg->dest != XAPIC_BROADCAST;
+}
+
+/* The physical IDs of a logical destination. False: an entry is not valid, and nobody is a target. */
+static bool look_up(const struct virt_cpu *v, const struct irq_msg *msg, struct vec256 *ids)
+{
+    unsigned first;
+    unsigned left = members_of(&v->apic->regs, msg->dest, &first);
+
+    *ids = (struct vec256){0};
+    for (; left; left &= left - 1) {
+        const struct avic_logical_entry *e = &v->avic->logical[first + __builtin_ctz(left)];
+
+        if (!e->valid || e->physical_id >= v->avic->count ||
+            !v->avic->entry[e->physical_id].backing)
+            return false;
+        vec_set(ids, e->physical_id);
+    }
+    return !vec_empty(ids);
+}
+
+/* `ids`: the targets that the logical table gave, or NULL. */
+static bool is_meant(const struct virt_cpu *v, const struct irq_msg *msg,
+                     const struct vec256 *ids, uint32_t index)
 {
     const struct lapic *l = v->avic->entry[index].backing;
 
     if (!l)
         return false;
+    if (ids)
+        return index < VECTORS && vec_has(ids, index);
     switch ((enum irq_shorthand)msg->shorthand) {
     case IRQ_SELF:
         return l == v->apic;
@@ -78,14 +132,23 @@ static bool is_meant(const struct virt_cpu *v, const struct irq_msg *msg, uint32
     return apic_matches(l, msg);
 }
 
+static struct virt_verdict incomplete(struct virt_cpu *v, enum avic_incomplete why)
+{
+    return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI, (uint64_t)why << 32);
+}
+
 /* IRR of every target, then who of them does not run: the exit follows for all at once. */
 static struct virt_verdict send(struct virt_cpu *v, const struct irq_msg *msg)
 {
+    const bool by_table = goes_by_table(v, msg);
+    struct vec256 ids;
     bool all_run = true;
 
     v->target_count = 0;
+    if (by_table && !look_up(v, msg, &ids))
+        return incomplete(v, AVIC_INVALID_TARGET);
     for (uint32_t i = 0; i < v->avic->count; i++)
-        if (is_meant(v, msg, i))
+        if (is_meant(v, msg, by_table ? &ids : NULL, i))
             send_to(v, msg, i);
     for (uint32_t n = 0; n < v->target_count; n++) {
         const struct avic_target *t = &v->target[n];
@@ -93,11 +156,8 @@ static struct virt_verdict send(struct virt_cpu *v, const struct irq_msg *msg)
         all_run &= t->running || v->avic->entry[t->index].backing == v->apic;
     }
     if (v->target_count == 0)
-        return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI,
-                     (uint64_t)AVIC_INVALID_TARGET << 32);
-    return all_run ? done(0)
-                   : leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI,
-                           (uint64_t)AVIC_NOT_RUNNING << 32);
+        return incomplete(v, AVIC_INVALID_TARGET);
+    return all_run ? done(0) : incomplete(v, AVIC_NOT_RUNNING);
 }
 
 enum { ICR_LEVEL = 1 << 15 };
@@ -115,7 +175,7 @@ static struct virt_verdict send_icr(struct virt_cpu *v, uint64_t icr)
         return send(v, &msg);
     if (fixed_edge)
         why = AVIC_INVALID_VECTOR;
-    return leave(v, VIRT_EXIT_AFTER, EXIT_SVM_AVIC_INCOMPLETE_IPI, (uint64_t)why << 32);
+    return incomplete(v, why);
 }
 
 /* ---- registers ---- */

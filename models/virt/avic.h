@@ -3,10 +3,10 @@
  *
  * The guest's registers are a backing page, which the hardware reads and, for
  * some registers, writes; IPIs find their targets in a table by physical APIC ID
- * and set IRR there; a running target is told by a doorbell.
+ * (a logical destination's members in one more, by logical ID) and set IRR there;
+ * a running target is told by a doorbell.
  *
- * Left out: the logical APIC ID table as memory (KVM keeps it equal to the LDRs,
- * so the registers are asked). Posting by the IOMMU is in irq/amd_iommu.h.
+ * Left out: posting by the IOMMU, which is in irq/amd_iommu.h.
  */
 #ifndef VIRQSIM_VIRT_AVIC_H
 #define VIRQSIM_VIRT_AVIC_H
@@ -20,11 +20,29 @@ struct avic_entry {
     uint16_t host;         /* host physical APIC ID: the physical CPU's index */
 };
 
+/* The logical APIC ID table (15.29.4.3): eight entries by the flat model's bit, or four for each of
+   15 clusters. xAPIC only: an x2APIC logical ID follows from the physical one. */
+enum {
+    AVIC_FLAT_MEMBERS = 8,
+    AVIC_CLUSTER_MEMBERS = 4,
+    AVIC_CLUSTERS = 15,
+    AVIC_LOGICAL_ENTRIES = AVIC_CLUSTERS * AVIC_CLUSTER_MEMBERS,
+};
+struct avic_logical_entry {
+    bool valid;
+    uint8_t physical_id; /* the guest's */
+};
+
 struct avic_table {
     struct avic_entry *entry;
     uint32_t count;
     struct trace *trace;
+    struct avic_logical_entry logical[AVIC_LOGICAL_ENTRIES];
 };
+
+/* Where an APIC with these registers has its entry in the logical table; -1: nowhere, since its
+   logical ID does not name just one member. */
+int avic_logical_index(const struct lapic_regs *r);
 
 /* What an ICR write did to one target. */
 struct avic_target {

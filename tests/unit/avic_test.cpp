@@ -7,7 +7,7 @@ namespace
 {
 
 struct Avic : ::testing::Test, VirtMachine {
-    static constexpr unsigned CPUS = 4;
+    static constexpr unsigned CPUS = 4, LOGICAL = 1 << 11;
     lapic others[CPUS - 1]{};
     avic_entry entry[CPUS]{};
     avic_table table{entry, CPUS, &trace};
@@ -156,11 +156,71 @@ TEST_F(Avic, ASelfIpiNeedsNoOneToRun)
 
 TEST_F(Avic, ALogicalDestinationFindsEachMember)
 {
-    for (unsigned n = 1; n < CPUS; n++)
-        others[n - 1].regs.LDR = 1u << (24 + n);
-    expect_stay(send(1 << 11 | 0x41, 0x0a), VIRT_DONE);
+    for (uint8_t n = 1; n < CPUS; n++)
+        table.logical[n] = {true, n};
+    expect_stay(send(LOGICAL | 0x41, 0x0a), VIRT_DONE);
     EXPECT_TRUE(has(1, 0x41) && has(3, 0x41));
     EXPECT_FALSE(has(2, 0x41));
+}
+
+TEST_F(Avic, TheLogicalTableIsAskedAndNotTheTargetsRegisters)
+{
+    others[0].regs.LDR = 1u << 24;
+    table.logical[0] = {true, 3};
+    expect_stay(send(LOGICAL | 0x41, 0x01), VIRT_DONE);
+    EXPECT_TRUE(has(3, 0x41));
+    EXPECT_FALSE(has(1, 0x41));
+}
+
+TEST_F(Avic, OneEntryOfALogicalDestinationThatIsNotValidAndNobodyGetsIt)
+{
+    table.logical[1] = {true, 1};
+    expect_incomplete(send(LOGICAL | 0x41, 0x03), AVIC_INVALID_TARGET);
+    EXPECT_FALSE(has(1, 0x41));
+    table.logical[0] = {true, 200};
+    expect_incomplete(send(LOGICAL | 0x41, 0x03), AVIC_INVALID_TARGET);
+    EXPECT_FALSE(has(1, 0x41));
+    expect_incomplete(send(LOGICAL | 0x41, 0x00), AVIC_INVALID_TARGET);
+}
+
+TEST_F(Avic, InTheClusterModelEachClusterHasFourEntries)
+{
+    apic.regs.DFR = 0x0fffffff;
+    table.logical[2 * 4 + 1] = {true, 1};
+    table.logical[2 * 4 + 3] = {true, 2};
+    table.logical[14 * 4 + 3] = {true, 3};
+    expect_stay(send(LOGICAL | 0x41, 0x2a), VIRT_DONE);
+    EXPECT_TRUE(has(1, 0x41) && has(2, 0x41));
+    EXPECT_FALSE(has(3, 0x41));
+    expect_stay(send(LOGICAL | 0x42, 0xe8), VIRT_DONE);
+    EXPECT_TRUE(has(3, 0x42));
+    expect_incomplete(send(LOGICAL | 0x42, 0xf1), AVIC_INVALID_TARGET);
+}
+
+TEST_F(Avic, ALogicalBroadcastNeedsNoTable)
+{
+    for (unsigned n = 0; n < CPUS; n++)
+        entry[n].backing->regs.LDR = 1u << (24 + n);
+    expect_stay(send(LOGICAL | 0x41, 0xff), VIRT_DONE);
+    for (unsigned n = 0; n < CPUS; n++)
+        EXPECT_TRUE(has(n, 0x41)) << n;
+}
+
+TEST_F(Avic, AnApicHasItsEntryWhereItsLogicalIdNamesOneMember)
+{
+    const struct {
+        uint32_t dfr, id;
+        int index;
+    } rows[] = {{0xffffffff, 0x01, 0},  {0xffffffff, 0x80, 7},  {0xffffffff, 0x03, -1},
+                {0xffffffff, 0x00, -1}, {0x0fffffff, 0x01, 0},  {0x0fffffff, 0x28, 11},
+                {0x0fffffff, 0xe8, 59}, {0x0fffffff, 0xf1, -1}, {0x0fffffff, 0x20, -1},
+                {0x0fffffff, 0x23, -1}};
+
+    for (const auto &row : rows) {
+        apic.regs.DFR = row.dfr;
+        apic.regs.LDR = row.id << 24;
+        EXPECT_EQ(row.index, avic_logical_index(&apic.regs)) << std::hex << row.id;
+    }
 }
 
 TEST_F(Avic, WhatIsNotFixedIsTheHypervisors)
