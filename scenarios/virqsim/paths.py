@@ -1,4 +1,4 @@
-"""Where the files are that are not Python: the library, its header, profiles, scenarios, a recording.
+"""Where the files are that are not Python: the library, its header, profiles, scenarios, recordings.
 
 An installed package carries them in its own folder; in a source tree each is
 where it is written or built.
@@ -22,6 +22,7 @@ _IN_SOURCE_TREE = {
     "profiles": "models/cost/profiles",
     "scenarios": "scenarios",
     "ground_truth.csv": "tests/data/ground_truth.csv",
+    "traces": "traces",
 }
 
 _RELEASE = "build/release/"

@@ -40,11 +40,12 @@ def summary(document: dict[str, Any]) -> str:
 @click.command("validate")
 @click.option("--profile", metavar="P", help="Whose costs, for every row; by default those of the publication's machine.")
 @click.option("--exits", is_flag=True, help="Exits per operation instead, beside those of recorded KVM.")
+@click.option("--replay", is_flag=True, help="Replays of recorded traces instead, beside what was recorded.")
 @click.option("--configuration", metavar="C", help="With --exits: KVM's configuration in the recording, as svm-default.")
 @click.option("--operation", metavar="O", help="With --exits: what the recorded guest repeats, as ipi.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 @click.pass_context
-def validate_command(ctx: click.Context, profile: str | None, exits: bool, configuration: str | None,
+def validate_command(ctx: click.Context, profile: str | None, exits: bool, replay: bool, configuration: str | None,
                      operation: str | None, as_json: bool) -> None:
     """Put published figures beside simulated ones: those that set the profile, and predictions.
 
@@ -59,13 +60,22 @@ def validate_command(ctx: click.Context, profile: str | None, exits: bool, confi
 
     With --exits a row is equal, within what a race allows, explained, not
     modelled, or different; the exit status is 1 if a row is different.
+
+    With --replay each recorded trace is replayed under its own hardware, and,
+    where the same guest was recorded on two machines, under the other's.
     """
+    if exits and replay:
+        raise click.UsageError("--exits and --replay are two things to ask")
     if exits:
         from ..groundtruth.command import validate_exits
 
         if profile:
             raise click.UsageError("--profile does not go with --exits: counts do not depend on it")
         ctx.exit(validate_exits(configuration, operation, as_json))
+    if replay:
+        from ..replay.fidelity_command import validate_replays
+
+        ctx.exit(validate_replays(profile, as_json))
     if configuration or operation:
         raise click.UsageError("--configuration and --operation go with --exits")
     document = validate(profile)

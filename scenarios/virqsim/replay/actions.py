@@ -98,7 +98,9 @@ class Actions:
     def _msr(self, episode: Episode) -> Operation:
         printed = episode.named("kvm_msr")
         if not printed:
-            return ("wrmsr", 0, 0) if episode.reason == "MSR_WRITE" else ("rdmsr", 0)
+            wrote = episode.reason == "MSR_WRITE" or (  # APM 2 15.11: EXITINFO1 is 1 for WRMSR
+                episode.reason == "msr" and episode.exit is not None and episode.exit.fields.get("info1") == 1)
+            return ("wrmsr", 0, 0) if wrote else ("rdmsr", 0)
         fields = printed[-1].fields
         msr, value = fields["msr"], fields["value"]
         if fields["access"] == "read":

@@ -371,7 +371,7 @@ def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
     if step.reason in WINDOW:
         for earlier in reversed(steps[max(0, step.number - 8):step.number]):
             if earlier.reason in KICK and not earlier.arrivals:
-                at = earlier
+                at = _before_immediate(steps, earlier, vector)
                 break
     state = "guest" if at.reason in KICK and not at.episode.immediate else "blocked" if at.reason in HALT else "host"
     if at is step and step.reason in WINDOW and step.number:
@@ -381,6 +381,15 @@ def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
     arrival = Arrival("device", step.vcpu, vector, "edge", "Fixed", 0, state, at.number)
     at.arrivals.append(arrival)
     return arrival
+
+
+def _before_immediate(steps: list[Step], kick: Step, vector: int) -> Step:
+    """An entry that was made to leave at once delivered one interrupt; another that waits behind it came before.
+
+    Unless that was of the same vector: it would have been coalesced.
+    """
+    before = steps[kick.number - 1] if kick.episode.immediate and kick.number else kick
+    return kick if any(delivery.vector == vector for delivery in before.deliveries) else before
 
 
 def _end_paravirtual(step: Step, running: list[Delivery]) -> None:

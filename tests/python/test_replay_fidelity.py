@@ -1,0 +1,56 @@
+"""A replay is as near to its recording as is promised, and predicts what another machine recorded."""
+
+import json
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+from replay_files import TRACES, recordings
+from virqsim import profiles
+from virqsim.published.command import validate_command
+from virqsim.replay import fidelity
+from virqsim.replay.fidelity import RACE, RIGHT, WRONG, Compared
+
+COSTS = profiles.load("skylake-sp")
+
+
+def compared(recorded, replayed, races=None, total=0.02, reason=0.05):
+    return Compared("t", "none", recorded, replayed, Counter(races or {}), total, reason)
+
+
+@pytest.mark.parametrize("name", recordings())
+def test_a_replay_is_within_what_is_promised(name):
+    assert fidelity.same_hardware(TRACES / f"{name}.txt.gz", COSTS).verdict == RIGHT
+
+
+@pytest.mark.parametrize("recorded, replayed, races, verdict", [
+    ({"HLT": 1000}, {"HLT": 1020}, {}, RIGHT),
+    ({"HLT": 1000}, {"HLT": 1021}, {}, WRONG),  # 2 % of all
+    ({"HLT": 1000, "CPUID": 100}, {"HLT": 1000, "CPUID": 105}, {}, RIGHT),
+    ({"HLT": 1000, "CPUID": 100}, {"HLT": 1000, "CPUID": 106}, {}, WRONG),  # 5 % of a reason
+    ({"HLT": 1000, "CPUID": 9}, {"HLT": 1000}, {}, RIGHT),  # below 1 % of all
+    ({"HLT": 1000}, {"HLT": 1000, "CPUID": 15}, {}, WRONG),  # it was not recorded at all
+    ({"HLT": 100}, {"HLT": 80}, {"HLT": 20}, RACE),
+    ({"HLT": 100}, {"HLT": 80}, {"HLT": 10}, WRONG),
+    ({"HLT": 10}, {"HLT": 11}, {}, RIGHT),  # one exit, where it was cut
+])
+def test_a_verdict_follows_the_limits(recorded, replayed, races, verdict):
+    assert compared(recorded, replayed, races).verdict == verdict
+
+
+def test_the_command_prints_every_trace_and_every_pair():
+    ran = CliRunner().invoke(validate_command, ["--replay", "--json"])
+    assert ran.exit_code == 0
+    document = json.loads(ran.stdout)
+    assert [row["trace"].removesuffix(".txt.gz") for row in document["same_hardware"]] == recordings()
+    pairs = {(row["trace"].removesuffix(".txt.gz"), row["under"]): row for row in document["predictions"]}
+    for here, there in (("vmx_noapicv", "apicv"), ("vmx_apicv", "none")):
+        assert pairs[f"{here}_x2apic_mixed_spin", there]["verdict"] == RIGHT
+    # On the slow AMD machine a quarter of the replies came before their HLT.
+    race = pairs["vmx_noapicv_x2apic_mixed_spin", "svm"]
+    assert race["verdict"] == RACE
+    assert {row["reason"] for row in race["exits"] if row["verdict"] != RIGHT} == {"vintr"}
+
+
+def test_it_takes_no_exits_beside():
+    assert CliRunner().invoke(validate_command, ["--replay", "--exits"]).exit_code == 2
