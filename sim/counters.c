@@ -153,6 +153,17 @@ static void state(struct counters *c, const struct trace_record *r)
     v->state_ps[v->state] += r->ps - v->state_since;
     v->state_since = r->ps;
     v->state = (uint8_t)r->b;
+    c->lock_waits += r->b == VCPU_LOCKED;
+}
+
+static void host_thread(struct counters *c, const struct trace_record *r)
+{
+    struct host_thread_counters *t = &c->thread[r->a];
+
+    t->state_ps[t->state] += r->ps - t->since;
+    t->since = r->ps;
+    t->state = (uint8_t)TRACE_HOST_THREAD_STATE(r->b);
+    c->lock_waits += t->state == HOST_THREAD_WAITS;
 }
 
 /* Differences between the stamps of one series. */
@@ -258,6 +269,12 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_VCPU_STATE:
         state(c, r);
         break;
+    case TRACE_HOST_THREAD:
+        host_thread(c, r);
+        break;
+    case TRACE_HOST_WORK:
+        c->thread[r->a].items += TRACE_WORK_STEP(r->b) == TRACE_WORK_DONE;
+        break;
     case TRACE_INHIBIT:
         inhibit(c, r);
         break;
@@ -269,10 +286,12 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     }
 }
 
-bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus)
+bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus, uint32_t threads)
 {
     c->sink.put = put;
     c->vcpu_count = vcpus;
     c->vcpu = arena_alloc(a, vcpus, sizeof *c->vcpu);
-    return c->vcpu != NULL;
+    c->thread_count = threads;
+    c->thread = arena_alloc(a, threads, sizeof *c->thread);
+    return c->vcpu && (c->thread || !threads);
 }

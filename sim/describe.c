@@ -38,6 +38,13 @@ static const char *const stages[] = {
     LATENCY_STAGES(STAGE)
 #undef STAGE
 };
+static const char *const work_steps[] = {
+    [TRACE_WORK_BEGUN] = "begun",
+    [TRACE_WORK_SLEEPS] = "sleeps",
+    [TRACE_WORK_GOES_ON] = "goes on",
+    [TRACE_WORK_DONE] = "done",
+};
+
 static const char *const kvm_exits[] = {
 #define REASON(name) #name,
     KVM_EXITS(REASON)
@@ -283,6 +290,9 @@ json_t *describe_trace(void)
     json_object_set_new(d, "notify", strings(notify, COUNT(notify)));
     json_object_set_new(d, "inject", strings(inject, COUNT(inject)));
     json_object_set_new(d, "kvm_exits", strings(kvm_exits, COUNT(kvm_exits)));
+    json_object_set_new(d, "host_thread_states",
+                        strings(host_thread_state_names, HOST_THREAD_STATE_COUNT));
+    json_object_set_new(d, "work", strings(work_steps, COUNT(work_steps)));
     return d;
 }
 
@@ -312,6 +322,10 @@ json_t *describe_everything(void)
     json_object_set_new(d, "irqchips", strings(irqchip_names, IRQCHIP_COUNT));
     json_object_set_new(d, "regions", strings(region_handler_names, REGION_HANDLER_COUNT));
     json_object_set_new(d, "devices", strings(device_kind_names, DEVICE_KIND_COUNT));
+    json_object_set_new(d, "host_threads",
+                        strings(host_thread_kind_names, HOST_THREAD_KIND_COUNT));
+    json_object_set_new(d, "host_thread_states",
+                        strings(host_thread_state_names, HOST_THREAD_STATE_COUNT));
     json_object_set_new(d, "guest_apics", strings(guest_apic_names, COUNT(guest_apic_names)));
     return d;
 }

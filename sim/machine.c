@@ -1,6 +1,7 @@
 /* The machine's memory, and the law that no interrupt is lost. */
 #include <inttypes.h>
 
+#include "hypervisor/host_thread.h"
 #include "simulation.h"
 
 static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v, uint16_t index)
@@ -13,11 +14,12 @@ static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v,
     return v->outbox && v->hw.target && v->extint_flow;
 }
 
-bool machine_allocate(struct virqsim *sim)
+bool machine_allocate(struct virqsim *sim, uint32_t more_events)
 {
     struct hypervisor *h = &sim->machine;
     struct arena *a = &sim->arena;
-    const uint32_t events = hypervisor_events(h->vcpu_count, h->pcpu_count, h->device_count);
+    const uint32_t events =
+        hypervisor_events(h->vcpu_count, h->pcpu_count, h->device_count) + more_events;
     void *queue = arena_alloc(a, 1, event_queue_bytes(events));
 
     h->vcpu = arena_alloc(a, h->vcpu_count, sizeof *h->vcpu);
@@ -41,7 +43,7 @@ bool machine_allocate(struct virqsim *sim)
             return false;
     for (uint32_t i = 0; i < h->pcpu_count; i++)
         pcpu_init(h, &h->pcpu[i], (uint16_t)i);
-    if (!counters_init(&sim->counters, a, h->vcpu_count))
+    if (!counters_init(&sim->counters, a, h->vcpu_count, h->threads ? h->threads->count : 0))
         return false;
     sim->trace.sinks = &sim->counters.sink;
     return true;

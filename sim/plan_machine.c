@@ -40,8 +40,7 @@ static const struct guest_insn acknowledge_insn[] = {{.op = GUEST_eoi}};
 static const struct guest_program acknowledge = {"acknowledge", acknowledge_insn, 1};
 static const struct guest_program *const acknowledge_list[] = {&acknowledge};
 
-/* The physical CPU that a thread belongs to; NULL when there is none of that number. */
-static struct pcpu *read_pin(struct build *b, const json_t *json, const struct place *at)
+struct pcpu *plan_read_pin(struct build *b, const json_t *json, const struct place *at)
 {
     const struct hypervisor *h = &b->sim->machine;
     const json_t *pin = json_object_get(json, "pin");
@@ -70,7 +69,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     json_t *value;
 
     reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers", "user_interrupts"));
-    struct pcpu *const pin = read_pin(b, json, at);
+    struct pcpu *const pin = plan_read_pin(b, json, at);
     if (!pin)
         return;
     main = plan_find_program(b, json_object_get(json, "program"), &main_at);
@@ -87,7 +86,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     plan_read_user_interrupts(b, json, at, v);
     guest_init(&v->guest, main, b->sim->plan.seed, v->index);
     b->sim->plan.operations += plan_length_of(main);
-    pcpu_add_thread(pin, &v->thread, v);
+    pcpu_add_vcpu(pin, v);
 }
 
 static void read_vcpus(struct build *b, const json_t *machine, const struct place *at)
@@ -117,9 +116,9 @@ static void read_load(struct build *b, const json_t *machine, const struct place
         const json_t *json = json_array_get(list, i);
 
         reader_keys(&b->reader, json, &here, KEYS("pin"));
-        struct pcpu *const pin = read_pin(b, json, &here);
+        struct pcpu *const pin = plan_read_pin(b, json, &here);
         if (pin)
-            pcpu_add_thread(pin, &threads[i], NULL);
+            pcpu_add_load(pin, &threads[i]);
     }
 }
 
@@ -187,8 +186,8 @@ static void read_regions(struct build *b, const json_t *machine, const struct pl
     h->region_count = (uint32_t)json_array_size(list);
 }
 
-static void read_times(struct build *b, const json_t *json, const struct place *at,
-                       struct device *d)
+const sim_time *plan_read_times(struct build *b, const json_t *json, const struct place *at,
+                                uint32_t *number)
 {
     const json_t *list = json_object_get(json, "at_ns");
     const struct place p = place_key(at, "at_ns");
@@ -205,8 +204,8 @@ static void read_times(struct build *b, const json_t *json, const struct place *
         if (i && times[i].ps < times[i - 1].ps)
             reader_fail(&b->reader, &here, "is earlier than the one before it");
     }
-    d->at = times;
-    d->at_count = (uint32_t)count;
+    *number = (uint32_t)count;
+    return times;
 }
 
 /* Which of its input's drivers a device is; the first one is the chipset's own PIT. */
@@ -280,7 +279,7 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
             read_source(b, json, &here, d);
         d->delay_ps = PS_PER_NS * reader_uint_or(&b->reader, json, &here, "delay_ns", 0,
                                                  INT64_MAX / 1000, 0);
-        read_times(b, json, &here, d);
+        d->at = plan_read_times(b, json, &here, &d->at_count);
     }
 }
 
@@ -339,7 +338,8 @@ void plan_read_machine(struct build *b)
 
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
-                     "guest_apic", "vcpus", "load", "regions", "devices", "chipset"));
+                     "guest_apic", "vcpus", "load", "threads", "regions", "devices",
+                     "chipset"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -356,7 +356,10 @@ void plan_read_machine(struct build *b)
         reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");
     if (b->reader.failed)
         return;
-    if (!machine_allocate(b->sim)) {
+    const uint32_t events = plan_count_threads(b, machine, &at);
+    if (b->reader.failed)
+        return;
+    if (!machine_allocate(b->sim, events)) {
         reader_fail(&b->reader, &at, "there is no memory for it");
         return;
     }
@@ -365,6 +368,7 @@ void plan_read_machine(struct build *b)
     plan_read_programs(b);
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
+    plan_read_threads(b, machine, &at);
     read_housekeeping(b, machine, &at);
     read_regions(b, machine, &at);
 }

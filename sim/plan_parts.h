@@ -35,6 +35,16 @@ double plan_length_of(const struct guest_program *p);
 
 /* plan_machine.c */
 void plan_read_machine(struct build *b);
+/* `pin`, the physical CPU that a thread belongs to; NULL when there is none of that number. */
+struct pcpu *plan_read_pin(struct build *b, const json_t *json, const struct place *at);
+/* `at_ns`: ascending times. */
+const sim_time *plan_read_times(struct build *b, const json_t *json, const struct place *at,
+                                uint32_t *count);
+
+/* plan_threads.c */
+/* Before the machine is allocated: allocates them; the events that they need. */
+uint32_t plan_count_threads(struct build *b, const json_t *machine, const struct place *at);
+void plan_read_threads(struct build *b, const json_t *machine, const struct place *at);
 
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);

@@ -136,6 +136,30 @@ static json_t *vcpu_list(const struct virqsim *sim)
     return list;
 }
 
+static json_t *thread_row(const struct virqsim *sim, uint32_t index)
+{
+    const struct host_thread_counters *t = &sim->counters.thread[index];
+    json_t *states = json_object();
+
+    for (unsigned s = 0; s < HOST_THREAD_STATE_COUNT; s++) {
+        const uint64_t open = t->state == s ? sim->events.now.ps - t->since : 0;
+
+        json_object_set_new(states, host_thread_state_names[s], number(t->state_ps[s] + open));
+    }
+    return json_pack("{s:i, s:s, s:o, s:o}", "thread", (int)index, "kind",
+                     host_thread_kind_names[sim->machine.threads->thread[index].kind], "items",
+                     number(t->items), "states_ps", states);
+}
+
+static json_t *thread_list(const struct virqsim *sim)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < sim->counters.thread_count; i++)
+        json_array_append_new(list, thread_row(sim, i));
+    return list;
+}
+
 static json_t *stamp_list(const struct counters *c)
 {
     json_t *list = json_array();
@@ -228,6 +252,8 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "latency", latency_list(&sim->counters));
     json_object_set_new(r, "accounting", accounting(sim));
     json_object_set_new(r, "vcpus", vcpu_list(sim));
+    json_object_set_new(r, "threads", thread_list(sim));
+    json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
     json_object_set_new(r, "stamps", stamp_list(&sim->counters));
     text = json_dumps(r, JSON_COMPACT);

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/host_thread.h"
 #include "virqsim.h"
 
 /* Memory that lives as long as the simulation: allocated while it is built, freed together. */
@@ -115,10 +115,18 @@ struct inhibit_timeline {
     uint64_t marks;    /* also those that found no place */
 };
 
+struct host_thread_counters {
+    uint64_t state_ps[HOST_THREAD_STATE_COUNT], since, items;
+    uint8_t state;
+};
+
 struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
     uint32_t vcpu_count;
+    struct host_thread_counters *thread;
+    uint32_t thread_count;
+    uint64_t lock_waits;                /* how often somebody slept for the global lock */
     struct raised device;               /* the last one that a device raised */
     struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */
     uint64_t nowhere;                   /* refused for want of a destination */
@@ -128,7 +136,7 @@ struct counters {
     struct latency latency[TRACE_SOURCE_COUNT];
 };
 
-bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus);
+bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus, uint32_t threads);
 
 /* --- trace_file.c --- */
 
@@ -168,8 +176,9 @@ bool plan_read(struct virqsim *sim, const char *text, size_t length,
                struct virqsim_error *error);
 
 /* --- machine.c --- */
-/* The counts in sim->machine are set; allocates what follows from them. False: no memory. */
-bool machine_allocate(struct virqsim *sim);
+/* The counts in sim->machine are set; allocates what follows from them, with room for so many events
+   of parts that do not. False: no memory. */
+bool machine_allocate(struct virqsim *sim, uint32_t more_events);
 /* Interrupts of this vector, a user vector among them (TRACE_USER_VECTOR), that are held anywhere
    on their way to this vCPU. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector);

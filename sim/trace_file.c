@@ -39,6 +39,17 @@ static void put_bytes(struct trace_file *t, const void *bytes, size_t count)
     }
 }
 
+/* Of the host's threads that are no vCPUs, by number. */
+static json_t *thread_kinds(const struct host_threads *threads)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; threads && i < threads->count; i++)
+        json_array_append_new(list,
+                              json_string(host_thread_kind_names[threads->thread[i].kind]));
+    return list;
+}
+
 static json_t *header_json(const struct virqsim *sim)
 {
     json_t *header = describe_trace();
@@ -51,6 +62,7 @@ static json_t *header_json(const struct virqsim *sim)
     json_object_set_new(header, "core_hz", json_integer((json_int_t)sim->machine.core.hz));
     json_object_set_new(header, "tsc_hz", json_integer((json_int_t)sim->machine.tsc.hz));
     json_object_set_new(header, "vcpus", json_integer(sim->machine.vcpu_count));
+    json_object_set_new(header, "threads", thread_kinds(sim->machine.threads));
     return header;
 }
 

@@ -81,6 +81,31 @@ class Machine
         return 0;
     }
 
+    /* Of host thread `index`: how long it was in a state, in picoseconds; and its items. */
+    uint64_t thread_ps(size_t index, const char *state)
+    {
+        return (uint64_t)json_integer_value(json_object_get(
+            json_object_get(json_array_get(json_object_get(results(), "threads"), index),
+                            "states_ps"),
+            state));
+    }
+    uint64_t thread_items(size_t index)
+    {
+        return (uint64_t)json_integer_value(json_object_get(
+            json_array_get(json_object_get(results(), "threads"), index), "items"));
+    }
+    uint64_t vcpu_ps(size_t index, const char *state)
+    {
+        return (uint64_t)json_integer_value(json_object_get(
+            json_object_get(json_array_get(json_object_get(results(), "vcpus"), index),
+                            "states_ps"),
+            state));
+    }
+    uint64_t number(const char *what)
+    {
+        return (uint64_t)json_integer_value(json_object_get(results(), what));
+    }
+
   private:
     uint64_t counted(const char *table, int vcpu, const std::string &reason,
                      const std::string &cause)

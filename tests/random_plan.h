@@ -290,6 +290,32 @@ inline void add_user_interrupts(Draw &d, Plan &p)
     }
 }
 
+/* Threads of the host's beside the vCPUs, with work that makes a device act. Their draws are their
+   own, so that the rest of a plan does not depend on them. */
+inline void add_threads(Plan &p)
+{
+    static const char *const kinds[] = {"main-loop", "aio-worker", "aio-worker", "vhost"};
+    Draw d(p.seed + 7919);
+
+    if (d.chance(50))
+        return;
+    for (const char *kind : kinds) {
+        if (d.chance(30))
+            continue;
+        uint64_t at = d.below(5000);
+        std::string times = std::to_string(at);
+        for (uint64_t n = d.below(30); n; n--)
+            times += "," + std::to_string(at += d.below(20000));
+        p.threads += std::string(p.threads.empty() ? "" : ",") + "{\"kind\":\"" + kind +
+                     "\",\"pin\":" + std::to_string(d.below(p.physical_cpus)) +
+                     ",\"work\":[{\"at_ns\":[" + times +
+                     "],\"cycles\":" + std::to_string(d.below(4000)) +
+                     ",\"sleep_ns\":" + std::to_string(d.chance(50) ? 0 : d.below(30000)) +
+                     ",\"after_cycles\":" + std::to_string(d.below(900)) +
+                     ",\"signals\":" + std::to_string(d.below(4)) + "}]}";
+    }
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -334,6 +360,7 @@ inline Plan random_plan(uint64_t seed)
                  std::to_string(d.below(vcpus)) +
                  ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
                  ",\"at_ns\":[2000,2100,40000]}";
+    add_threads(p);
     if (p.features["timer-posting"])
         p.housekeeping_cpu = (int)p.physical_cpus++;
     add_inhibits(d, p);

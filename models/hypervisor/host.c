@@ -65,11 +65,7 @@ static void run_next(struct pcpu *p, bool switching)
         return;
     trace_thread(p, p->current, true);
     limit_slice(p);
-    if (!p->current->vcpu)
-        return;
-    if (switching)
-        vcpu_pay(p->current->vcpu, COST_HOST_SWITCH);
-    vcpu_take(p->current->vcpu, VCPU_ON_SCHEDULED);
+    p->current->ops->scheduled(p->current, switching);
 }
 
 void thread_leave(struct thread *t, bool runnable)
@@ -136,15 +132,20 @@ static void dispatch(struct event *e)
 
 void thread_wake(struct thread *t, sim_time at)
 {
-    struct pcpu *p = t->pcpu;
-    struct hypervisor *h = p->hypervisor;
     struct vcpu *v = t->vcpu;
 
     v->polled = v->state == VCPU_POLLING;
     halt_woken(v);
     vcpu_take(v, VCPU_ON_WOKEN);
-    if (v->polled)
-        return;
+    if (!v->polled)
+        thread_ready(t, at);
+}
+
+void thread_ready(struct thread *t, sim_time at)
+{
+    struct pcpu *p = t->pcpu;
+    struct hypervisor *h = p->hypervisor;
+
     enqueue(p, t);
     limit_slice(p);
     if (vcpu_on(p) && vcpu_on(p)->state == VCPU_POLLING)
@@ -195,16 +196,8 @@ static void guest_vector(struct pcpu *p)
 
 static void slice_over(struct pcpu *p)
 {
-    struct vcpu *v = vcpu_on(p);
-
-    if (!p->current || !p->queue)
-        return;
-    if (!v)
-        thread_leave(p->current, true);
-    else if (v->state == VCPU_POLLING)
-        halt_poll_yield(v);
-    else
-        v->reschedule = true;
+    if (p->current && p->queue)
+        p->current->ops->slice_over(p->current);
 }
 
 static void run_handler(struct pcpu *p, enum host_vector vector)
@@ -311,17 +304,6 @@ static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
     return false;
 }
 
-/* The host itself is interrupted: what it was doing takes that much longer. */
-static void delay(struct vcpu *v)
-{
-    struct hypervisor *h = v->hypervisor;
-
-    if (!event_is_armed(h->events, &v->step))
-        return;
-    v->due = clock_after(&h->core, v->due, h->costs.of[COST_HOST_INTERRUPT]);
-    event_arm(h->events, &v->step, v->due);
-}
-
 static bool about_to_enter_or_in_guest(const struct vcpu *v)
 {
     return v->state == VCPU_COMMIT || vcpu_in_guest_mode(v);
@@ -342,6 +324,7 @@ static bool is_elsewhere(struct pcpu *p, const struct vcpu *v, enum host_vector 
 static void arrive(struct pcpu *p, enum host_vector vector)
 {
     struct vcpu *v = vcpu_on(p);
+    struct thread *t;
 
     if (vector == HOST_DOORBELL && !(v && v->state == VCPU_GUEST))
         return; /* the next entry looks at IRR by itself */
@@ -357,9 +340,10 @@ static void arrive(struct pcpu *p, enum host_vector vector)
         p->pending |= (uint16_t)(1u << vector);
         return;
     }
+    t = p->current;
     run_handler(p, vector);
-    if (v && v == vcpu_on(p))
-        delay(v);
+    if (t && t == p->current)
+        t->ops->delayed(t, p->hypervisor->costs.of[COST_HOST_INTERRUPT]);
 }
 
 static void arrival_fired(struct event *e)
@@ -435,9 +419,91 @@ void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index)
     event_arm(h->events, &p->dispatch, (sim_time){0});
 }
 
-void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v)
+/* --- a vCPU as a thread --- */
+
+static void vcpu_scheduled(struct thread *t, bool switching)
 {
-    *t = (struct thread){.vcpu = v, .pcpu = p, .sibling = p->threads};
+    if (switching)
+        vcpu_pay(t->vcpu, COST_HOST_SWITCH);
+    vcpu_take(t->vcpu, VCPU_ON_SCHEDULED);
+}
+
+static void vcpu_slice_over(struct thread *t)
+{
+    if (t->vcpu->state == VCPU_POLLING)
+        halt_poll_yield(t->vcpu);
+    else
+        t->vcpu->reschedule = true;
+}
+
+/* The host itself is interrupted: what it was doing takes that much longer. */
+static void vcpu_delayed(struct thread *t, cycles by)
+{
+    struct vcpu *v = t->vcpu;
+    struct hypervisor *h = v->hypervisor;
+
+    if (!event_is_armed(h->events, &v->step))
+        return;
+    v->due = clock_after(&h->core, v->due, by);
+    event_arm(h->events, &v->step, v->due);
+}
+
+static void vcpu_pays(struct thread *t, cycles cost)
+{
+    t->vcpu->extra.n += cost.n;
+}
+
+static void vcpu_lock_free(struct thread *t)
+{
+    vcpu_take(t->vcpu, VCPU_ON_WOKEN);
+}
+
+static const struct thread_ops vcpu_ops = {vcpu_scheduled, vcpu_slice_over, vcpu_delayed,
+                                           vcpu_pays, vcpu_lock_free};
+
+/* --- and one that always wants to run, and does nothing that can be measured --- */
+
+static void load_scheduled(struct thread *t, bool switching)
+{
+    (void)t;
+    (void)switching;
+}
+
+static void load_slice_over(struct thread *t)
+{
+    thread_leave(t, true);
+}
+
+static void load_costs(struct thread *t, cycles n)
+{
+    (void)t;
+    (void)n;
+}
+
+static const struct thread_ops load_ops = {
+    .scheduled = load_scheduled,
+    .slice_over = load_slice_over,
+    .delayed = load_costs,
+    .pay = load_costs,
+};
+
+/* --- */
+
+void pcpu_add_thread(struct pcpu *p, struct thread *t, const struct thread_ops *ops)
+{
+    *t = (struct thread){.ops = ops, .pcpu = p, .sibling = p->threads};
     p->threads = t;
+}
+
+void pcpu_add_vcpu(struct pcpu *p, struct vcpu *v)
+{
+    pcpu_add_thread(p, &v->thread, &vcpu_ops);
+    v->thread.vcpu = v;
+    enqueue(p, &v->thread);
+}
+
+void pcpu_add_load(struct pcpu *p, struct thread *t)
+{
+    pcpu_add_thread(p, t, &load_ops);
     enqueue(p, t);
 }

@@ -1,5 +1,5 @@
 /* Putting the machine together: who knows whom, and the first events. */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/host_thread.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
 {
@@ -257,4 +257,5 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     for (uint32_t i = 0; i < h->device_count; i++)
         device_init(h, &h->device[i]);
     assigned_init(h);
+    host_threads_init(h);
 }

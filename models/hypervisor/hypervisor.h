@@ -33,6 +33,8 @@
  *   yield.c      vCPUs that spin give way to those that should run
  *   userspace.c  QEMU
  *   host.c       physical CPUs, their interrupts and their threads
+ *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
+ *   global_lock.c   QEMU's global lock
  *   controls.c   features and policy to control bits
  *   inhibit.c    why APICv or AVIC is off, and the way there and back
  */
@@ -63,7 +65,8 @@
     STATE(HANDLE, "KVM's exit handler works")                                                  \
     STATE(POLLING, "halted, the thread polls for an interrupt")                                \
     STATE(PARKING, "the thread is being taken off its physical CPU")                           \
-    STATE(BLOCKED, "halted, the thread sleeps")
+    STATE(BLOCKED, "halted, the thread sleeps")                                                \
+    STATE(LOCKED, "the thread sleeps until userspace's global lock is free")
 
 enum vcpu_state {
 #define STATE(name, meaning) VCPU_##name,
@@ -87,6 +90,7 @@ enum vcpu_state {
     SIGNAL(REENTER)                                                                            \
     SIGNAL(POLL)                                                                               \
     SIGNAL(BLOCK)                                                                              \
+    SIGNAL(LOCK)                                                                               \
     SIGNAL(WOKEN)
 
 enum vcpu_signal {
@@ -212,10 +216,22 @@ struct device {
     struct wire_listener listener;
 };
 
+struct thread;
+
+/* What the scheduler tells a thread, and what others ask of it. */
+struct thread_ops {
+    void (*scheduled)(struct thread *t, bool switching); /* it has its CPU */
+    void (*slice_over)(struct thread *t);                /* and is to give it up */
+    void (*delayed)(struct thread *t, cycles by);        /* by an interrupt of the host's */
+    void (*pay)(struct thread *t, cycles cost);          /* something that it did for others */
+    void (*lock_free)(struct thread *t); /* it runs again, and tries once more */
+};
+
 struct thread {
-    struct vcpu *vcpu; /* NULL: a thread that always wants to run */
+    const struct thread_ops *ops;
+    struct vcpu *vcpu; /* NULL: it is none's */
     struct pcpu *pcpu;
-    struct thread *next;    /* in its CPU's run queue */
+    struct thread *next;    /* in its CPU's run queue, or waiting for the global lock */
     struct thread *sibling; /* among all threads of its CPU */
 };
 
@@ -311,6 +327,7 @@ struct vcpu {
     bool signal;         /* the thread has a signal: KVM_RUN returns -EINTR */
     bool reschedule;     /* its time slice is over */
     bool in_userspace;   /* where to resume after being parked */
+    bool wants_lock;     /* and there it waits for the global lock */
     bool window_wanted;  /* userspace waits for the interrupt window */
     bool window_open;    /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after this entry */
@@ -450,6 +467,8 @@ struct hypervisor {
     uint32_t pcpu_count;
     struct pcpu *housekeeping; /* for the host's timers, where they are posted from; or NULL */
     struct board *board;       /* NULL: no 8259A and no I/O APIC; devices stand for them */
+    struct host_threads *threads; /* those that are no vCPUs (host_thread.h); NULL: none */
+    struct global_lock *lock;     /* NULL: nobody but vCPUs works in userspace */
     struct device *device;
     uint32_t device_count;
     const struct region *region;
@@ -750,8 +769,10 @@ void userspace_interrupt(struct vcpu *target, struct vcpu *sender, unsigned vect
 
 /* --- host.c --- */
 void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index);
-/* `t` is a vCPU's thread, or, with v NULL, one that always wants to run. */
-void pcpu_add_thread(struct pcpu *p, struct thread *t, struct vcpu *v);
+/* A vCPU's thread; one that always wants to run; any other, which sleeps at first. */
+void pcpu_add_vcpu(struct pcpu *p, struct vcpu *v);
+void pcpu_add_load(struct pcpu *p, struct thread *t);
+void pcpu_add_thread(struct pcpu *p, struct thread *t, const struct thread_ops *ops);
 void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow);
 /* Interrupts on again. Where one of them was the exit's reason, it is in that handler's cost. */
 void host_take_pending(struct vcpu *v, bool first_is_paid);
@@ -759,7 +780,9 @@ void host_take_pending(struct vcpu *v, bool first_is_paid);
 bool host_wants_exit(const struct vcpu *v);
 /* ... something pending made the guest leave. */
 bool host_leaves_at_once(struct vcpu *v);
-void thread_wake(struct thread *t, sim_time at);
+void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an interrupt */
+/* One that slept is runnable; its CPU, where that is idle, hears of it at `at`. */
+void thread_ready(struct thread *t, sim_time at);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 /* `to`, which waits for its CPU, is to be the next there, at once. False: there is no point in it,
    since neither CPU has another thread. */

@@ -1,7 +1,7 @@
 /* The table's interpreter, and the steps of the kernel around an entry. */
 #include <assert.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/global_lock.h"
 
 static void resume(struct vcpu *v);
 static void inject(struct vcpu *v);
@@ -10,6 +10,7 @@ static void leave(struct vcpu *v);
 static void idle(struct vcpu *v);
 static void park(struct vcpu *v);
 static void block(struct vcpu *v);
+static void lock_sleep(struct vcpu *v);
 
 #define arrive    guest_arrive
 #define run_guest guest_run
@@ -281,6 +282,19 @@ static void block(struct vcpu *v)
         return;
     }
     vcpu_take(v, VCPU_ON_BLOCK);
+    thread_leave(&v->thread, false);
+}
+
+/* Off its CPU until the lock is free; which it may have become on the way. Not preempted, and not
+   in KVM: whoever posts meanwhile sets bits, and the next entry finds them. */
+static void lock_sleep(struct vcpu *v)
+{
+    give_up(v);
+    if (!global_lock_wait(&v->thread)) {
+        vcpu_take(v, VCPU_ON_WOKEN);
+        return;
+    }
+    vcpu_take(v, VCPU_ON_LOCK);
     thread_leave(&v->thread, false);
 }
 

@@ -3,9 +3,10 @@
  * call. With the interrupt controllers in userspace it also asks its APIC for
  * the vector before each KVM_RUN (kvm_arch_pre_run).
  *
- * Left out so far: the global lock, and the main loop as a thread of its own.
+ * Each return takes QEMU's global lock, where the machine has one (a main loop is
+ * among its threads): for the device, or in the outer loop, which -EINTR returns to.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/global_lock.h"
 
 /* Its local APIC has something for the guest. */
 static bool apic_has(const struct vcpu *v)
@@ -54,10 +55,17 @@ static void enter_kvm(struct vcpu *v)
     vcpu_take(v, VCPU_ON_ENTER_KVM);
 }
 
+/* Behind what is left to pay. */
+static void give_lock(struct vcpu *v)
+{
+    global_lock_give(&v->thread, hv_after(v->hypervisor, v->extra.n));
+}
+
 static void run_again(struct vcpu *v)
 {
     v->signal = false;
     before_run(v);
+    give_lock(v);
     vcpu_pay(v, COST_USER_ENTRY);
     vcpu_continue(v, enter_kvm);
 }
@@ -105,18 +113,13 @@ static void halted(struct vcpu *v)
         run_again(v);
         return;
     }
+    give_lock(v);
     v->in_userspace = true;
     vcpu_take(v, VCPU_ON_BLOCK);
 }
 
-void userspace_run(struct vcpu *v)
+static void handle_reason(struct vcpu *v)
 {
-    if (v->in_userspace) { /* it was waiting here, not in KVM_RUN */
-        v->in_userspace = false;
-        run_again(v);
-        return;
-    }
-    trace_put(v->hypervisor->trace, 0, TRACE_USERSPACE, v->index, v->kvm_exit, v->exit_cause);
     switch (v->kvm_exit) {
     case KVM_EXIT_IO:
     case KVM_EXIT_MMIO:
@@ -134,6 +137,34 @@ void userspace_run(struct vcpu *v)
         run_again(v);
         break;
     }
+}
+
+/* With the lock; whoever finds it taken sleeps, and comes back here. */
+static void locked(struct vcpu *v)
+{
+    v->wants_lock = !global_lock_take(&v->thread);
+    v->in_userspace = v->wants_lock;
+    if (!v->wants_lock) {
+        handle_reason(v);
+        return;
+    }
+    vcpu_pay(v, COST_USER_LOCK);
+    vcpu_take(v, VCPU_ON_LOCK);
+}
+
+void userspace_run(struct vcpu *v)
+{
+    if (v->wants_lock) {
+        locked(v);
+        return;
+    }
+    if (v->in_userspace) { /* it was waiting here, not in KVM_RUN */
+        v->in_userspace = false;
+        run_again(v);
+        return;
+    }
+    trace_put(v->hypervisor->trace, 0, TRACE_USERSPACE, v->index, v->kvm_exit, v->exit_cause);
+    locked(v);
 }
 
 /* QEMU: cpu_interrupt(): a wake-up for a thread that waits, a signal for any other, wherever it

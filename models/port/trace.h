@@ -87,6 +87,19 @@ enum trace_cause {
     TRACE_CAUSE_COUNT
 };
 
+/* What became of a piece of a host thread's work. */
+enum trace_work {
+    TRACE_WORK_BEGUN,
+    TRACE_WORK_SLEEPS, /* a blocking call */
+    TRACE_WORK_GOES_ON,
+    TRACE_WORK_DONE,
+    TRACE_WORK_COUNT
+};
+#define TRACE_WORK(step, number)   ((uint64_t)(step) | (uint64_t)(number) << 32)
+#define TRACE_ON_PCPU(state, pcpu) ((uint64_t)(state) | (uint64_t)(pcpu) << 32)
+#define TRACE_WORK_STEP(b)         ((enum trace_work)(uint32_t)(b))
+#define TRACE_HOST_THREAD_STATE(b) ((uint32_t)(b))
+
 /* An interrupt's number, from when it is raised to its end; 0: no interrupt's. */
 typedef uint32_t trace_flow;
 

@@ -1,6 +1,7 @@
 """The timeline that ui.perfetto.dev and chrome://tracing open.
 
-One process, `guest`, with a track for each vCPU. In the guest a track shows
+Process `guest` has a track for each vCPU, process `host` one for each thread that
+is no vCPU, with its states but for sleep without work. In the guest a track shows
 GUEST, and inside it the handlers in service; outside it shows the exit, named
 by its reason, and inside that the run loop's states. A handler that an exit
 interrupts goes on in the next GUEST slice, so slices nest by construction.
@@ -16,6 +17,7 @@ from collections import defaultdict
 from .trace import NOWHERE, USER_VECTORS, parent_flow
 
 DEVICES = 0  # the track of what no vCPU raised
+HOST = 2  # the process of threads that are no vCPUs; 1 is the guest
 
 
 def handler_of(vector):
@@ -91,6 +93,25 @@ class Track:
         self.emit(ph="C", ts=ts, name=name, args={"interrupts": len(self.pending)})
 
 
+class HostTrack:
+    """One host thread's states."""
+
+    def __init__(self, thread, emit):
+        self.thread, self.emit, self.open = thread, emit, None
+
+    def end(self, ts):
+        if self.open:
+            self.emit(pid=HOST, ph="E", ts=ts, tid=self.thread + 1, name=self.open)
+        self.open = None
+
+    def enter(self, ts, state, pcpu):
+        self.end(ts)
+        if state == "ASLEEP":
+            return
+        self.open = f"on CPU {pcpu}" if state == "RUNS" else state
+        self.emit(pid=HOST, ph="B", ts=ts, tid=self.thread + 1, name=self.open)
+
+
 def arrows(trace):
     """The flow that was raised -> the flows that reached a handler because of it."""
     routed = trace.of("ROUTED")
@@ -111,12 +132,15 @@ def timeline(trace):
         return events[-1]
 
     leads_to = arrows(trace)
-    tracks = {}
+    tracks, threads = {}, {}
     states = trace.header["states"]
     for ps, flow, event, where, a, b in trace.records.tolist():
         ts = ps / 1e6
         name = trace.events[event]
         if where == NOWHERE:
+            if name == "HOST_THREAD":
+                state = trace.header["host_thread_states"][b & 0xFFFFFFFF]
+                threads.setdefault(a, HostTrack(a, emit)).enter(ts, state, b >> 32)
             if name == "INHIBIT":
                 emit(ph="i", s="g", ts=ts, tid=DEVICES, name=f"inhibit: {trace.words(event, a, b)}")
             if name == "RAISED":
@@ -153,7 +177,17 @@ def timeline(trace):
         last = int(trace.records["ps"][-1]) / 1e6
         for track in tracks.values():
             track.end_all(last)
-    return titles(trace, tracks) + events
+        for thread in threads.values():
+            thread.end(last)
+    return titles(trace, tracks) + host_titles(trace, threads) + events
+
+
+def host_titles(trace, threads):
+    if not threads:
+        return []
+    kinds = trace.header["threads"]
+    names = [("process_name", 0, "host"), *(("thread_name", n + 1, f"{kinds[n]} {n}") for n in sorted(threads))]
+    return [{"ph": "M", "pid": HOST, "tid": tid, "name": kind, "args": {"name": name}} for kind, tid, name in names]
 
 
 def titles(trace, tracks):

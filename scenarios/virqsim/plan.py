@@ -104,6 +104,7 @@ class Machine:
         self.programs: dict[str, Program] = {}
         self._vcpus: list[dict[str, Any]] = []
         self._load: list[dict[str, Any]] = []
+        self._threads: list[dict[str, Any]] = []
         self._regions: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
@@ -175,6 +176,33 @@ class Machine:
         """Adds a host thread that always wants the physical CPU `pin`."""
         self._load.append({"pin": pin})
 
+    def thread(self, kind: str, pin: int) -> int:
+        """Adds a host thread that is no vCPU and returns its number (docs/models/host.md).
+
+        Args:
+            kind: `main-loop`, QEMU's, of which there is one at most; `aio-worker`, one of its pool; `vhost`.
+            pin: the physical CPU on which it runs.
+        """
+        self._threads.append({"kind": kind, "pin": pin, "work": []})
+        return len(self._threads) - 1
+
+    def work(self, thread: int, at_ns: Sequence[int], cycles: int, sleep_ns: int = 0, after_cycles: int = 0,
+             signals: int | None = None) -> None:
+        """Gives a host thread work of its own.
+
+        Args:
+            thread: its number.
+            at_ns: ascending times at which there is a piece of it; one that comes before the last
+                is done is the same, as an eventfd that was not read yet.
+            cycles: of the CPU, for each.
+            sleep_ns: then it sleeps so long, in a blocking call.
+            after_cycles: and needs the CPU again.
+            signals: the device that acts when it is done; None: none does.
+        """
+        self._threads[thread]["work"].append({
+            "at_ns": list(at_ns), "cycles": cycles, "sleep_ns": sleep_ns, "after_cycles": after_cycles,
+            **({} if signals is None else {"signals": signals})})
+
     def region(self, space: str, first: int, last: int, handler: str) -> None:
         """Says who answers accesses to first..last of `port` or `mmio`: kernel, userspace, eventfd, external."""
         self._regions.append({"space": space, "first": first, "last": last, "handler": handler})
@@ -229,7 +257,8 @@ class Machine:
 
     def document(self, profile: Profile) -> dict[str, Any]:
         """The plan's `machine`, with the profile's clocks."""
-        pins = [each["pin"] for each in self._vcpus + self._load if isinstance(each["pin"], int) and each["pin"] >= 0]
+        pins = [each["pin"] for each in self._vcpus + self._load + self._threads
+                if isinstance(each["pin"], int) and each["pin"] >= 0]
         housekeeping = self.housekeeping_cpu
         if housekeeping is not None and housekeeping >= 0:
             pins.append(housekeeping)
@@ -241,6 +270,7 @@ class Machine:
             "guest_apic": self.guest_apic,
             "vcpus": self._vcpus,
             "load": self._load,
+            **({"threads": self._threads} if self._threads else {}),
             "regions": self._regions,
             "devices": self._devices,
             **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),

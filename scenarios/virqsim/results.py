@@ -22,7 +22,8 @@ PS_PER_NS = 1000
 _KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "time_ps", "exits", "userspace_exits",
          "latency", "accounting", "vcpus", "inhibits", "stamps")
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
-TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "inhibits", "stamps")
+TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "threads", "inhibits",
+          "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
 
 _COLUMNS = {
@@ -33,6 +34,7 @@ _COLUMNS = {
     "histogram": ["source", "up_to_ns", "count"],
     "accounting": ["vcpu", "vector", "raised", "delivered", "coalesced", "refused", "pending"],
     "vcpus": ["vcpu", "state", "time_ns"],
+    "threads": ["thread", "kind", "state", "time_ns"],
     "inhibits": ["reason", "switches", "time_ns", "share", "exits", "exits_per_ms", "otherwise_per_ms"],
     "stamps": ["vcpu", "id", "count", "mean_cycles", "min_cycles", "max_cycles"],
 }
@@ -115,6 +117,13 @@ class Results:
         return _table("vcpus", [
             {"vcpu": row["vcpu"], "state": state, "time_ns": ps / PS_PER_NS}
             for row in self.document["vcpus"] for state, ps in row["states_ps"].items()])
+
+    @cached_property
+    def threads(self) -> pd.DataFrame:
+        """How long each host thread that is no vCPU was in each state; nanoseconds."""
+        return _table("threads", [
+            {"thread": row["thread"], "kind": row["kind"], "state": state, "time_ns": ps / PS_PER_NS}
+            for row in self.document["threads"] for state, ps in row["states_ps"].items()])
 
     @cached_property
     def inhibits(self) -> pd.DataFrame:

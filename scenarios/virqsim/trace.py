@@ -61,6 +61,10 @@ class Trace:
                 return f"{h['states'][a]} to {h['states'][b]}"
             case "INHIBIT":
                 return f"{h['inhibits'][a]} {'on' if b else 'off'}"
+            case "HOST_THREAD":
+                return f"thread {a} {h['host_thread_states'][b & 0xFFFFFFFF]} pcpu {b >> 32}"
+            case "HOST_WORK":
+                return f"thread {a} item {b >> 32} {h['work'][b & 0xFFFFFFFF]}"
             case "USERSPACE":
                 return h["kvm_exits"][a]
             case "PENDING" | "COALESCED":

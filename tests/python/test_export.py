@@ -70,6 +70,16 @@ def timeline(run):
     return json.loads(export(run, "perfetto").read_text())["traceEvents"]
 
 
+def test_a_host_thread_has_a_track_of_its_own(tmp_path):
+    machine = Machine()
+    machine.vcpu(Program("main").compute(10**6))
+    machine.work(machine.thread("vhost", pin=1), at_ns=[1000], cycles=5000)
+    runner.run(Plan("threads", machine).resolve(profiles.load("unit")), folder=tmp_path / "run", trace=True)
+    events = [e for e in json.loads(export(tmp_path / "run", "perfetto").read_text())["traceEvents"] if e["pid"] == 2]
+    assert [e["args"]["name"] for e in events if e["ph"] == "M"] == ["host", "vhost 0"]
+    assert [name for name, *_ in slices(events, tid=1)] == ["READY", "on CPU 1"]
+
+
 def test_a_track_nests_handlers_in_the_guest_and_states_in_exits(run):
     assert slices(timeline(run), tid=2) == [
         ("GUEST", 0, 1, 0),

@@ -43,6 +43,27 @@ void expect_one_state_at_a_time(json_t *results)
     }
 }
 
+/* A thread with a queue of its own gets its CPU, whoever else wants that. */
+void expect_threads_in_one_state_at_a_time(json_t *results)
+{
+    size_t i;
+    json_t *t, *ps;
+    const char *name;
+    json_array_foreach(json_object_get(results, "threads"), i, t)
+    {
+        json_int_t sum = 0;
+        json_object_foreach(json_object_get(t, "states_ps"), name, ps) sum +=
+            json_integer_value(ps);
+        EXPECT_EQ(sum, json_integer_value(json_object_get(results, "time_ps")));
+        const bool pooled =
+            json_string_value(json_object_get(t, "kind")) == std::string("aio-worker");
+        const bool whole =
+            json_integer_value(json_object_get(results, "time_ps")) >= 2000000000;
+        EXPECT_TRUE(pooled || !whole || json_integer_value(json_object_get(t, "items")) > 0)
+            << "thread " << i;
+    }
+}
+
 class RandomPlans : public testing::TestWithParam<uint64_t>
 {
 };
@@ -61,6 +82,7 @@ TEST_P(RandomPlans, LoseNothingAndAddUp)
         EXPECT_STREQ(nullptr, broken);
         expect_stages_add_up(results);
         expect_one_state_at_a_time(results);
+        expect_threads_in_one_state_at_a_time(results);
     }
 }
 
