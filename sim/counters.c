@@ -275,6 +275,9 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_HOST_WORK:
         c->thread[r->a].items += TRACE_WORK_STEP(r->b) == TRACE_WORK_DONE;
         break;
+    case TRACE_DISK:
+        disk_counters_put(c, r);
+        break;
     case TRACE_INHIBIT:
         inhibit(c, r);
         break;
@@ -286,12 +289,16 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     }
 }
 
-bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus, uint32_t threads)
+bool counters_init(struct counters *c, struct arena *a, const struct hypervisor *h)
 {
+    const uint32_t threads = h->threads ? h->threads->count : 0;
+
     c->sink.put = put;
-    c->vcpu_count = vcpus;
-    c->vcpu = arena_alloc(a, vcpus, sizeof *c->vcpu);
+    c->vcpu_count = h->vcpu_count;
+    c->vcpu = arena_alloc(a, h->vcpu_count, sizeof *c->vcpu);
     c->thread_count = threads;
     c->thread = arena_alloc(a, threads, sizeof *c->thread);
-    return c->vcpu && (c->thread || !threads);
+    c->disk_count = h->disk_count;
+    c->disk = arena_alloc(a, h->disk_count, sizeof *c->disk);
+    return c->vcpu && (c->thread || !threads) && (c->disk || !h->disk_count);
 }

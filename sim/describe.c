@@ -45,6 +45,13 @@ static const char *const work_steps[] = {
     [TRACE_WORK_DONE] = "done",
 };
 
+static const char *const disk_stages[] = {
+    [TRACE_DISK_ASKED] = "asked",       [TRACE_DISK_ISSUED] = "issued",
+    [TRACE_DISK_NOTIFIED] = "notified", [TRACE_DISK_SUBMITTED] = "submitted",
+    [TRACE_DISK_DONE] = "done",         [TRACE_DISK_COMPLETED] = "completed",
+    [TRACE_DISK_SEEN] = "seen",         [TRACE_DISK_REAPED] = "reaped",
+};
+
 static const char *const kvm_exits[] = {
 #define REASON(name) #name,
     KVM_EXITS(REASON)
@@ -292,6 +299,7 @@ json_t *describe_trace(void)
     json_object_set_new(d, "kvm_exits", strings(kvm_exits, COUNT(kvm_exits)));
     json_object_set_new(d, "host_thread_states",
                         strings(host_thread_state_names, HOST_THREAD_STATE_COUNT));
+    json_object_set_new(d, "disk_stages", strings(disk_stages, COUNT(disk_stages)));
     json_object_set_new(d, "work", strings(work_steps, COUNT(work_steps)));
     return d;
 }
@@ -322,6 +330,7 @@ json_t *describe_everything(void)
     json_object_set_new(d, "irqchips", strings(irqchip_names, IRQCHIP_COUNT));
     json_object_set_new(d, "regions", strings(region_handler_names, REGION_HANDLER_COUNT));
     json_object_set_new(d, "devices", strings(device_kind_names, DEVICE_KIND_COUNT));
+    json_object_set_new(d, "disks", strings(disk_kind_names, DISK_KIND_COUNT));
     json_object_set_new(d, "host_threads",
                         strings(host_thread_kind_names, HOST_THREAD_KIND_COUNT));
     json_object_set_new(d, "host_thread_states",

@@ -43,7 +43,7 @@ bool machine_allocate(struct virqsim *sim, uint32_t more_events)
             return false;
     for (uint32_t i = 0; i < h->pcpu_count; i++)
         pcpu_init(h, &h->pcpu[i], (uint16_t)i);
-    if (!counters_init(&sim->counters, a, h->vcpu_count, h->threads ? h->threads->count : 0))
+    if (!counters_init(&sim->counters, a, h))
         return false;
     sim->trace.sinks = &sim->counters.sink;
     return true;

@@ -338,7 +338,7 @@ void plan_read_machine(struct build *b)
 
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
-                     "guest_apic", "vcpus", "load", "threads", "regions", "devices",
+                     "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
                      "chipset"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
@@ -356,7 +356,8 @@ void plan_read_machine(struct build *b)
         reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");
     if (b->reader.failed)
         return;
-    const uint32_t events = plan_count_threads(b, machine, &at);
+    const uint32_t events =
+        plan_count_threads(b, machine, &at) + plan_count_disks(b, machine, &at);
     if (b->reader.failed)
         return;
     if (!machine_allocate(b->sim, events)) {
@@ -369,6 +370,7 @@ void plan_read_machine(struct build *b)
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
     plan_read_threads(b, machine, &at);
+    plan_read_disks(b, machine, &at);
     read_housekeeping(b, machine, &at);
     read_regions(b, machine, &at);
 }

@@ -46,6 +46,10 @@ const sim_time *plan_read_times(struct build *b, const json_t *json, const struc
 uint32_t plan_count_threads(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_threads(struct build *b, const json_t *machine, const struct place *at);
 
+/* plan_disks.c: as threads. Devices and threads are read before. */
+uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct place *at);
+void plan_read_disks(struct build *b, const json_t *machine, const struct place *at);
+
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
 

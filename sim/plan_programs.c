@@ -38,11 +38,15 @@ static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
         {"divide", 128},
         {"count", UINT32_MAX},
         {"times", UINT64_C(1) << 40},
+        {"depth", DISK_FLIGHTS},
+        {"total", UINT32_MAX - 1},
         {"cycles", UINT64_C(1) << 50},
         {"low", UINT64_C(1) << 50},
         {"high", UINT64_C(1) << 50},
     };
 
+    if (strcmp(operand, "disk") == 0)
+        return h->disk_count ? h->disk_count - 1 : 0;
     if (strcmp(operand, "device") == 0)
         return h->device_count ? h->device_count - 1 : 0;
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
@@ -76,6 +80,8 @@ static void count_words(struct build *b, const struct guest_insn *i)
 
     if (words && i->operand[0] + words > b->words)
         b->words = i->operand[0] + words;
+    if (i->op == GUEST_disk_reap && i->operand[1] >= b->words)
+        b->words = i->operand[1] + 1;
 }
 
 /* What one operand's range cannot say. */
@@ -99,6 +105,8 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
     if (i->op == GUEST_lower &&
         (o[0] >= h->device_count || h->device[o[0]].kind != DEVICE_LINE))
         reader_fail(&b->reader, at, "device %" PRIu64 " has no line to lower", o[0]);
+    if (strcmp(guest_ops[i->op].operand[0], "disk") == 0 && h->disk_count == 0)
+        reader_fail(&b->reader, at, "the plan has no disks");
     check_size(b, i, at);
     b->user_operations |= plan_is_user_operation(i);
     count_words(b, i);

@@ -160,6 +160,37 @@ static json_t *thread_list(const struct virqsim *sim)
     return list;
 }
 
+static const char *const disk_stage_names[] = {
+#define STAGE(name, meaning) #name,
+    DISK_STAGES(STAGE)
+#undef STAGE
+};
+
+static json_t *disk_row(const struct virqsim *sim, uint32_t index)
+{
+    const struct disk_counters *d = &sim->counters.disk[index];
+    const struct latency *l = &d->latency;
+    json_t *stages = json_object();
+
+    for (unsigned s = 0; s < DISK_STAGE_COUNT; s++)
+        json_object_set_new(stages, disk_stage_names[s], number(d->stage_sum[s]));
+    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "disk", (int)index,
+                     "kind", disk_kind_names[sim->machine.disk[index].kind], "asked",
+                     number(d->asked), "requests", number(d->reaped), "sum_ps", number(l->sum),
+                     "min_ps", number(l->min), "p50_ps", number(latency_quantile(l, 0.5)),
+                     "p99_ps", number(latency_quantile(l, 0.99)), "max_ps", number(l->max),
+                     "stages_ps", stages);
+}
+
+static json_t *disk_list(const struct virqsim *sim)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < sim->counters.disk_count; i++)
+        json_array_append_new(list, disk_row(sim, i));
+    return list;
+}
+
 static json_t *stamp_list(const struct counters *c)
 {
     json_t *list = json_array();
@@ -253,6 +284,8 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "accounting", accounting(sim));
     json_object_set_new(r, "vcpus", vcpu_list(sim));
     json_object_set_new(r, "threads", thread_list(sim));
+    if (sim->counters.disk_count)
+        json_object_set_new(r, "disks", disk_list(sim));
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
     json_object_set_new(r, "stamps", stamp_list(&sim->counters));

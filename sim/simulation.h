@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "hypervisor/host_thread.h"
+#include "hypervisor/disk.h"
 #include "virqsim.h"
 
 /* Memory that lives as long as the simulation: allocated while it is built, freed together. */
@@ -120,12 +120,49 @@ struct host_thread_counters {
     uint8_t state;
 };
 
+/* --- disk_counters.c: where the time of a disk's requests goes --- */
+
+/* Parts of a request's time, which sum to all of it. */
+#define DISK_STAGES(STAGE)                                                                     \
+    STAGE(guest, "the guest: its own queue, and its code on the way down and up")              \
+    STAGE(exit, "exits of the driver's accesses, and the host's interrupts meanwhile")         \
+    STAGE(userspace, "QEMU: device models, and the main loop up to the pool of workers")       \
+    STAGE(worker, "the pool: a wait for a worker, and its blocking call")                      \
+    STAGE(completion, "back to the main loop, and its work for the request")                   \
+    STAGE(injection, "from the interrupt to its handler")
+
+enum disk_stage {
+#define STAGE(name, meaning) DISK_STAGE_##name,
+    DISK_STAGES(STAGE) DISK_STAGE_COUNT
+#undef STAGE
+};
+
+/* Requests that were asked for and not reaped. */
+enum { DISK_FLIGHTS = 1024 };
+
+struct disk_flight {
+    uint32_t number;
+    uint16_t vcpu;                   /* which issued it, or saw its end */
+    uint64_t at[TRACE_DISK_STAGES];  /* earlier than asked for: not reached */
+    uint64_t guest_ps, userspace_ps; /* that vCPU's, when the window under way began */
+    uint64_t stage[DISK_STAGE_COUNT];
+};
+
+struct disk_counters {
+    uint64_t asked, reaped;
+    uint64_t stage_sum[DISK_STAGE_COUNT];
+    struct latency latency;
+    struct disk_flight flight[DISK_FLIGHTS]; /* by number, modulo */
+};
+
 struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
     uint32_t vcpu_count;
     struct host_thread_counters *thread;
     uint32_t thread_count;
+    struct disk_counters *disk;
+    uint32_t disk_count;
     uint64_t lock_waits;                /* how often somebody slept for the global lock */
     struct raised device;               /* the last one that a device raised */
     struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */
@@ -136,7 +173,8 @@ struct counters {
     struct latency latency[TRACE_SOURCE_COUNT];
 };
 
-bool counters_init(struct counters *c, struct arena *a, uint32_t vcpus, uint32_t threads);
+bool counters_init(struct counters *c, struct arena *a, const struct hypervisor *h);
+void disk_counters_put(struct counters *c, const struct trace_record *r);
 
 /* --- trace_file.c --- */
 

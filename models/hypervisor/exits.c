@@ -7,7 +7,7 @@
  */
 #include <assert.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/disk.h"
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff };
 
@@ -36,7 +36,7 @@ static enum region_handler answered_by(const struct vcpu *v)
         region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
     enum region_handler handler;
 
-    if (board_owns(v->hypervisor->board, a, &handler))
+    if (board_owns(v->hypervisor->board, a, &handler) || disk_owns(v->hypervisor, a, &handler))
         return handler;
     return r ? r->handler : REGION_USERSPACE;
 }
@@ -349,6 +349,8 @@ static void device(struct vcpu *v)
         return;
     }
     board_access(v);
+    if (handler == REGION_EVENTFD)
+        disk_notify(v);
     guest_access_done(v);
     vcpu_take(v, VCPU_ON_RESUME);
 }

@@ -3,7 +3,7 @@
  * put to the hardware, whose verdict says what it costs and whether the guest
  * leaves.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/disk.h"
 
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
 {
@@ -178,6 +178,8 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return instruction(VIRT_MMIO, o[0], o[1], o[2], true);
     case GUEST_touch:
         return instruction(VIRT_UNMAPPED, o[0], 8, 0, true);
+    case GUEST_disk_issue:
+        return disk_notification(v, i);
     case GUEST_cpuid:
         return instruction(VIRT_CPUID, 0, 0, 0, false);
     case GUEST_hypercall:

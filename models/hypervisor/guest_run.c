@@ -5,7 +5,7 @@
  * is being paid may be interrupted; the rest is kept in the frame and paid
  * before the next operation.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/disk.h"
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
 {
@@ -105,7 +105,8 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
         v->hw.delivery_faults = true;
         break;
     default:
-        return false;
+        if (!disk_operation(v, i))
+            return false;
     }
     guest_next(&v->guest);
     return true;
@@ -172,6 +173,9 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
         return guest_unlock(v, i);
     case GUEST_pv_yield:
         return guest_pv_yield(v, i);
+    case GUEST_disk_issue:
+        disk_issue(v, i);
+        break;
     case GUEST_eoi:
         if (guest_in_handler(&v->guest) && pv_eoi(v))
             return true;
@@ -182,7 +186,7 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     a = guest_access_of(v, i, v->guest.frame->part);
     if (a.kind != ACCESS_NONE)
         return guest_perform(v, i, &a);
-    guest_next(&v->guest); /* an EOI of a guest without an APIC */
+    guest_next(&v->guest); /* an EOI without an APIC, a device that needs no notification */
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* Putting the machine together: who knows whom, and the first events. */
-#include "hypervisor/host_thread.h"
+#include "hypervisor/disk.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
 {
@@ -258,4 +258,5 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         device_init(h, &h->device[i]);
     assigned_init(h);
     host_threads_init(h);
+    disks_init(h);
 }

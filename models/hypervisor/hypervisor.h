@@ -35,6 +35,7 @@
  *   host.c       physical CPUs, their interrupts and their threads
  *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
  *   global_lock.c   QEMU's global lock
+ *   disk.c       disks of QEMU's, and the guest's end of them
  *   controls.c   features and policy to control bits
  *   inhibit.c    why APICv or AVIC is off, and the way there and back
  */
@@ -471,6 +472,8 @@ struct hypervisor {
     struct global_lock *lock;     /* NULL: nobody but vCPUs works in userspace */
     struct device *device;
     uint32_t device_count;
+    struct disk *disk; /* disk.h */
+    uint32_t disk_count;
     const struct region *region;
     uint32_t region_count;
     struct apic_fabric fabric;

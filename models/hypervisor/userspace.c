@@ -6,7 +6,7 @@
  * Each return takes QEMU's global lock, where the machine has one (a main loop is
  * among its threads): for the device, or in the outer loop, which -EINTR returns to.
  */
-#include "hypervisor/global_lock.h"
+#include "hypervisor/disk.h"
 
 /* Its local APIC has something for the guest. */
 static bool apic_has(const struct vcpu *v)
@@ -96,6 +96,7 @@ static void device_access(struct vcpu *v)
     else
         ask_external(v);
     board_access(v);
+    disk_access(v);
     guest_access_done(v);
     if (v->outbox_count) {
         v->after_outbox = run_again;

@@ -100,6 +100,22 @@ enum trace_work {
 #define TRACE_WORK_STEP(b)         ((enum trace_work)(uint32_t)(b))
 #define TRACE_HOST_THREAD_STATE(b) ((uint32_t)(b))
 
+/* The way of a disk's request. */
+enum trace_disk {
+    TRACE_DISK_ASKED,     /* the application wants it */
+    TRACE_DISK_ISSUED,    /* the guest's driver begins with it */
+    TRACE_DISK_NOTIFIED,  /* the device has heard of it */
+    TRACE_DISK_SUBMITTED, /* the device model has given it to the pool of workers */
+    TRACE_DISK_DONE,      /* a worker's blocking call has returned */
+    TRACE_DISK_COMPLETED, /* the device shows its result, and interrupts */
+    TRACE_DISK_SEEN,      /* the guest's handler has begun */
+    TRACE_DISK_REAPED,    /* and has taken the result */
+    TRACE_DISK_STAGES
+};
+#define TRACE_DISK_REQUEST(disk, number) ((uint64_t)(disk) << 32 | (uint64_t)(number))
+#define TRACE_DISK_NUMBER(a)             ((uint32_t)(a))
+#define TRACE_DISK_INDEX(a)              ((uint32_t)((a) >> 32))
+
 /* An interrupt's number, from when it is raised to its end; 0: no interrupt's. */
 typedef uint32_t trace_flow;
 

@@ -353,6 +353,22 @@ class Program:
         """WBINVD."""
         return self._add("wbinvd")
 
+    # A disk's driver (Machine.ide, Machine.virtio_blk)
+
+    def disk_ask(self, disk: int, depth: int, total: int) -> Program:
+        """The application asks for one request after the other until `depth` are under way, or `total` were asked for
+        in all."""
+        return self._add("disk_ask", disk=disk, depth=depth, total=total)
+
+    def disk_issue(self, disk: int) -> Program:
+        """virtio: what was asked for goes into the ring, and the device is notified if it wants to be. IDE: the port
+        accesses that follow are those of the next request (drivers.ide_issue)."""
+        return self._add("disk_issue", disk=disk)
+
+    def disk_reap(self, disk: int, word: int) -> Program:
+        """Takes what is completed, and adds its number to the word."""
+        return self._add("disk_reap", disk=disk, word=word)
+
     # Marks by which a plan ties the outside world to the guest's progress
 
     def signal(self, device: int) -> Program:
@@ -362,6 +378,10 @@ class Program:
     def lower(self, device: int) -> Program:
         """A device with a line (Machine.line) lowers it, as when the guest has read its status register."""
         return self._add("lower", device=device)
+
+    def disk_interrupt(self, disk: int) -> Program:
+        """A handler of the disk's begins here."""
+        return self._add("disk_interrupt", disk=disk)
 
     def host_interrupt(self) -> Program:
         """An interrupt of the host's own arrives at this vCPU's CPU now."""

@@ -107,6 +107,7 @@ class Machine:
         self._threads: list[dict[str, Any]] = []
         self._regions: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
+        self._disks: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
 
     def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None) -> int:
@@ -255,6 +256,40 @@ class Machine:
                               "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
+    def ide(self, device: int, latency_ns: int, latency_high_ns: int | None = None) -> int:
+        """Adds QEMU's IDE disk and returns its number, for Program.disk_ask() and drivers.ide_issue().
+
+        Args:
+            device: the line by which it interrupts (Machine.line), of the ISA bus input 14.
+            latency_ns: of the medium, for each request.
+            latency_high_ns: drawn evenly between the two; None: always `latency_ns`.
+        """
+        return self._disk(kind="ide", device=device, latency_ns=latency_ns, latency_high_ns=latency_high_ns)
+
+    def virtio_blk(self, device: int, latency_ns: int, latency_high_ns: int | None = None, *, space: str = "mmio",
+                   base: int = 0xFEBF4000, queue_size: int = 128, event_idx: bool = True, indirect: bool = True,
+                   ioeventfd: bool = True) -> int:
+        """Adds a virtio block device of QEMU's and returns its number, for Program.disk_ask().
+
+        Args:
+            device: by which it interrupts: an `msi` (Machine.device), or a line (Machine.line) for INTx.
+            latency_ns: of the medium, for each request.
+            latency_high_ns: drawn evenly between the two; None: always `latency_ns`.
+            space: `mmio`, or `port` for the legacy interface.
+            base: its address there.
+            queue_size: of its one queue, a power of two up to 1024.
+            event_idx: VIRTIO_F_EVENT_IDX.
+            indirect: VIRTIO_F_INDIRECT_DESC: a request takes one descriptor, not three.
+            ioeventfd: the notification is one, which the main loop reads; else an exit to userspace.
+        """
+        return self._disk(kind="virtio-blk", device=device, latency_ns=latency_ns, latency_high_ns=latency_high_ns,
+                          space=space, base=base, queue_size=queue_size, event_idx=event_idx, indirect=indirect,
+                          ioeventfd=ioeventfd)
+
+    def _disk(self, **keys: Any) -> int:
+        self._disks.append({key: value for key, value in keys.items() if value is not None})
+        return len(self._disks) - 1
+
     def document(self, profile: Profile) -> dict[str, Any]:
         """The plan's `machine`, with the profile's clocks."""
         pins = [each["pin"] for each in self._vcpus + self._load + self._threads
@@ -273,6 +308,7 @@ class Machine:
             **({"threads": self._threads} if self._threads else {}),
             "regions": self._regions,
             "devices": self._devices,
+            **({"disks": self._disks} if self._disks else {}),
             **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
         }
 

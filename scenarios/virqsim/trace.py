@@ -65,6 +65,8 @@ class Trace:
                 return f"thread {a} {h['host_thread_states'][b & 0xFFFFFFFF]} pcpu {b >> 32}"
             case "HOST_WORK":
                 return f"thread {a} item {b >> 32} {h['work'][b & 0xFFFFFFFF]}"
+            case "DISK":
+                return f"disk {a >> 32} request {a & 0xFFFFFFFF} {h['disk_stages'][b]}"
             case "USERSPACE":
                 return h["kvm_exits"][a]
             case "PENDING" | "COALESCED":

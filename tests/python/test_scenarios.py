@@ -13,6 +13,7 @@ SMALL = {
     "ipi_broadcast": {"vcpus": 4, "rounds": 3},
     "timer_ticks": {"ticks": 5},
     "delivery_in_software": {"rounds": 3},
+    "disk_io_path": {"requests": 8, "depth": 2},
     "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
     "lock_holder_preemption": {"cpus": 2, "rounds": 40, "slice_us": 100},

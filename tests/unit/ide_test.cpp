@@ -111,6 +111,45 @@ TEST(Ide, ADmaReadAsLinuxDoesItShowsTheStatusesThatWereRecorded)
     EXPECT_EQ((std::vector<bool>{true, false}), c.line);
 }
 
+/* tests/data/ide_request.txt: a request of a Linux guest's, port by port. */
+TEST(Ide, ReadsGiveWhatARecordedGuestRead)
+{
+    static const struct {
+        unsigned port;
+        bool write;
+        uint32_t value;
+    } recorded[] = {
+        /* port 0: the medium answers */
+        {0x1f7, false, 0x50}, {0x1f6, true, 0xa0},  {0x3f6, false, 0x50},
+        {0x1f7, false, 0x50}, {0x1f1, true, 0x0},   {0x1f2, true, 0x8},
+        {0x1f3, true, 0x30},  {0x1f4, true, 0x0},   {0x1f5, true, 0x0},
+        {0x1f6, true, 0xe0},  {0x1f7, false, 0x50}, {0xc004, true, 0x57b2000},
+        {0xc000, false, 0x8}, {0xc000, true, 0x8},  {0x1f7, true, 0xc8},
+        {0x3f6, false, 0x58}, {0xc000, false, 0x8}, {0xc000, true, 0x9},
+        {0, false, 0},        {0xc002, false, 0x4}, {0xc000, false, 0x9},
+        {0xc000, true, 0x8},  {0x3f6, false, 0x50}, {0x3f6, false, 0x50},
+        {0x1f7, false, 0x50}, {0xc002, false, 0x4}, {0xc002, true, 0x4},
+    };
+    Channel c;
+    const auto reg_of = [](unsigned port, bool write) {
+        if (port == 0x3f6)
+            return ide_find(IDE_CONTROL_BLOCK, 0, write);
+        return port >= 0xc000 ? ide_find(IDE_BUS_MASTER_BLOCK, port - 0xc000, write)
+                              : ide_find(IDE_COMMAND_BLOCK, port - 0x1f0, write);
+    };
+    c.out(IDE_BM_COMMAND, 8);
+    for (const auto &r : recorded) {
+        if (!r.port)
+            c.complete();
+        else if (r.write)
+            c.out(reg_of(r.port, true), r.value);
+        else
+            EXPECT_EQ(r.value, c.in(reg_of(r.port, false))) << std::hex << r.port;
+    }
+    EXPECT_EQ(0x30u, c.requests.at(0).lba);
+    EXPECT_EQ((std::vector<bool>{true, false}), c.line);
+}
+
 TEST(Ide, TheBusMasterMayBeStartedBeforeTheCommand)
 {
     Channel c;

@@ -1,0 +1,126 @@
+"""Where does the time of a disk request go, and how many exits does it cost?
+
+An application keeps `depth` reads of a disk under way. The disk is QEMU's: an IDE
+channel, whose driver makes the 26 port accesses of Linux's libata for each request, or a
+virtio block device, notified by an ioeventfd and interrupting by a message
+or (`--set interrupt=intx`) by a line. A raw image is behind it: a worker of QEMU's pool sleeps
+`medium` microseconds for each request, the main loop completes it. `--set
+irqchip=` moves the interrupt controllers; the report has the exits and the time of a request by where it
+was spent.
+"""
+
+import pandas as pd
+
+import virqsim
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
+
+PARAMETERS = {
+    "disk": Parameter("virtio-blk", "", "what the guest sees", choices=("ide", "virtio-blk")),
+    "depth": Parameter(1, "requests", "how many the application keeps under way"),
+    "requests": Parameter(200, "requests", "in all"),
+    "medium": Parameter(80, "us", "of each request in the worker's blocking call"),
+    "workers": Parameter(64, "threads", "in QEMU's pool"),
+    "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
+    "guest": Parameter("xapic", "", "the guest's controllers", choices=("8259a", "xapic", "x2apic")),
+    "interrupt": Parameter("msi", "", "of virtio-blk", choices=("msi", "intx")),
+    "ioeventfd": Parameter("on", "", "of virtio-blk", choices=("on", "off")),
+    "event_idx": Parameter("on", "", "of virtio-blk: event suppression by indices", choices=("on", "off")),
+}
+
+IDE_IRQ, VECTOR = 14, 0x41
+PCI_INPUT, PCI_IRQ, ELCR = 20, 11, 0x4D0  # of INTx: at the I/O APIC, and at the 8259A pair, whose ELCR makes it a level
+VIRTIO_ISR = 0xFEBF4000 + 0x1000
+
+
+def plan(p):
+    for name in ("depth", "requests", "medium", "workers"):
+        if getattr(p, name) < 1:
+            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
+    if p.disk != "ide" and p.guest == "8259a" and p.interrupt == "msi":
+        raise VirqsimError("guest: 8259a takes no messages: --set interrupt=intx")
+    machine = Machine("none" if p.guest == "8259a" else p.guest, chipset="82093aa")
+    done = machine.word("done")
+    main = Program("main")
+    if p.disk == "ide":
+        vector, handlers = ide(machine, main, p, done)
+    else:
+        vector, handlers = virtio_blk(machine, main, p, done)
+    machine.vcpu(main.halt_until(done, p.requests), {vector: handlers})
+    machine.thread("main-loop", 1)
+    for n in range(min(p.workers, p.depth)):
+        machine.thread("aio-worker", 2 + n)
+    return Plan("disk_io_path", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0))
+
+
+def ide(machine, main, p, done):
+    """A channel has one request under way; the others wait in the guest."""
+    disk = machine.ide(machine.line("ide", IDE_IRQ), p.medium * 1000)
+    vector = route(main, p, IDE_IRQ)
+    drivers.ide_issue(main.mask().disk_ask(disk, p.depth, p.requests), disk).unmask()
+
+    def handler(name, last):
+        program = begin(Program(name), p, IDE_IRQ)
+        drivers.ide_complete(program, disk, done).disk_ask(disk, p.depth, p.requests)
+        if not last:
+            drivers.ide_issue(program, disk)
+        return end(program, p, IDE_IRQ)
+
+    return vector, [handler("on_request", False)] * (p.requests - 1) + [handler("on_last", True)]
+
+
+def virtio_blk(machine, main, p, done):
+    intx = p.interrupt == "intx"
+    gsi = PCI_IRQ if p.guest == "8259a" else PCI_INPUT
+    device = machine.line("virtio", gsi) if intx else machine.device("virtio", "msi", 0, VECTOR)
+    disk = machine.virtio_blk(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
+                              queue_size=256)
+    vector = route(main, p, gsi, level=True) if intx else VECTOR
+    main.mask().disk_ask(disk, p.depth, p.requests).disk_issue(disk).unmask()
+    handler = Program("on_request")
+    if not intx or p.guest == "8259a":
+        begin(handler, p, gsi)
+    handler.disk_interrupt(disk)
+    if intx:
+        handler.mmio_read(VIRTIO_ISR, 1)
+    handler.disk_reap(disk, done).disk_ask(disk, p.depth, p.requests).disk_issue(disk)
+    if intx:
+        end(handler, p, gsi).eoi()
+    return vector, handler
+
+
+def route(main, p, gsi, level=False):
+    """The driver's preparations; the vector of this input of the chipset."""
+    main.setup(True)
+    if p.guest == "8259a":
+        drivers.pic_unmask(drivers.pic_start(main), [gsi])
+        main.port_out(ELCR + 1, 1, 1 << gsi - 8 if level else 0)
+        vector = drivers.PIC_BASE + gsi
+    else:
+        vector = VECTOR
+        drivers.ioapic_route(main, gsi, vector, level=level)
+    main.setup(False)
+    return vector
+
+
+def begin(program, p, irq):
+    return drivers.pic_mask_and_acknowledge(program, irq) if p.guest == "8259a" else program.eoi()
+
+
+def end(program, p, irq):
+    return drivers.pic_unmask_one(program, irq) if p.guest == "8259a" else program
+
+
+def report(results, p):
+    """For one request: exits, those of them that went on to userspace, interrupts, and microseconds by stage."""
+    disk = results.document["disks"][0]
+    requests = disk["requests"]
+    counted = results.exits[results.exits["cause"] != "setup"]["count"].sum()
+    users = results.userspace_exits[results.userspace_exits["cause"] != "setup"]["count"].sum()
+    rows = [("exits", counted / requests), ("to userspace", users / requests)]
+    rows += [(f"{stage}, us", ps / requests / 1e6) for stage, ps in disk["stages_ps"].items()]
+    rows += [("all, us", disk["sum_ps"] / requests / 1e6)]
+    return pd.DataFrame(rows, columns=["of a request", "mean"]).round(2)
+
+
+if __name__ == "__main__":
+    virqsim.main(__file__)
