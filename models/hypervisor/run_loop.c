@@ -215,29 +215,34 @@ static void leave(struct vcpu *v)
     vcpu_take(v, VCPU_ON_LEFT);
 }
 
-/* `by`: TRACE_EXIT_BY, or 0. */
+/* `by`: the operation that left, or NULL. */
 static void exit_traced(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
-                        trace_flow flow, uint64_t by)
+                        trace_flow flow, const struct guest_insn *by)
 {
+    const struct trace *t = v->hypervisor->trace;
+
     v->exit = *why;
     v->exit_cause = cause;
     v->immediate_exit = false;
     vcpu_pay_rule(v);
-    trace_put(v->hypervisor->trace, flow, TRACE_VM_EXIT, v->index,
-              TRACE_EXIT(why->reason, cause) | by, why->qualification);
+    trace_put(t, flow, TRACE_VM_EXIT, v->index,
+              TRACE_EXIT(why->reason, cause) | (by ? TRACE_EXIT_BY(by->op, by->operand[0]) : 0),
+              why->qualification);
+    if (by && (by->operand[1] | by->operand[2]))
+        trace_put(t, flow, TRACE_OPERANDS, v->index, by->operand[1], by->operand[2]);
     vcpu_take(v, VCPU_ON_EXIT);
 }
 
 void vcpu_exit(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
                trace_flow flow)
 {
-    exit_traced(v, why, cause, flow, 0);
+    exit_traced(v, why, cause, flow, NULL);
 }
 
 void vcpu_exit_by(struct vcpu *v, const struct virt_verdict *why, enum trace_cause cause,
                   trace_flow flow, const struct guest_insn *i)
 {
-    exit_traced(v, why, cause, flow, TRACE_EXIT_BY(i->op, i->operand[0]));
+    exit_traced(v, why, cause, flow, i);
 }
 
 /* KVM: vmx_needs_pi_wakeup(): others than the hypervisor post to vCPUs that do not run. */

@@ -382,7 +382,7 @@ def _counts(reasons: dict[str, float]) -> str:
 
 @cli.command("export")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Choice(["perfetto", "ftrace", "vcd", "csv", "parquet"]))
+@click.option("--to", required=True, type=click.Choice(["perfetto", "ftrace", "trace.dat", "vcd", "csv", "parquet"]))
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Where to; by default in the run folder.")
 def export_command(run_folder: Path, to: str, out: Path | None) -> None:
     """Turn a run's trace into another program's format.

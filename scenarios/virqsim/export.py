@@ -1,12 +1,14 @@
 """A run's trace in other programs' formats."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import ftrace, perfetto, vcd
+from . import perfetto, vcd
 from . import trace as vqt
+from .tracepoints import text, tracedat
 
 
 def export(run_dir, to, out=None):
@@ -23,7 +25,7 @@ def export(run_dir, to, out=None):
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
     try:
-        write(vqt.read(source), temporary)
+        write(vqt.read(source), temporary, _plan(run_dir))
         return temporary.rename(out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,10 +50,20 @@ def frame(trace):
     ).assign(vcpu=lambda t: t["vcpu"].mask(t["vcpu"] == vqt.NOWHERE))
 
 
-WRITERS = {
-    "perfetto": (".json", perfetto.write),
-    "ftrace": (".txt", ftrace.write),
-    "vcd": (".vcd", vcd.write),
-    "csv": (".csv", lambda trace, path: frame(trace).to_csv(path, index=False)),
-    "parquet": (".parquet", lambda trace, path: frame(trace).to_parquet(path, index=False)),
+def _plan(run_dir):
+    """The run folder's plan; None where only its trace is there."""
+    path = Path(run_dir) / "plan.json"
+    try:
+        return json.loads(path.read_text()) if path.exists() else None
+    except ValueError as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from None
+
+
+WRITERS = {  # format: ending, and what writes it: (trace, path, plan or None)
+    "perfetto": (".json", lambda trace, path, plan: perfetto.write(trace, path)),
+    "ftrace": (".txt", text.write),
+    "trace.dat": (".dat", tracedat.write),
+    "vcd": (".vcd", lambda trace, path, plan: vcd.write(trace, path)),
+    "csv": (".csv", lambda trace, path, plan: frame(trace).to_csv(path, index=False)),
+    "parquet": (".parquet", lambda trace, path, plan: frame(trace).to_parquet(path, index=False)),
 }
