@@ -400,20 +400,38 @@ def export_command(run_folder: Path, to: str, out: Path | None) -> None:
 
 @cli.command("plot")
 @click.argument("run_folders", metavar="RUN…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--flow", type=int, metavar="N", help="Draw the path of this interrupt of one run instead.")
 @click.option("--out", default=Path("out/figures"), show_default=True, type=click.Path(path_type=Path), metavar="DIR")
-def plot_command(run_folders: tuple[Path, ...], out: Path) -> None:
-    """Draw runs side by side, as figures for a paper, each with its numbers as CSV.
+def plot_command(run_folders: tuple[Path, ...], flow: int | None, out: Path) -> None:
+    """Draw runs side by side, as figures for a paper, each with its numbers as CSV; or the path of one
+    interrupt, from where it was raised to its handler and its end.
 
     \b
       virqsim compare ipi_ping_pong --tech none,apicv,ipiv
       virqsim plot out/ipi_ping_pong-*
+      virqsim plot out/ipi_ping_pong-apicv --flow 3    `virqsim explain RUN` says which are worth it
     """
     from .figures import plot
     from .results import load
 
+    if flow is not None:
+        _plot_flow(run_folders, flow, out)
+        return
     for folder in run_folders:
         load(folder)
     for path in _plain_errors(plot, list(run_folders), out):
+        click.echo(path)
+
+
+def _plot_flow(run_folders: tuple[Path, ...], flow: int, out: Path) -> None:
+    from .pathfigure import plot_flow
+    from .runner import progress_bar
+
+    if len(run_folders) != 1:
+        raise click.UsageError(f"--flow is about one run, and {len(run_folders)} are given")
+    with progress_bar("simulating it again") as progress:
+        paths = _plain_errors(plot_flow, run_folders[0], flow, out, progress)
+    for path in paths:
         click.echo(path)
 
 
