@@ -284,6 +284,18 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_STAMP:
         stamp(c, r);
         break;
+    case TRACE_FRAME:
+        c->queue[r->a].arrived++;
+        break;
+    case TRACE_FRAME_DROPPED:
+        c->queue[r->a].dropped++;
+        break;
+    case TRACE_FRAME_TAKEN:
+        latency_add(&c->queue[r->a].latency, r->b);
+        break;
+    case TRACE_QUEUE_MASK:
+        c->queue[r->a].masked += r->b;
+        break;
     default:
         break;
     }
@@ -300,5 +312,6 @@ bool counters_init(struct counters *c, struct arena *a, const struct hypervisor 
     c->thread = arena_alloc(a, threads, sizeof *c->thread);
     c->disk_count = h->disk_count;
     c->disk = arena_alloc(a, h->disk_count, sizeof *c->disk);
-    return c->vcpu && (c->thread || !threads) && (c->disk || !h->disk_count);
+    c->queue = arena_alloc(a, h->rx_queue_count, sizeof *c->queue);
+    return c->vcpu && c->thread && c->disk && c->queue;
 }

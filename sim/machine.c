@@ -1,7 +1,9 @@
 /* The machine's memory, and the law that no interrupt is lost. */
 #include <inttypes.h>
 
+#include "device/nic.h"
 #include "hypervisor/host_thread.h"
+#include "hypervisor/nic_path.h"
 #include "simulation.h"
 
 static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v, uint16_t index)
@@ -19,20 +21,24 @@ bool machine_allocate(struct virqsim *sim, uint32_t more_events)
     struct hypervisor *h = &sim->machine;
     struct arena *a = &sim->arena;
     const uint32_t events =
-        hypervisor_events(h->vcpu_count, h->pcpu_count, h->device_count) + more_events;
+        hypervisor_events(h->vcpu_count, h->pcpu_count, h->device_count, h->rx_queue_count) +
+        more_events;
     void *queue = arena_alloc(a, 1, event_queue_bytes(events));
 
     h->vcpu = arena_alloc(a, h->vcpu_count, sizeof *h->vcpu);
     h->pcpu = arena_alloc(a, h->pcpu_count, sizeof *h->pcpu);
     h->device = arena_alloc(a, h->device_count, sizeof *h->device);
+    h->nic = arena_alloc(a, h->nic_count, sizeof *h->nic);
+    h->rx_queue = arena_alloc(a, h->rx_queue_count, sizeof(struct nic_queue *));
     h->fabric.apic = arena_alloc(a, h->vcpu_count, sizeof *h->fabric.apic);
     h->irte = arena_alloc(a, h->device_count + 1, sizeof *h->irte);
     h->amd_irte = arena_alloc(a, h->device_count + 1, sizeof *h->amd_irte);
     h->ga_log = arena_alloc(a, GA_LOG_ENTRIES, sizeof *h->ga_log);
     h->avic.entry = arena_alloc(a, h->vcpu_count, sizeof *h->avic.entry);
     h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
-    if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->fabric.apic || !h->pid_table ||
-        !h->avic.entry || !h->irte || !h->amd_irte || !h->ga_log)
+    if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->nic || !h->rx_queue ||
+        !h->fabric.apic || !h->pid_table || !h->avic.entry || !h->irte || !h->amd_irte ||
+        !h->ga_log)
         return false;
     event_queue_init(&sim->events, queue, events);
     sim->trace = (struct trace){.events = &sim->events};
@@ -121,6 +127,24 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     return n;
 }
 
+/* Of every queue: arrived = taken + dropped + waiting. */
+static bool balance_frames(struct virqsim *sim)
+{
+    for (uint32_t n = 0; n < sim->machine.rx_queue_count; n++) {
+        const struct queue_counters *q = &sim->counters.queue[n];
+        const uint64_t waiting = sim->machine.rx_queue[n]->waiting;
+
+        if (q->arrived == q->latency.count + waiting)
+            continue;
+        snprintf(sim->broken, sizeof sim->broken,
+                 "queue %" PRIu32 ": %" PRIu64 " frames in its ring, but %" PRIu64
+                 " taken + %" PRIu64 " waiting",
+                 n, q->arrived, q->latency.count, waiting);
+        return false;
+    }
+    return true;
+}
+
 bool machine_balance(struct virqsim *sim)
 {
     const struct hypervisor *h = &sim->machine;
@@ -148,5 +172,5 @@ bool machine_balance(struct virqsim *sim)
             return false;
         }
     }
-    return true;
+    return balance_frames(sim);
 }

@@ -69,8 +69,9 @@ static void read_interrupt(struct build *b, const json_t *json, const struct pla
 
     if (b->reader.failed)
         return;
-    if (n >= h->device_count) {
-        reader_fail(&b->reader, &p, "%" PRIu64 ": the plan has %u devices", n, h->device_count);
+    if (n >= hypervisor_plan_devices(h)) {
+        reader_fail(&b->reader, &p, "%" PRIu64 ": the plan has %u devices", n,
+                    hypervisor_plan_devices(h));
         return;
     }
     d->interrupt = &h->device[n];

@@ -265,7 +265,7 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
     json_t *list = reader_array(&b->reader, machine, at, "devices");
     const struct place p = place_key(at, "devices");
 
-    for (uint32_t i = 0; i < h->device_count && !b->reader.failed; i++) {
+    for (uint32_t i = 0; i < hypervisor_plan_devices(h) && !b->reader.failed; i++) {
         const struct place here = place_item(&p, i);
         const json_t *json = json_array_get(list, i);
         struct device *d = &h->device[i];
@@ -339,7 +339,7 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "chipset"));
+                     "nics", "chipset"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -351,7 +351,9 @@ void plan_read_machine(struct build *b)
                     "(xapic, none)");
     h->vcpu_count = (uint32_t)array_size(
         b, machine, &at, "vcpus", h->guest_apic == LAPIC_MODE_XAPIC ? MAX_XAPICS : MAX_VCPUS);
-    h->device_count = (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX);
+    plan_count_nics(b, machine, &at);
+    h->device_count =
+        h->rx_queue_count + (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX / 2);
     if (h->vcpu_count == 0)
         reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");
     if (b->reader.failed)
@@ -366,6 +368,7 @@ void plan_read_machine(struct build *b)
     }
     read_chipset(b, machine, &at);
     read_devices(b, machine, &at);
+    plan_read_nics(b, machine, &at);
     plan_read_programs(b);
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);

@@ -61,6 +61,11 @@ void plan_check_user_interrupts(struct build *b, const struct place *vcpus_at);
 /* Is it an operation of a vCPU with user interrupts. */
 bool plan_is_user_operation(const struct guest_insn *i);
 
+/* plan_nics.c */
+/* How many cards and queues there are: before memory is allocated for them. */
+void plan_count_nics(struct build *b, const json_t *machine, const struct place *at);
+void plan_read_nics(struct build *b, const json_t *machine, const struct place *at);
+
 /* plan_technology.c */
 void plan_read_technology(struct build *b);
 

@@ -48,7 +48,9 @@ static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
     if (strcmp(operand, "disk") == 0)
         return h->disk_count ? h->disk_count - 1 : 0;
     if (strcmp(operand, "device") == 0)
-        return h->device_count ? h->device_count - 1 : 0;
+        return hypervisor_plan_devices(h) ? hypervisor_plan_devices(h) - 1 : 0;
+    if (strcmp(operand, "queue") == 0)
+        return h->rx_queue_count ? h->rx_queue_count - 1 : 0;
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         if (strcmp(operand, limits[i].name) == 0)
             return limits[i].high;
@@ -100,10 +102,12 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
                     o[2]);
     if (i->op == GUEST_pv_yield && o[1] < 1)
         reader_fail(&b->reader, at, "a yield is to one of at least 1 APIC ID");
-    if (i->op == GUEST_signal && h->device_count == 0)
+    if ((i->op == GUEST_rx_poll || i->op == GUEST_rx_unmask) && h->rx_queue_count == 0)
+        reader_fail(&b->reader, at, "the plan has no network card to receive from");
+    if (i->op == GUEST_signal && hypervisor_plan_devices(h) == 0)
         reader_fail(&b->reader, at, "the plan has no devices to signal");
     if (i->op == GUEST_lower &&
-        (o[0] >= h->device_count || h->device[o[0]].kind != DEVICE_LINE))
+        (o[0] >= hypervisor_plan_devices(h) || h->device[o[0]].kind != DEVICE_LINE))
         reader_fail(&b->reader, at, "device %" PRIu64 " has no line to lower", o[0]);
     if (strcmp(guest_ops[i->op].operand[0], "disk") == 0 && h->disk_count == 0)
         reader_fail(&b->reader, at, "the plan has no disks");

@@ -58,12 +58,12 @@ static void read_work(struct build *b, const json_t *json, const struct place *a
     item->after.n = reader_uint_or(&b->reader, json, at, "after_cycles", 0, UINT32_MAX, 0);
     if (!json_object_get(json, "signals") || b->reader.failed)
         return;
-    if (h->device_count == 0) {
+    if (hypervisor_plan_devices(h) == 0) {
         reader_fail(&b->reader, at, "signals a device, and the machine has none");
         return;
     }
-    w->signals =
-        &h->device[reader_uint(&b->reader, json, at, "signals", 0, h->device_count - 1)];
+    w->signals = &h->device[reader_uint(&b->reader, json, at, "signals", 0,
+                                        hypervisor_plan_devices(h) - 1)];
 }
 
 /* Returns the number of works read before and with it. */

@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "describe.h"
+#include "device/nic.h"
 #include "simulation.h"
 
 static json_t *number(uint64_t n)
@@ -209,6 +210,28 @@ static json_t *stamp_list(const struct counters *c)
     return list;
 }
 
+/* The frames of each receive queue; the latency is from the ring to the driver. */
+static json_t *queue_list(const struct virqsim *sim)
+{
+    const struct hypervisor *h = &sim->machine;
+    json_t *list = json_array();
+
+    for (uint32_t n = 0; n < h->rx_queue_count; n++) {
+        const struct queue_counters *q = &sim->counters.queue[n];
+        const struct latency *l = &q->latency;
+
+        json_array_append_new(
+            list, json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "queue",
+                            (int)n, "arrived", number(q->arrived + q->dropped), "taken",
+                            number(l->count), "dropped", number(q->dropped), "waiting",
+                            number(h->rx_queue[n]->waiting), "masked", number(q->masked),
+                            "mean_ps", number(l->count ? l->sum / l->count : 0), "p50_ps",
+                            number(latency_quantile(l, 0.5)), "p99_ps",
+                            number(latency_quantile(l, 0.99)), "max_ps", number(l->max)));
+    }
+    return list;
+}
+
 /* What is in force counts up to now. */
 static json_t *inhibit_row(const struct virqsim *sim, unsigned n)
 {
@@ -287,6 +310,7 @@ char *virqsim_results(struct virqsim *sim)
     if (sim->counters.disk_count)
         json_object_set_new(r, "disks", disk_list(sim));
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
+    json_object_set_new(r, "queues", queue_list(sim));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
     json_object_set_new(r, "stamps", stamp_list(&sim->counters));
     text = json_dumps(r, JSON_COMPACT);

@@ -155,6 +155,12 @@ struct disk_counters {
     struct disk_flight flight[DISK_FLIGHTS]; /* by number, modulo */
 };
 
+/* A receive queue's frames: from the ring to the driver. */
+struct queue_counters {
+    uint64_t arrived, dropped, masked; /* in the ring; not; how often its interrupts went off */
+    struct latency latency;
+};
+
 struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
@@ -171,6 +177,7 @@ struct counters {
     uint64_t exits; /* of all vCPUs */
     struct inhibit_timeline inhibits;
     struct latency latency[TRACE_SOURCE_COUNT];
+    struct queue_counters *queue; /* of network cards */
 };
 
 bool counters_init(struct counters *c, struct arena *a, const struct hypervisor *h);

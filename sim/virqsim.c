@@ -98,7 +98,7 @@ void virqsim_free(char *string)
 
 bool virqsim_drive_line(struct virqsim *sim, unsigned device, bool level)
 {
-    if (device >= sim->machine.device_count)
+    if (device >= hypervisor_plan_devices(&sim->machine))
         return false;
     wire_drive(&sim->machine.device[device].line, 0, level);
     return true;
@@ -177,7 +177,7 @@ bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t siz
     }
     *bits = 1;
     snprintf(name, size, "device%u.line", n - of_vcpus);
-    return n - of_vcpus < sim->machine.device_count;
+    return n - of_vcpus < hypervisor_plan_devices(&sim->machine);
 }
 
 uint64_t virqsim_probe_value(const struct virqsim *sim, unsigned n)

@@ -28,6 +28,7 @@ struct Plan {
     std::vector<unsigned> load;
     std::string threads;          /* JSON, without the brackets */
     std::string devices, regions; /* JSON, without the brackets */
+    std::string nics;             /* JSON, without the brackets */
     std::string chipset;          /* JSON, or empty: none */
     std::string inhibits;         /* JSON, without the brackets */
     bool pit_reinject = false;
@@ -50,6 +51,7 @@ struct Plan {
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
           << R"(],"threads":[)" << threads << R"(],"regions":[)" << regions
           << R"(],"devices":[)" << devices << "]"
+          << (nics.empty() ? "" : ",\"nics\":[" + nics + "]")
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
           << (housekeeping_cpu < 0
                   ? ""

@@ -316,6 +316,47 @@ inline void add_threads(Plan &p)
     }
 }
 
+/* Two cards: their queues share handlers' vectors with everybody, and some drivers never look. */
+inline void add_nics(Draw &d, Plan &p)
+{
+    const unsigned vcpus = (unsigned)p.vcpus.size();
+
+    if (d.chance(50))
+        return;
+    for (unsigned card = 0; card < 2; card++) {
+        const bool assigned = d.chance(60);
+        p.nics += std::string(card ? "," : "") + "{\"name\":\"n\",\"path\":\"" +
+                  (assigned ? "assigned" : "emulated") +
+                  "\",\"auto_mask\":" + (d.chance(50) ? "true" : "false") +
+                  ",\"ring\":" + std::to_string(1 + d.below(20)) + ",\"moderation\":" +
+                  d.of<std::string>({"{\"kind\":\"none\"}", "{\"kind\":\"adaptive\"}",
+                                     "{\"kind\":\"fixed\",\"interval_ns\":7000}",
+                                     "{\"kind\":\"vic\",\"epoch_ns\":20000}"}) +
+                  ",\"queues\":[";
+        for (unsigned n = 0; n < 2; n++)
+            p.nics += std::string(n ? "," : "") +
+                      "{\"vcpu\":" + std::to_string(d.below(vcpus)) +
+                      ",\"vector\":" + std::to_string(32 + d.below(6) * 23) +
+                      (assigned ? ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) : "") +
+                      ",\"arrivals\":{\"count\":60,\"gap_ns\":3000,\"kind\":" +
+                      d.of<std::string>({"\"poisson\"", "\"periodic\"", "\"heavy_tailed\"",
+                                         "\"bursts\",\"burst\":20,\"within_ns\":100"}) +
+                      "}}";
+        p.nics += "]}";
+    }
+    for (auto &[name, operations] : p.programs)
+        if (name[0] == 'h' || d.chance(30)) {
+            const std::string queue = std::to_string(d.below(4));
+            operations = "[\"rx_poll\",7," + queue + "," + std::to_string(d.below(5)) +
+                         "],[\"rx_unmask\"," + queue + "]," + operations;
+        }
+    const bool posted = p.technology.find("-pi") != std::string::npos;
+    const bool direct =
+        p.technology == "eli" || p.technology == "direct" || p.technology == "did";
+    if (!posted && !direct)
+        p.features["masked-delivery"] = d.chance(50);
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -366,6 +407,7 @@ inline Plan random_plan(uint64_t seed)
     add_inhibits(d, p);
     add_identities(d, p);
     add_user_interrupts(d, p);
+    add_nics(d, p);
     if (seed % 3 == 0)
         declare_features(p);
     return p;

@@ -60,6 +60,7 @@ struct guest_frame {
     uint64_t remaining;  /* cycles of interrupted work, to be done before the next operation */
     uint64_t ticket;     /* lock: drawn, and not served yet; the first is 1 */
     uint64_t turns_spun; /* ... and how long it has spun since */
+    uint64_t polled;     /* rx_poll: how many frames so far */
     uint64_t turns[GUEST_LOOPS_MAX];
     trace_flow flow;         /* of a handler */
     bool interrupts_enabled; /* of the code that the handler interrupted */

@@ -15,6 +15,7 @@
  * is the same.
  */
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/nic_path.h"
 
 enum {
     DESCRIPTOR_SHIFT = 6, /* a descriptor takes 64 bytes */
@@ -221,6 +222,7 @@ void assigned_forward(struct pcpu *p)
         if (!d->landed)
             continue;
         msg = message_of(d);
+        nic_path_taken_by_host(p, d);
         hypervisor_accept(&p->hypervisor->vcpu[d->vcpu], &msg, NULL);
     }
 }

@@ -6,6 +6,7 @@
  * before the next operation.
  */
 #include "hypervisor/disk.h"
+#include "hypervisor/nic_path.h"
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
 {
@@ -155,6 +156,12 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     case GUEST_upid_notify:
     case GUEST_upid_suppress:
         user_perform(v, i);
+        return true;
+    case GUEST_rx_poll:
+        nic_path_poll(v, i);
+        return true;
+    case GUEST_rx_unmask:
+        nic_path_unmask(v, i);
         return true;
     case GUEST_spin_until:
     case GUEST_spin_take:

@@ -1,5 +1,6 @@
 /* Putting the machine together: who knows whom, and the first events. */
 #include "hypervisor/disk.h"
+#include "hypervisor/nic_path.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
 {
@@ -233,10 +234,10 @@ static void hypothetical_init(struct hypervisor *h, enum virt_vendor vendor)
 
 enum { INHIBIT_EVENTS = 1 };
 
-uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices)
+uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices, uint32_t queues)
 {
     return BOARD_EVENTS + INHIBIT_EVENTS + vcpus * 3 + pcpus * (2 + HOST_VECTOR_COUNT) +
-           devices * 3;
+           devices * 3 + queues * NIC_EVENTS_OF_QUEUE;
 }
 
 void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
@@ -256,6 +257,8 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         vcpu_init(h, &h->vcpu[i], vendor);
     for (uint32_t i = 0; i < h->device_count; i++)
         device_init(h, &h->device[i]);
+    for (uint32_t i = 0; i < h->nic_count; i++)
+        nic_path_init(h, &h->nic[i]);
     assigned_init(h);
     host_threads_init(h);
     disks_init(h);

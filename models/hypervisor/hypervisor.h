@@ -24,6 +24,7 @@
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   direct.c     what the guest and the physical APIC do without the hypervisor
  *   assigned_svm.c  the same behind AMD's IOMMU
+ *   nic_path.c   network cards, and what a guest's driver does with their queues
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   timer_advance.c  ahead of its deadline, and the wait for it
@@ -193,6 +194,9 @@ enum device_kind {
     DEVICE_KIND_COUNT
 };
 
+struct nic_queue; /* device/nic.h */
+struct nic_path;  /* hypervisor/nic_path.h */
+
 /* Whatever raises interrupts from outside the vCPUs. */
 struct device {
     struct hypervisor *hypervisor;
@@ -203,6 +207,7 @@ struct device {
     uint16_t cpu;        /* ASSIGNED: the physical CPU that it reaches without posting */
     trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */
     bool landed_as_nmi;  /* which the remapping entry has made an NMI of */
+    struct nic_queue *queue;      /* of a network card, whose interrupt this is; or NULL */
     struct device *next_assigned; /* of the same CPU */
     struct device *next_of_vcpu;  /* ASSIGNED, behind AMD's IOMMU: of the same vCPU */
     uint64_t delay_ps;
@@ -474,6 +479,10 @@ struct hypervisor {
     uint32_t device_count;
     struct disk *disk; /* disk.h */
     uint32_t disk_count;
+    struct nic_path *nic; /* network cards; their queues are the last of the devices */
+    uint32_t nic_count;
+    struct nic_queue **rx_queue; /* of all of them */
+    uint32_t rx_queue_count;
     const struct region *region;
     uint32_t region_count;
     struct apic_fabric fabric;
@@ -828,5 +837,10 @@ void inhibit_apply(struct vcpu *v);
 /* Before: every array allocated, every plain field filled, pcpu_init() and pcpu_add_thread() done.
    Wires the parts and arms the first events. */
 void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor);
-uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices);
+uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices, uint32_t queues);
+/* The devices that the plan lists as such. */
+static inline uint32_t hypervisor_plan_devices(const struct hypervisor *h)
+{
+    return h->device_count - h->rx_queue_count;
+}
 #endif

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotModelled, VirqsimError
 from .guest import Program, icr, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical, assumed, traps, unchanged, virtualized
+from .nic import Arrivals, Moderation, Queue
 from .plan import Hypervisor, Inhibit, Machine, PauseLoop, Plan
 from .scenario import Parameter, Scenario
 
 if TYPE_CHECKING:
     from .results import Results, load
 
-__all__ = ["Hypervisor", "Hypothetical", "Inhibit", "Machine", "NotModelled", "Parameter", "PauseLoop", "Plan", "Program",
-           "Results", "Scenario", "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run",
+__all__ = ["Arrivals", "Hypervisor", "Hypothetical", "Inhibit", "Machine", "Moderation", "NotModelled", "Parameter",
+           "PauseLoop", "Plan", "Program", "Queue", "Results", "Scenario", "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run",
            "traps", "unchanged", "virtualized"]
 
 

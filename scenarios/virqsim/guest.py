@@ -369,6 +369,16 @@ class Program:
         """Takes what is completed, and adds its number to the word."""
         return self._add("disk_reap", disk=disk, word=word)
 
+    # A network card
+
+    def rx_poll(self, word: int, queue: int = 0, budget: int = 0) -> Program:
+        """Takes frames out of a receive queue (Machine.nic) until it is empty, or so many; each adds 1 to the word."""
+        return self._add("rx_poll", word=word, queue=queue, budget=budget)
+
+    def rx_unmask(self, queue: int = 0) -> Program:
+        """Switches a receive queue's interrupts on."""
+        return self._add("rx_unmask", queue=queue)
+
     # Marks by which a plan ties the outside world to the guest's progress
 
     def signal(self, device: int) -> Program:

@@ -13,6 +13,7 @@ from typing import Any
 from .errors import VirqsimError
 from .guest import Program
 from .hypothetical import Hypothetical, in_force
+from .nic import Moderation, Queue
 from .profiles import Profile
 
 Handler = Program | Sequence[Program]
@@ -108,6 +109,7 @@ class Machine:
         self._regions: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
         self._disks: list[dict[str, Any]] = []
+        self._nics: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
 
     def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None) -> int:
@@ -241,6 +243,31 @@ class Machine:
                               "delay_ns": delay_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
+    def nic(self, name: str, queues: Sequence[Queue], path: str = "assigned", auto_mask: bool = True, ring: int = 512,
+            delay_ns: int = 0, moderation: Moderation | None = None) -> int:
+        """Adds a network card and returns the number of its first queue, for Program.rx_poll() and rx_unmask().
+
+        Args:
+            name: for people.
+            queues: one or more; their vCPUs must have been added before.
+            path: `assigned`, a real card or VF that belongs to the guest, or `emulated`, one of the host's
+                that interrupts by irqfd, as vhost-net does.
+            auto_mask: an interrupt masks its queue until the driver unmasks it.
+            ring: how many frames a queue holds.
+            delay_ns: from a queue's interrupt to the message.
+            moderation: by default none.
+        """
+        first = sum(len(nic["queues"]) for nic in self._nics)
+        rows = []
+        for queue in queues:
+            row = {"vcpu": queue.vcpu, "vector": queue.vector, "arrivals": queue.arrivals.document}
+            if path == "assigned":
+                row["cpu"] = self._vcpus[queue.vcpu]["pin"] if queue.cpu is None else queue.cpu
+            rows.append(row)
+        self._nics.append({"name": name, "path": path, "auto_mask": auto_mask, "ring": ring, "delay_ns": delay_ns,
+                           "moderation": (moderation or Moderation.none()).document, "queues": rows})
+        return first
+
     def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
         """Adds a device with an interrupt line and returns its number, for Program.signal() and lower().
 
@@ -309,6 +336,7 @@ class Machine:
             "regions": self._regions,
             "devices": self._devices,
             **({"disks": self._disks} if self._disks else {}),
+            **({"nics": self._nics} if self._nics else {}),
             **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
         }
 

@@ -20,9 +20,9 @@ from .runfolder import RunFolder
 
 PS_PER_NS = 1000
 _KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "time_ps", "exits", "userspace_exits",
-         "latency", "accounting", "vcpus", "inhibits", "stamps")
+         "latency", "accounting", "vcpus", "queues", "inhibits", "stamps")
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
-TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "threads", "inhibits",
+TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "threads", "queues", "inhibits",
           "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
 
@@ -35,6 +35,7 @@ _COLUMNS = {
     "accounting": ["vcpu", "vector", "raised", "delivered", "coalesced", "refused", "pending"],
     "vcpus": ["vcpu", "state", "time_ns"],
     "threads": ["thread", "kind", "state", "time_ns"],
+    "queues": ["queue", "arrived", "taken", "dropped", "waiting", "masked", "mean_ns", "p50_ns", "p99_ns", "max_ns"],
     "inhibits": ["reason", "switches", "time_ns", "share", "exits", "exits_per_ms", "otherwise_per_ms"],
     "stamps": ["vcpu", "id", "count", "mean_cycles", "min_cycles", "max_cycles"],
 }
@@ -124,6 +125,15 @@ class Results:
         return _table("threads", [
             {"thread": row["thread"], "kind": row["kind"], "state": state, "time_ns": ps / PS_PER_NS}
             for row in self.document["threads"] for state, ps in row["states_ps"].items()])
+
+    @cached_property
+    def queues(self) -> pd.DataFrame:
+        """The receive queues of network cards: frames, how often their interrupts went off, and how long a frame
+        waited in the ring; nanoseconds."""
+        return _table("queues", [
+            {**{key: row[key] for key in ("queue", "arrived", "taken", "dropped", "waiting", "masked")},
+             **{f"{key}_ns": row[f"{key}_ps"] / PS_PER_NS for key in ("mean", "p50", "p99", "max")}}
+            for row in self.document["queues"]])
 
     @cached_property
     def inhibits(self) -> pd.DataFrame:

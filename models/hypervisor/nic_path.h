@@ -1,0 +1,28 @@
+/*
+ * A network card in the machine: its queues' messages become interrupts of
+ * devices (assigned, through the remapping hardware, or emulated, by irqfd), and
+ * the guest's driver reads the rings.
+ */
+#ifndef VIRQSIM_HYPERVISOR_NIC_PATH_H
+#define VIRQSIM_HYPERVISOR_NIC_PATH_H
+
+#include "device/nic.h"
+#include "hypervisor/hypervisor.h"
+
+struct nic_path {
+    struct nic nic;
+    struct nic_port port;
+    struct nic_queue_config *config; /* of its queues */
+    struct device *device;           /* so many, one a queue */
+};
+
+/* The plan has filled `config`, `device` and nic's queues, their number and auto_mask. */
+void nic_path_init(struct hypervisor *h, struct nic_path *path);
+
+/* Turn by turn of rx_poll; and rx_unmask. */
+void nic_path_poll(struct vcpu *v, const struct guest_insn *i);
+void nic_path_unmask(struct vcpu *v, const struct guest_insn *i);
+
+/* Masked delivery: the host, on this CPU, has taken the device's interrupt. */
+void nic_path_taken_by_host(struct pcpu *p, struct device *d);
+#endif
