@@ -17,7 +17,7 @@ taken over is about another CPU, so whatever it was there, it is assumed here.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Profile:
     def kind(self) -> str:
         """The weakest kind of any of its numbers."""
         return max((n.kind for n in [*self.clock.values(), *self.costs.values()]), key=KINDS.index)
+
+    def at(self, end: str) -> Profile:
+        """The profile with every cost at the `low` or the `high` end of its range."""
+        return replace(self, costs={key: replace(n, value=getattr(n, end)) for key, n in self.costs.items()})
 
     @property
     def cycles(self) -> dict[str, int]:

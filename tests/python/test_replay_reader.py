@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from replay_files import FORMS, ROOT, recordings, trace
 from virqsim import VirqsimError
-from virqsim.replay import reader, reasons
+from virqsim.replay import payloads, reader, reasons
 
 # The story that every file of trace_forms/ tells in its own words.
 STORY = [
@@ -174,3 +174,23 @@ def public_traces():
 def test_every_public_trace_is_read():
     for path in public_traces():
         assert reader.read_events(path).events, path
+
+
+@pytest.mark.parametrize("payload, event, fields", [
+    ("icr_low=251 dest_id=1", "kvm_apic_ipi", {"vector": 251, "dst": 1, "mode": "Fixed", "shorthand": "dst"}),
+    ("icr_low=262400 dest_id=1a", "kvm_apic_ipi", {"vector": 0, "dst": 26, "mode": "LowPrio", "shorthand": "self"}),
+    ("apicid=a dm=1024 tm=0 vec=2", "kvm_apic_accept_irq", {"apicid": 10, "mode": "NMI", "trigger": "edge"}),
+    ("apicid=0 dm=0 tm=32768 vec=36", "kvm_apic_accept_irq", {"vector": 36, "trigger": "level"}),
+    ("chip=0 pin=3 elcr=8 imr=247 coalesced=0", "kvm_pic_set_irq", {"trigger": "level", "masked": False}),
+    ("chip=1 pin=2 elcr=8 imr=4 coalesced=1", "kvm_pic_set_irq", {"trigger": "edge", "masked": True, "coalesced": True}),
+    ("e=98342 pin=3 coalesced=0", "kvm_ioapic_set_irq", {"vector": 38, "trigger": "level", "masked": True, "pin": 3}),
+    ("address=4276097024 data=16435", "kvm_msi_set_irq", {"dst": 1, "vector": 51, "trigger": "edge"}),
+    ("write=1 ecx=80b data=0x0 exception=0", "kvm_msr", {"msr": 0x80b, "value": 0}),
+    ("write=1 ecx=2059 data=0x0 exception=0", "kvm_msr", {"msr": 0x80b}),  # of an older trace-cmd
+    ("write=0 ecx=6e0 data=0x0 exception=1", "kvm_msr", {"msr": 0x6e0, "access": "read", "failed": True}),
+    ("irqchip=1 pin=4", "kvm_ack_irq", {"irqchip": "PIC slave", "pin": 4}),
+    ("ns=59580473 waited=1 valid=1", "kvm_vcpu_wakeup", {"how": "wait", "ns": 59580473}),
+])
+def test_raw_members_are_read_as_their_text_is(payload, event, fields):
+    found = payloads.parse(event, payload)
+    assert {key: found[key] for key in fields} == fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ class Replay:
         if results.document["state"] != "idle":
             notes = []
         return Outcome(technology, self._count(results), results, notes)
+
+    def at(self, end: str) -> Replay:
+        """The same demand, with every cost at the `low` or the `high` end of its range."""
+        other = copy(self)
+        other.profile = self.profile.at(end)
+        other.keep_traces = False
+        return other
 
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,

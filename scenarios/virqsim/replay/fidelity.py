@@ -21,7 +21,7 @@ from typing import Any
 
 from ..profiles import Profile
 from . import actions, reader
-from .compare import Replay, by_reason
+from .compare import Outcome, Replay, by_reason
 from .demand import Demand
 from .reader import Event, Trace
 
@@ -115,12 +115,12 @@ def _within(now: int, was: int, limit: float) -> bool:
 
 def same_hardware(path: Path, profile: Profile) -> Compared:
     """A replay under the recorded technology."""
-    return of_replay(Replay(reader.read(path), profile))
+    replay = Replay(reader.read(path), profile)
+    return of_outcome(replay, replay.under())
 
 
-def of_replay(replay: Replay) -> Compared:
-    """The same, of a trace that was read already."""
-    here = replay.under()
+def of_outcome(replay: Replay, here: Outcome) -> Compared:
+    """The same, of a replay that was done already."""
     return Compared(replay.trace.path.name, here.technology, by_reason(replay.recorded_exits), here.by_reason,
                     Counter(), SAME_TOTAL, SAME_REASON)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import reasons
+from . import raw, reasons
 
 Fields = dict[str, Any]
 
@@ -26,12 +26,13 @@ def _any(text: str) -> int:
 
 # How a group is read; a group that is not here stays text.
 FIELDS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("vcpu", "vector", "gsi", "level", "pin", "chip", "size", "count", "number"), int),
+    **dict.fromkeys(("vcpu", "vector", "gsi", "level", "pin", "chip", "size", "count", "number", "ns"), int),
     **dict.fromkeys(("rip", "info1", "info2", "intr_info", "apicid", "msr", "dst", "port", "gpa", "address"), _hex),
     **dict.fromkeys(("value", "irq"), _any),
     **dict.fromkeys(("immediate", "reinjected", "masked", "coalesced", "failed"), bool),
 }
 
+_IS_RAW = re.compile(r"\w+=\S")
 _EXIT = (r"(?:vcpu (?P<vcpu>\d+) )?reason (?P<reason>.+?)(?: rip 0x(?P<rip>[0-9a-f]+)(?: \S+\+0x[0-9a-f]+)?)?"
          r"(?: info1 0x(?P<info1>[0-9a-f]+) info2 0x(?P<info2>[0-9a-f]+) intr_info 0x(?P<intr_info>[0-9a-f]+)"
          r" error_code 0x[0-9a-f]+(?: .*)?| info (?P<word1>[0-9a-f]+) (?P<word2>[0-9a-f]+))?$")
@@ -64,6 +65,7 @@ PAYLOADS = {name: re.compile(pattern) for name, pattern in {
     "kvm_userspace_exit": r"reason (?P<reason>\S+) \((?P<number>\d+)\)",
     "kvm_cr": r"cr_(?P<access>read|write) (?P<register>\d+) = (?P<value>0x[0-9a-f]+)",
     "kvm_page_fault": r"(?:vcpu (?P<vcpu>\d+) rip 0x(?P<rip>[0-9a-f]+) )?address (?:0x)?(?P<address>[0-9a-f]+)",
+    "kvm_vcpu_wakeup": r"(?P<how>wait|poll) time (?P<ns>-?\d+) ns",
     "tracing_mark_write": r"(?P<text>.*)",
 }.items()}
 
@@ -73,8 +75,8 @@ def parse(event: str, text: str) -> Fields | None:
     pattern = PAYLOADS.get(event)
     if pattern is None:
         return {}
-    if "=" in text and event in _RAW and re.match(r"\w+=", text):
-        return _raw(event, text)
+    if _IS_RAW.match(text) and raw.knows(event):
+        return raw.fields(event, text)
     match = pattern.match(text)
     if match is None:
         return None
@@ -101,42 +103,3 @@ def _refine_msi(fields: Fields) -> Fields:
 
 
 _REFINE: dict[str, Callable[[Fields], Fields]] = {"kvm_exit": _refine_exit, "kvm_msi_set_irq": _refine_msi}
-
-# `trace-cmd report -R`: raw fields, the kernel's structure members.
-_MODES = {0: "Fixed", 1: "LowPrio", 2: "SMI", 3: "Res3", 4: "NMI", 5: "INIT", 6: "SIPI", 7: "ExtINT"}
-_APIC_REGISTERS = {0x80: "APIC_TASKPRI", 0xb0: "APIC_EOI", 0x300: "APIC_ICR", 0x310: "APIC_ICR2",
-                   0x320: "APIC_LVTT", 0x380: "APIC_TMICT", 0x3e0: "APIC_TDCR", 0x3f0: "APIC_SELF_IPI"}
-_MMIO = {0: "unsatisfied-read", 1: "read", 2: "write"}
-
-_RAW: dict[str, Callable[[dict[str, int]], Fields]] = {
-    "kvm_entry": lambda r: {"vcpu": r["vcpu_id"], "rip": r.get("rip"), "immediate": bool(r.get("immediate_exit", 0))},
-    "kvm_exit": lambda r: {"vcpu": r.get("vcpu_id"), "recorded_reason": reasons.by_number(r["isa"], r["exit_reason"]),
-                           "reason": reasons.by_number(r["isa"], r["exit_reason"]), "rip": r.get("guest_rip"),
-                           "info1": r.get("info1"), "info2": r.get("info2"), "intr_info": r.get("intr_info")},
-    "kvm_inj_virq": lambda r: {"irq": r.get("vector", r.get("irq")), "reinjected": bool(r.get("reinjected", 0))},
-    "kvm_apic_accept_irq": lambda r: {"apicid": r["apicid"], "vector": r["vec"], "mode": _MODES[r["dm"] >> 8 & 7],
-                                      "trigger": "level" if r["trig_mode"] else "edge"},
-    "kvm_apicv_accept_irq": lambda r: _RAW["kvm_apic_accept_irq"](r),
-    "kvm_set_irq": lambda r: {"gsi": r["gsi"], "level": r["level"]},
-    "kvm_eoi": lambda r: {"apicid": r["apicid"], "vector": r["vector"]},
-    "kvm_pv_eoi": lambda r: {"apicid": r["apicid"], "vector": r["vector"]},
-    "kvm_msr": lambda r: {"access": "write" if r["write"] else "read", "msr": r["ecx"], "value": r["data"],
-                          "failed": bool(r.get("exception", 0))},
-    "kvm_apic": lambda r: {"access": "write" if r["rw"] else "read", "value": r["val"],
-                           "register": _APIC_REGISTERS.get(r["reg"], f"{r['reg']:x}")},
-    "kvm_pio": lambda r: {"access": "write" if r["rw"] else "read", "port": r["port"], "size": r["size"],
-                          "count": r["count"], "value": r.get("val")},
-    "kvm_mmio": lambda r: {"access": _MMIO[r["type"]], "size": r["len"], "gpa": r["gpa"], "value": r["val"]},
-    "kvm_fast_mmio": lambda r: {"gpa": r["fast_mmio_gpa"] if "fast_mmio_gpa" in r else r["gpa"]},
-    "kvm_userspace_exit": lambda r: {"reason": _KVM_EXITS.get(r["reason"], "KVM_EXIT_OTHER"), "number": r["reason"]},
-}
-_KVM_EXITS = {2: "KVM_EXIT_IO", 5: "KVM_EXIT_HLT", 6: "KVM_EXIT_MMIO", 7: "KVM_EXIT_IRQ_WINDOW_OPEN",
-              10: "KVM_EXIT_INTR", 11: "KVM_EXIT_SET_TPR", 26: "KVM_EXIT_IOAPIC_EOI"}
-
-
-def _raw(event: str, text: str) -> Fields | None:
-    numbers = {key: int(value, 0) for key, value in re.findall(r"(\w+)=(-?(?:0x[0-9a-f]+|\d+))(?=\s|$)", text)}
-    try:
-        return _RAW[event](numbers)
-    except KeyError:
-        return None
