@@ -47,6 +47,7 @@ _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations
 
 _LATER = {  # commands loaded when they are called
     "bill": "virqsim.bill.command:bill_command",
+    "diff": "virqsim.diff.command:diff_command",
     "device": "virqsim.device.command:device_command",
     "explain": "virqsim.explain.command:explain_command",
     "replay": "virqsim.replay.command:replay_command",
@@ -85,6 +86,7 @@ def cli(ctx: click.Context) -> None:
       virqsim probe ipi.unicast --tech ipiv   one operation, exit by exit
       virqsim bill out/ipi_ping_pong-none     what its exits cost, and what would spare them
       virqsim explain out/ipi_ping_pong-none  the story of one interrupt, register by register
+      virqsim diff RUN_A RUN_B                which interrupts gained or lost what
       virqsim plot out/ipi_ping_pong-apicv    figures for a paper
     """
     if ctx.invoked_subcommand is None:
