@@ -42,17 +42,11 @@ static void end_window(const struct counters *c, struct disk_flight *f, enum tra
     f->stage[DISK_STAGE_exit] += now - f->at[from] - guest - userspace;
 }
 
-/* The last of the marks is reached. One that its driver found without being called for it was seen
-   when it was reaped. */
-static void reaped(const struct counters *c, struct disk_counters *d, struct disk_flight *f,
-                   uint64_t now)
+/* From its first mark to its last. */
+static void measure(struct disk_counters *d, struct disk_flight *f)
 {
     const uint64_t *at = f->at;
 
-    if (at[TRACE_DISK_SEEN] < at[TRACE_DISK_COMPLETED])
-        f->at[TRACE_DISK_SEEN] = now;
-    else
-        end_window(c, f, TRACE_DISK_SEEN, now);
     f->stage[DISK_STAGE_guest] += at[TRACE_DISK_ISSUED] - at[TRACE_DISK_ASKED];
     f->stage[DISK_STAGE_userspace] += at[TRACE_DISK_SUBMITTED] - at[TRACE_DISK_NOTIFIED];
     f->stage[DISK_STAGE_worker] += at[TRACE_DISK_DONE] - at[TRACE_DISK_SUBMITTED];
@@ -60,27 +54,50 @@ static void reaped(const struct counters *c, struct disk_counters *d, struct dis
     f->stage[DISK_STAGE_injection] += at[TRACE_DISK_SEEN] - at[TRACE_DISK_COMPLETED];
     for (unsigned s = 0; s < DISK_STAGE_COUNT; s++)
         d->stage_sum[s] += f->stage[s];
-    latency_add(&d->latency, now - at[TRACE_DISK_ASKED]);
-    d->reaped++;
+    latency_add(&d->latency, at[TRACE_DISK_REAPED] - at[TRACE_DISK_ASKED]);
+}
+
+static void reach(struct disk_flight *f, enum trace_disk mark, uint64_t now)
+{
+    f->reached |= (uint16_t)(1u << mark);
+    f->at[mark] = now;
+}
+
+static bool has_reached(const struct disk_flight *f, enum trace_disk mark)
+{
+    return f->reached >> mark & 1;
+}
+
+/* A mark that is reached a second time, as when a driver starts a command twice, changes nothing. */
+static void mark_reached(const struct counters *c, struct disk_counters *d,
+                         struct disk_flight *f, const struct trace_record *r)
+{
+    const enum trace_disk mark = (enum trace_disk)r->b;
+
+    if (has_reached(f, mark))
+        return;
+    if (mark == TRACE_DISK_REAPED && !has_reached(f, TRACE_DISK_SEEN))
+        reach(f, TRACE_DISK_SEEN, r->ps); /* its driver found it without being called */
+    else if (mark == TRACE_DISK_REAPED)
+        end_window(c, f, TRACE_DISK_SEEN, r->ps);
+    else if (mark == TRACE_DISK_NOTIFIED)
+        end_window(c, f, TRACE_DISK_ISSUED, r->ps);
+    else if (mark == TRACE_DISK_ISSUED || mark == TRACE_DISK_SEEN)
+        begin_window(c, f, r->where, r->ps);
+    reach(f, mark, r->ps);
+    if (mark == TRACE_DISK_REAPED)
+        measure(d, f);
 }
 
 void disk_counters_put(struct counters *c, const struct trace_record *r)
 {
     struct disk_counters *d = &c->disk[TRACE_DISK_INDEX(r->a)];
     struct disk_flight *f = &d->flight[TRACE_DISK_NUMBER(r->a) % DISK_FLIGHTS];
-    const enum trace_disk mark = (enum trace_disk)r->b;
 
-    if (mark == TRACE_DISK_ASKED) {
+    d->asked += r->b == TRACE_DISK_ASKED;
+    d->reaped += r->b == TRACE_DISK_REAPED;
+    if (r->b == TRACE_DISK_ASKED)
         *f = (struct disk_flight){.number = TRACE_DISK_NUMBER(r->a)};
-        d->asked++;
-    }
-    if (f->number != TRACE_DISK_NUMBER(r->a))
-        return; /* DISK_FLIGHTS younger ones have overtaken it */
-    f->at[mark] = r->ps;
-    if (mark == TRACE_DISK_ISSUED || mark == TRACE_DISK_SEEN)
-        begin_window(c, f, r->where, r->ps);
-    else if (mark == TRACE_DISK_NOTIFIED)
-        end_window(c, f, TRACE_DISK_ISSUED, r->ps);
-    else if (mark == TRACE_DISK_REAPED)
-        reaped(c, d, f, r->ps);
+    if (f->number == TRACE_DISK_NUMBER(r->a)) /* else DISK_FLIGHTS younger ones overtook it */
+        mark_reached(c, d, f, r);
 }

@@ -5,7 +5,7 @@
 #include "plan_parts.h"
 
 /* Streams of random numbers: those of the vCPUs come first. */
-enum { MAX_DISKS = 16, DISK_STREAMS = 1 << 20, IDE_QUEUE = 1, QUEUE_SIZE = 128 };
+enum { MAX_DISKS = 16, DISK_STREAMS = 1 << 20, QUEUE_SIZE = 128 };
 #define IDE_SECTORS (UINT64_C(1) << 28)
 
 static uint16_t read_queue_size(struct build *b, const json_t *json, const struct place *at)
@@ -25,7 +25,7 @@ static uint32_t count_requests(struct build *b, const json_t *json, const struct
 {
     d->kind = (enum disk_kind)reader_choice(&b->reader, json, at, "kind", disk_kind_names,
                                             DISK_KIND_COUNT);
-    return d->kind == DISK_IDE ? IDE_QUEUE : read_queue_size(b, json, at);
+    return d->kind == DISK_IDE ? DISK_IDE_REQUESTS : read_queue_size(b, json, at);
 }
 
 uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct place *at)

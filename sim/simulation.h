@@ -143,7 +143,8 @@ enum { DISK_FLIGHTS = 1024 };
 struct disk_flight {
     uint32_t number;
     uint16_t vcpu;                   /* which issued it, or saw its end */
-    uint64_t at[TRACE_DISK_STAGES];  /* earlier than asked for: not reached */
+    uint16_t reached;                /* bit n: mark n, of those below */
+    uint64_t at[TRACE_DISK_STAGES];  /* the first time */
     uint64_t guest_ps, userspace_ps; /* that vCPU's, when the window under way began */
     uint64_t stage[DISK_STAGE_COUNT];
 };

@@ -27,6 +27,7 @@ struct Plan {
     std::vector<Vcpu> vcpus;
     std::vector<unsigned> load;
     std::string threads;          /* JSON, without the brackets */
+    std::string disks;            /* JSON, without the brackets */
     std::string devices, regions; /* JSON, without the brackets */
     std::string nics;             /* JSON, without the brackets */
     std::string chipset;          /* JSON, or empty: none */
@@ -49,8 +50,8 @@ struct Plan {
           << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
           << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
-          << R"(],"threads":[)" << threads << R"(],"regions":[)" << regions
-          << R"(],"devices":[)" << devices << "]"
+          << R"(],"threads":[)" << threads << R"(],"disks":[)" << disks << R"(],"regions":[)"
+          << regions << R"(],"devices":[)" << devices << "]"
           << (nics.empty() ? "" : ",\"nics\":[" + nics + "]")
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
           << (housekeeping_cpu < 0

@@ -357,6 +357,62 @@ inline void add_nics(Draw &d, Plan &p)
         p.features["masked-delivery"] = d.chance(50);
 }
 
+/* What a driver, or somebody who is none, does to the disks: requests that have an end and accesses that
+   have no meaning. */
+inline std::string disk_operation(Draw &d, unsigned disks)
+{
+    const std::string disk = std::to_string(d.below(disks));
+    const auto port = [](unsigned number, bool write, unsigned value) {
+        return (write ? "[\"port_out\"," : "[\"port_in\",") + std::to_string(number) + ",1" +
+               (write ? "," + std::to_string(value) : "") + "]";
+    };
+    switch (d.below(6)) {
+    case 0:
+    case 1:
+        return "[\"disk_ask\"," + disk + "," + std::to_string(1 + d.below(9)) +
+               ",40],[\"disk_issue\"," + disk + "]";
+    case 2:
+        return "[\"disk_interrupt\"," + disk + "],[\"disk_reap\"," + disk + ",7]";
+    case 3: /* a DMA command, the bus master's start, and an acknowledgement */
+        return port(0x1f7, true, d.of<unsigned>({0xc8, 0xca, 0xe7, 0x20, 0xef, 0x91})) + "," +
+               port(0xc000, true, 9) + "," + port(0x1f7, false, 0) + "," +
+               port(0xc000, true, 8);
+    case 4:
+        return port(d.of<unsigned>({0x1f0, 0x1f2, 0x1f6, 0x3f6, 0xc002, 0xc001, 0x1f7}),
+                    d.chance(60), (unsigned)d.below(256));
+    default: /* the ISR's status, and a notification that nobody asked for */
+        return d.chance(50) ? "[\"mmio_read\",4273946624,1]"
+                            : "[\"mmio_write\",4273954816,2,0]";
+    }
+}
+
+/* Disks, where there are threads to serve them; IDE has a line where there is a chipset. */
+inline void add_disks(Plan &p)
+{
+    Draw d(p.seed + 104729);
+    const auto has = [&p](const char *kind) {
+        return p.threads.find(kind) != std::string::npos;
+    };
+    const std::string latency =
+        ",\"latency_ns\":" + std::to_string(1 + d.below(9000)) +
+        ",\"latency_high_ns\":" + std::to_string(9001 + d.below(30000)) + "}";
+
+    if (!has("main-loop") || !has("aio-worker"))
+        return;
+    p.disks =
+        "{\"kind\":\"virtio-blk\",\"device\":" + std::to_string(p.chipset.empty() ? 0 : 6) +
+        ",\"space\":\"mmio\",\"base\":4273942528,\"queue_size\":" +
+        std::to_string(1 << d.below(5)) +
+        ",\"event_idx\":" + (d.chance(50) ? "true" : "false") +
+        ",\"indirect\":" + (d.chance(50) ? "true" : "false") +
+        ",\"ioeventfd\":" + (d.chance(50) ? "true" : "false") + latency;
+    if (!p.chipset.empty())
+        p.disks += ",{\"kind\":\"ide\",\"device\":5" + latency;
+    for (auto &[name, operations] : p.programs)
+        for (uint64_t i = name[0] == 'h' ? d.below(2) : 6 + d.below(12); i; i--)
+            operations = disk_operation(d, p.chipset.empty() ? 1 : 2) + "," + operations;
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -402,6 +458,7 @@ inline Plan random_plan(uint64_t seed)
                  ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
                  ",\"at_ns\":[2000,2100,40000]}";
     add_threads(p);
+    add_disks(p);
     if (p.features["timer-posting"])
         p.housekeeping_cpu = (int)p.physical_cpus++;
     add_inhibits(d, p);

@@ -157,14 +157,15 @@ static void answered(struct ide *c)
     set_intrq(c, true);
 }
 
-void ide_complete(struct ide *c, uint32_t tag, bool ok)
+bool ide_complete(struct ide *c, uint32_t tag, bool ok)
 {
     if (!c->asked || tag != c->tag)
-        return;
+        return false;
     if (ok)
         answered(c);
     else
         fail(c, c->command->does == IDE_READ ? IDE_ERROR_UNC : IDE_ERROR_ABRT);
+    return true;
 }
 
 /* --- the address and the count --- */

@@ -85,6 +85,6 @@ enum ide_reg ide_find(enum ide_block block, unsigned offset, bool write);
 uint32_t ide_read(struct ide *c, enum ide_reg reg);
 void ide_write(struct ide *c, enum ide_reg reg, uint32_t value);
 
-/* The request of that tag is done, or has failed. One that was given up meanwhile is forgotten. */
-void ide_complete(struct ide *c, uint32_t tag, bool ok);
+/* The request of that tag is done, or has failed. False: it was given up meanwhile. */
+bool ide_complete(struct ide *c, uint32_t tag, bool ok);
 #endif

@@ -30,9 +30,8 @@ static void completed(struct host_item *item, struct host_thread *by)
 
     (void)by;
     reached(d, r->number, TRACE_DISK_COMPLETED, TRACE_NOWHERE);
-    d->ended = true;
     if (d->kind == DISK_IDE)
-        ide_complete(&d->ide, r->name, true);
+        d->ended |= ide_complete(&d->ide, r->name, true);
     else
         virtio_blk_complete(&d->blk, r->name);
 }
@@ -101,7 +100,7 @@ static struct disk *of_blk(struct virtio_blk_port *port)
 static void ide_starts(struct ide_port *port, const struct ide_request *request)
 {
     struct disk *d = of_ide(port);
-    struct disk_request *r = &d->request[0];
+    struct disk_request *r = &d->request[request->tag % DISK_IDE_REQUESTS];
 
     r->name = request->tag;
     r->number = d->under_way;
@@ -306,6 +305,7 @@ static void issue_ide(struct disk *d, unsigned where)
     if (d->under_way != DISK_NO_REQUEST || d->issued == d->asked)
         return;
     d->under_way = d->issued;
+    d->ended = false;
     issue_next(d, where);
 }
 
@@ -427,7 +427,7 @@ static void request_init(struct disk *d, struct disk_request *r)
 
 static void disk_init(struct hypervisor *h, struct disk *d)
 {
-    const uint32_t requests = d->kind == DISK_IDE ? 1 : d->blk.queue.size;
+    const uint32_t requests = d->kind == DISK_IDE ? DISK_IDE_REQUESTS : d->blk.queue.size;
 
     d->hypervisor = h;
     d->under_way = DISK_NO_REQUEST;

@@ -30,6 +30,9 @@ enum disk_kind {
 };
 extern const char *const disk_kind_names[DISK_KIND_COUNT + 1];
 
+/* A channel has one at a time; those that it gave up go on in the host. */
+enum { DISK_IDE_REQUESTS = 64 };
+
 /* The first channel's ports (PIIX3), and where QEMU's firmware puts the bus master. */
 enum { DISK_IDE_COMMAND = 0x1f0, DISK_IDE_CONTROL = 0x3f6, DISK_IDE_BUS_MASTER = 0xc000 };
 
@@ -70,7 +73,7 @@ struct disk {
 
     struct thread *actor;         /* in the device model at present, and pays */
     cycles spent;                 /* what it has to pay before it goes on */
-    struct disk_request *request; /* by head; IDE has one */
+    struct disk_request *request; /* by head, or by tag */
     struct ide ide;
     struct ide_port ide_port;
     struct virtio_blk blk;

@@ -335,7 +335,7 @@ TEST(Ide, AResetForgetsTheRequestUnderWayAndShowsTheSignature)
     EXPECT_EQ(1u, c.in(IDE_LBA_LOW));
     EXPECT_EQ(1u, c.in(IDE_ERROR));
     EXPECT_EQ(0u, c.in(IDE_DEVICE));
-    ide_complete(&c.chip, tag, true);
+    EXPECT_FALSE(ide_complete(&c.chip, tag, true));
     EXPECT_EQ((uint32_t)IDLE, c.status());
     EXPECT_FALSE(c.asserted());
 }

@@ -64,6 +64,25 @@ void expect_threads_in_one_state_at_a_time(json_t *results)
     }
 }
 
+/* Where the time of a disk's requests went is all of it. */
+void expect_disks_add_up(json_t *results)
+{
+    size_t i;
+    json_t *disk;
+    json_array_foreach(json_object_get(results, "disks"), i, disk)
+    {
+        uint64_t sum = 0;
+        const char *stage;
+        json_t *ps;
+        json_object_foreach(json_object_get(disk, "stages_ps"), stage, ps)
+        {
+            EXPECT_LE(0, json_integer_value(ps)) << stage;
+            sum += (uint64_t)json_integer_value(ps);
+        }
+        EXPECT_EQ((uint64_t)json_integer_value(json_object_get(disk, "sum_ps")), sum);
+    }
+}
+
 class RandomPlans : public testing::TestWithParam<uint64_t>
 {
 };
@@ -83,6 +102,7 @@ TEST_P(RandomPlans, LoseNothingAndAddUp)
         expect_stages_add_up(results);
         expect_one_state_at_a_time(results);
         expect_threads_in_one_state_at_a_time(results);
+        expect_disks_add_up(results);
     }
 }
 
