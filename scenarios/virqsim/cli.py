@@ -46,6 +46,7 @@ _LISTS = [*_TABLES, "profiles", "scenarios"]
 _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations"}
 
 _LATER = {  # commands loaded when they are called
+    "anonymize": "virqsim.share.command:anonymize_command",
     "bill": "virqsim.bill.command:bill_command",
     "diff": "virqsim.diff.command:diff_command",
     "device": "virqsim.device.command:device_command",
