@@ -111,15 +111,16 @@ def end(program, p, irq):
 
 
 def report(results, p):
-    """For one request: exits, those of them that went on to userspace, interrupts, and microseconds by stage."""
+    """For one request: exits, those of them that went on to userspace, notifications and interrupts; microseconds by part."""
     disk = results.document["disks"][0]
     requests = disk["requests"]
     counted = results.exits[results.exits["cause"] != "setup"]["count"].sum()
     users = results.userspace_exits[results.userspace_exits["cause"] != "setup"]["count"].sum()
-    rows = [("exits", counted / requests), ("to userspace", users / requests)]
-    rows += [(f"{stage}, us", ps / requests / 1e6) for stage, ps in disk["stages_ps"].items()]
-    rows += [("all, us", disk["sum_ps"] / requests / 1e6)]
-    return pd.DataFrame(rows, columns=["of a request", "mean"]).round(2)
+    row = {"exits": counted / requests, "to_userspace": users / requests,
+           "interrupts": results.accounting["raised"].sum() / requests}
+    row |= {f"{stage}_us": ps / requests / 1e6 for stage, ps in disk["stages_ps"].items()}
+    row |= {"all_us": disk["sum_ps"] / requests / 1e6, "kiops": requests / results.document["time_ps"] * 1e9}
+    return pd.DataFrame([row]).round(2)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,14 @@ static void handed(struct event *e)
 {
     struct disk_request *r = EVENT_OWNER(e, struct disk_request, handed);
 
-    reached(r->disk, r->number, TRACE_DISK_SUBMITTED, TRACE_NOWHERE);
+    reached(r->disk, r->number, TRACE_DISK_SUBMITTED, r->where);
     host_submit(host_aio_pool(r->disk->hypervisor), &r->work, NULL);
+}
+
+/* The vCPU whose thread is in the device model; NOWHERE: the main loop is. */
+static uint16_t actor_of(const struct disk *d)
+{
+    return d->actor->vcpu ? d->actor->vcpu->index : TRACE_NOWHERE;
 }
 
 static void pay(struct disk *d, enum cost_key key)
@@ -67,6 +73,7 @@ static void start(struct disk *d, struct disk_request *r)
 {
     struct hypervisor *h = d->hypervisor;
 
+    r->where = actor_of(d);
     r->work.sleeps_ps = rng_between(&d->random, d->latency_low_ps, d->latency_high_ps);
     pay(d, COST_USER_DISK_SUBMIT);
     event_arm(h->events, &r->handed, hv_after(h, d->spent.n));
@@ -105,7 +112,7 @@ static void ide_starts(struct ide_port *port, const struct ide_request *request)
     r->name = request->tag;
     r->number = d->under_way;
     d->ended = false;
-    reached(d, r->number, TRACE_DISK_NOTIFIED, TRACE_NOWHERE);
+    reached(d, r->number, TRACE_DISK_NOTIFIED, actor_of(d));
     start(d, r);
 }
 
@@ -115,7 +122,7 @@ static void blk_starts(struct virtio_blk_port *port, unsigned head)
     struct disk_request *r = &d->request[head];
 
     r->name = head;
-    tell(d, r->number + 1, TRACE_NOWHERE); /* one that came along without a notification */
+    tell(d, r->number + 1, actor_of(d)); /* one that came along without a notification */
     start(d, r);
 }
 

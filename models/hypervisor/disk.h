@@ -46,7 +46,8 @@ struct disk_request {
     struct disk *disk;
     struct event handed; /* to the pool: when the device model has done its part */
     struct host_item work, completion;
-    uint32_t number; /* the guest's, for the trace */
+    uint16_t where;  /* whose thread made it, for the trace */
+    uint32_t number; /* the guest's, likewise */
     uint32_t name;   /* the device model's: a tag, or a head */
 };
 

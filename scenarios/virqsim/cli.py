@@ -404,8 +404,9 @@ def export_command(run_folder: Path, to: str, out: Path | None) -> None:
 @cli.command("plot")
 @click.argument("run_folders", metavar="RUN…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--flow", type=int, metavar="N", help="Draw the path of this interrupt of one run instead.")
+@click.option("--request", type=int, metavar="N", help="Draw the path of this request of its first disk.")
 @click.option("--out", default=Path("out/figures"), show_default=True, type=click.Path(path_type=Path), metavar="DIR")
-def plot_command(run_folders: tuple[Path, ...], flow: int | None, out: Path) -> None:
+def plot_command(run_folders: tuple[Path, ...], flow: int | None, request: int | None, out: Path) -> None:
     """Draw runs side by side, as figures for a paper, each with its numbers as CSV; or the path of one
     interrupt, from where it was raised to its handler and its end.
 
@@ -413,12 +414,20 @@ def plot_command(run_folders: tuple[Path, ...], flow: int | None, out: Path) -> 
       virqsim compare ipi_ping_pong --tech none,apicv,ipiv
       virqsim plot out/ipi_ping_pong-*
       virqsim plot out/ipi_ping_pong-apicv --flow 3    `virqsim explain RUN` says which are worth it
+      virqsim plot out/disk_io_path-none --request 3
     """
     from .figures import plot
     from .results import load
 
     if flow is not None:
-        _plot_flow(run_folders, flow, out)
+        from .pathfigure import plot_flow
+
+        _plot_one(run_folders, "flow", plot_flow, flow, out)
+        return
+    if request is not None:
+        from .diskfigure import plot_request
+
+        _plot_one(run_folders, "request", plot_request, request, out)
         return
     for folder in run_folders:
         load(folder)
@@ -426,14 +435,13 @@ def plot_command(run_folders: tuple[Path, ...], flow: int | None, out: Path) -> 
         click.echo(path)
 
 
-def _plot_flow(run_folders: tuple[Path, ...], flow: int, out: Path) -> None:
-    from .pathfigure import plot_flow
+def _plot_one(run_folders: tuple[Path, ...], what: str, draw: Callable[..., list[Path]], number: int, out: Path) -> None:
     from .runner import progress_bar
 
     if len(run_folders) != 1:
-        raise click.UsageError(f"--flow is about one run, and {len(run_folders)} are given")
+        raise click.UsageError(f"--{what} is about one run, and {len(run_folders)} are given")
     with progress_bar("simulating it again") as progress:
-        paths = _plain_errors(plot_flow, run_folders[0], flow, out, progress)
+        paths = _plain_errors(draw, run_folders[0], number, out, progress)
     for path in paths:
         click.echo(path)
 

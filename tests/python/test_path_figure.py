@@ -31,3 +31,32 @@ def test_a_picture_is_of_one_interrupt_of_one_run(virqsim, refused, run):
         "--flow: 99 is no interrupt of this run (1 to 6; `virqsim explain out/ipi_ping_pong-none` says which are "
         "worth a look)")
     assert "--flow is about one run, and 2 are given" in virqsim("plot", run, run, "--flow", 1).err
+
+
+# a disk's request
+
+
+@pytest.fixture
+def disk(virqsim):
+    assert virqsim("run", "disk_io_path", "--tech", "none", "--set", "requests=4", "--set", "depth=2").status == 0
+    return "out/disk_io_path-none"
+
+
+def test_a_requests_picture_comes_with_its_steps_and_whose_they_were(virqsim, disk, tmp_path):
+    said = virqsim("plot", disk, "--request", 1)
+    assert said.out.split() == [f"out/figures/request_1.{kind}" for kind in ("png", "pdf", "csv")]
+    with (tmp_path / "out/figures/request_1.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["step"], row["where"].split()[0]) for row in rows] == [
+        ("asked", "vCPU"), ("issued", "vCPU"), ("notified", "vCPU"), ("submitted", "main-loop"), ("done", "aio-worker"),
+        ("completed", "main-loop"), ("seen", "vCPU"), ("reaped", "vCPU")]
+    times = [int(row["time (ps)"]) for row in rows]
+    assert times == sorted(times)
+    with Image.open(tmp_path / "out/figures/request_1.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert {(0x00, 0x9E, 0x73), (0x56, 0xB4, 0xE9)} <= colours, "the guest and the blocking call are painted"
+
+
+def test_a_request_that_was_not_is_refused(refused, run, disk):
+    assert refused("plot", disk, "--request", 9) == "--request: 9 is no request that was done in this run (4 were)"
+    assert refused("plot", run, "--request", 0) == "--request: 0 is no request that was done in this run (0 were)"
