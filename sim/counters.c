@@ -65,7 +65,7 @@ static void routed(struct counters *c, const struct trace_record *r)
     f->at[LATENCY_routed] = r->ps;
     if (parent->source ==
         TRACE_SOURCE_TIMER) /* its expiry makes the guest leave, without a kick */
-        c->vcpu[r->where].exiting_vector = (uint8_t)r->a;
+        c->vcpu[r->where].exiting_vector = (uint16_t)r->a;
 }
 
 static struct flight *flight_of(struct counters *c, const struct trace_record *r)
@@ -142,7 +142,7 @@ static void exited(struct counters *c, const struct trace_record *r)
 /* Remembered for the exit that a kick, a signal or the guest's timer brings about. */
 static void notified(struct counters *c, const struct trace_record *r)
 {
-    c->vcpu[r->where].exiting_vector = (uint8_t)r->a;
+    c->vcpu[r->where].exiting_vector = (uint16_t)r->a;
     reached(c, r, LATENCY_notified);
 }
 
@@ -301,17 +301,28 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     }
 }
 
+static bool init_vcpu(struct vcpu_counters *v, struct arena *a, uint32_t vectors)
+{
+    v->account = arena_alloc(a, vectors, sizeof *v->account);
+    v->flight = arena_alloc(a, vectors, sizeof *v->flight);
+    return v->account && v->flight;
+}
+
 bool counters_init(struct counters *c, struct arena *a, const struct hypervisor *h)
 {
     const uint32_t threads = h->threads ? h->threads->count : 0;
 
     c->sink.put = put;
     c->vcpu_count = h->vcpu_count;
+    c->vectors = h->guest_epic ? TRACE_EPIC_VECTORS : TRACE_VECTORS;
     c->vcpu = arena_alloc(a, h->vcpu_count, sizeof *c->vcpu);
     c->thread_count = threads;
     c->thread = arena_alloc(a, threads, sizeof *c->thread);
     c->disk_count = h->disk_count;
     c->disk = arena_alloc(a, h->disk_count, sizeof *c->disk);
     c->queue = arena_alloc(a, h->rx_queue_count, sizeof *c->queue);
+    for (uint32_t i = 0; c->vcpu && i < h->vcpu_count; i++)
+        if (!init_vcpu(&c->vcpu[i], a, c->vectors))
+            return false;
     return c->vcpu && c->thread && c->disk && c->queue;
 }

@@ -15,17 +15,18 @@ const char *const device_kind_names[DEVICE_KIND_COUNT] = {
     [DEVICE_MSI] = "msi", [DEVICE_LEVEL] = "level", [DEVICE_EXTINT] = "extint",
     [DEVICE_NMI] = "nmi", [DEVICE_LINE] = "line",   [DEVICE_ASSIGNED] = "assigned",
 };
-const char *const guest_apic_names[3] = {
+const char *const guest_apic_names[GUEST_APICS] = {
     [LAPIC_MODE_DISABLED] = "none",
     [LAPIC_MODE_XAPIC] = "xapic",
     [LAPIC_MODE_X2APIC] = "x2apic",
+    [GUEST_EPIC] = "epic",
 };
 
 static const char *const causes[] = {"operation", "delivery", "acknowledge",
                                      "handler",   "host",     "setup"};
 static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi",  "level",
                                                         "extint", "nmi",   "line", "user-ipi"};
-static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT", "PUIR", "UIRR"};
+static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT", "PUIR", "UIRR", "PMIRR"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn"};
@@ -91,7 +92,10 @@ static json_t *strings(const char *const *s, size_t n)
 
 static const char *vendor_name(enum virt_vendor v)
 {
-    return v == VIRT_VMX ? "vmx" : "svm";
+    static const char *const names[VIRT_VENDORS] = {
+        [VIRT_VMX] = "vmx", [VIRT_SVM] = "svm", [VIRT_E2K] = "e2k"};
+
+    return names[v];
 }
 
 static json_t *feature_names(feature_set set)
@@ -121,7 +125,10 @@ static json_t *technology_list(void)
 
 static json_t *feature_list(void)
 {
-    static const char *const homes[] = {"any", "vmx", "svm"};
+    static const char *const homes[] = {[FEATURE_ON_ANY] = "any",
+                                        [FEATURE_ON_VMX] = "vmx",
+                                        [FEATURE_ON_SVM] = "svm",
+                                        [FEATURE_ON_E2K] = "e2k"};
     static const char *const makers[] = {"hardware", "hypervisor", "guest"};
     json_t *list = json_array();
 

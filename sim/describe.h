@@ -29,5 +29,6 @@ const char *describe_stage(enum latency_stage s);
 extern const char *const irqchip_names[IRQCHIP_COUNT];
 extern const char *const region_handler_names[REGION_HANDLER_COUNT];
 extern const char *const device_kind_names[DEVICE_KIND_COUNT];
-extern const char *const guest_apic_names[3]; /* by enum lapic_mode */
+enum { GUEST_EPIC = LAPIC_MODE_X2APIC + 1, GUEST_APICS };
+extern const char *const guest_apic_names[GUEST_APICS]; /* by enum lapic_mode; and EPIC */
 #endif

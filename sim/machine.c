@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "device/nic.h"
+#include "hypervisor/epic.h"
 #include "hypervisor/host_thread.h"
 #include "hypervisor/nic_path.h"
 #include "simulation.h"
@@ -13,7 +14,11 @@ static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v,
     v->outbox = arena_alloc(a, h->vcpu_count > 128 ? h->vcpu_count : 128, sizeof *v->outbox);
     v->hw.target = arena_alloc(a, h->vcpu_count, sizeof *v->hw.target);
     v->extint_flow = arena_alloc(a, VECTORS, sizeof *v->extint_flow);
-    return v->outbox && v->hw.target && v->extint_flow;
+    v->guest.handler =
+        arena_alloc(a, h->guest_epic ? EPIC_VECTORS : VECTORS, sizeof *v->guest.handler);
+    v->epic = h->guest_epic ? arena_alloc(a, 1, sizeof *v->epic) : NULL;
+    return v->outbox && v->hw.target && v->extint_flow && v->guest.handler &&
+           (v->epic || !h->guest_epic);
 }
 
 bool machine_allocate(struct virqsim *sim, uint32_t more_events)
@@ -34,11 +39,12 @@ bool machine_allocate(struct virqsim *sim, uint32_t more_events)
     h->irte = arena_alloc(a, h->device_count + 1, sizeof *h->irte);
     h->amd_irte = arena_alloc(a, h->device_count + 1, sizeof *h->amd_irte);
     h->ga_log = arena_alloc(a, GA_LOG_ENTRIES, sizeof *h->ga_log);
+    h->guest.cepic = arena_alloc(a, h->vcpu_count, sizeof *h->guest.cepic);
     h->avic.entry = arena_alloc(a, h->vcpu_count, sizeof *h->avic.entry);
     h->pid_table = arena_alloc(a, h->vcpu_count, sizeof *h->pid_table);
     if (!queue || !h->vcpu || !h->pcpu || !h->device || !h->nic || !h->rx_queue ||
-        !h->fabric.apic || !h->pid_table || !h->avic.entry || !h->irte || !h->amd_irte ||
-        !h->ga_log)
+        !h->fabric.apic || !h->pid_table || !h->avic.entry || !h->guest.cepic || !h->irte ||
+        !h->amd_irte || !h->ga_log)
         return false;
     event_queue_init(&sim->events, queue, events);
     sim->trace = (struct trace){.events = &sim->events};
@@ -55,6 +61,11 @@ bool machine_allocate(struct virqsim *sim, uint32_t more_events)
     return true;
 }
 
+static unsigned message_vector(const struct vcpu *sender)
+{
+    return sender->epic ? sender->epic->message.vector : sender->message.vector;
+}
+
 /* A message that its sender has routed but not yet handed over. */
 static uint64_t in_outboxes(const struct hypervisor *h, unsigned vcpu, unsigned vector)
 {
@@ -64,7 +75,7 @@ static uint64_t in_outboxes(const struct hypervisor *h, unsigned vcpu, unsigned 
         const struct vcpu *s = &h->vcpu[i];
 
         for (uint32_t d = s->outbox_next; d < s->outbox_count; d++)
-            n += s->outbox[d].vcpu == vcpu && s->message.vector == vector;
+            n += s->outbox[d].vcpu == vcpu && message_vector(s) == vector;
     }
     return n;
 }
@@ -101,12 +112,31 @@ static uint64_t pending_for_user(const struct vcpu *v, unsigned vector)
            (v->delivering == (int)vector);
 }
 
+/* What missed its core, and waits for the host to take CEPIC_EPIC_INT. */
+static uint64_t in_epic_int2(const struct hypervisor *h, unsigned vcpu, unsigned vector)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        n += epic_missed(&h->vcpu[i], vcpu, vector);
+    return n;
+}
+
+static uint64_t pending_for_epic(const struct vcpu *v, unsigned vector)
+{
+    return in_outboxes(v->hypervisor, v->index, vector) +
+           in_epic_int2(v->hypervisor, v->index, vector) + epic_pending(v, vector) +
+           (v->delivering == (int)vector) + (v->timer_due && v->timer_vector == vector);
+}
+
 /* Read off the machine's registers, not off the trace: the two must agree. */
 uint64_t machine_pending(const struct vcpu *v, unsigned vector)
 {
     const int number = (int)vector;
     uint64_t n;
 
+    if (v->epic)
+        return pending_for_epic(v, vector);
     if (vector >= VECTORS)
         return pending_for_user(v, vector);
     n = in_outboxes(v->hypervisor, v->index, vector);
@@ -188,7 +218,7 @@ bool machine_balance(struct virqsim *sim)
         return false;
     }
     for (uint32_t i = 0; i < h->vcpu_count; i++) {
-        for (unsigned vector = 0; vector < TRACE_VECTORS; vector++) {
+        for (unsigned vector = 0; vector < sim->counters.vectors; vector++) {
             const struct account *a = &sim->counters.vcpu[i].account[vector];
             const uint64_t pending = a->raised ? machine_pending(&h->vcpu[i], vector) : 0;
 

@@ -30,6 +30,7 @@ static void read_pause_loop(struct build *b, const json_t *hypervisor,
     static const struct pause_loop_policy defaults[] = {
         [VIRT_VMX] = {128, 4096, 2, 0, UINT32_MAX},
         [VIRT_SVM] = {128, 3000, 2, 0, UINT16_MAX},
+        [VIRT_E2K] = {0, 1, 0, 0, UINT32_MAX}, /* no loop exits */
     };
     const struct pause_loop_policy *kvm = &defaults[b->sim->plan.vendor];
     struct pause_loop_policy *p = &b->sim->machine.policy.pause_loop;

@@ -302,6 +302,8 @@ void plan_read_hypothetical(struct build *b)
         reader_fail(&b->reader, &at, "%zu rules are too many (at most %d)", rules, MAX_RULES);
     if (json_array_size(list) == 0 || b->reader.failed)
         return;
+    if (b->sim->plan.vendor == VIRT_E2K)
+        reader_fail(&b->reader, &at, "features are declared on VMX and SVM, not on e2k");
     d.h = build_take(b, 1, sizeof *d.h);
     d.text = build_take(b, rules, sizeof *d.text);
     d.feature = build_take(b, json_array_size(list), sizeof *d.feature);

@@ -10,6 +10,11 @@ enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_XAPICS = 255, MAX_HZ_LOG2 = 40, NMI_VECT
 
 /* --- vCPUs --- */
 
+unsigned plan_vectors(const struct build *b)
+{
+    return b->sim->machine.guest_epic ? EPIC_VECTORS : VECTORS;
+}
+
 static void read_handler(struct build *b, struct vcpu *v, const char *key, const json_t *names,
                          const struct place *at)
 {
@@ -18,10 +23,11 @@ static void read_handler(struct build *b, struct vcpu *v, const char *key, const
     const size_t count = json_is_array(names) ? json_array_size(names) : 1;
     const struct guest_program **list = build_take(b, count, sizeof *list);
 
-    if (*end || !isdigit((unsigned char)key[0]) || vector > 255 ||
+    if (*end || !isdigit((unsigned char)key[0]) || vector >= plan_vectors(b) ||
         (vector < 16 && vector != NMI_VECTOR)) {
         reader_fail(&b->reader, at,
-                    "a handler's key is a vector, 16 to 255 in decimal, or 2 for NMIs");
+                    "a handler's key is a vector, 16 to %u in decimal, or 2 for NMIs",
+                    plan_vectors(b) - 1);
         return;
     }
     if (count == 0)
@@ -75,7 +81,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     main = plan_find_program(b, json_object_get(json, "program"), &main_at);
     if (!main)
         return;
-    for (unsigned n = 0; n < VECTORS; n++)
+    for (unsigned n = 0; n < plan_vectors(b); n++)
         v->guest.handler[n] = (struct guest_handler){acknowledge_list, 1, 0};
     json_object_foreach(reader_object(&b->reader, json, at, "handlers"), key, value)
     {
@@ -273,7 +279,10 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
         reader_string(&b->reader, json, &here, "name");
         d->kind = (enum device_kind)reader_choice(&b->reader, json, &here, "kind",
                                                   device_kind_names, DEVICE_KIND_COUNT);
-        if (d->kind == DEVICE_LINE)
+        if (h->guest_epic && d->kind != DEVICE_MSI && d->kind != DEVICE_NMI)
+            reader_fail(&b->reader, &here,
+                        "an EPIC guest has devices of the kinds msi and nmi");
+        else if (d->kind == DEVICE_LINE)
             read_line(b, json, &here, d);
         else
             read_source(b, json, &here, d);
@@ -328,6 +337,53 @@ static size_t array_size(struct build *b, const json_t *machine, const struct pl
     return n;
 }
 
+/* What the guest's driver uses, on a machine that has it. */
+static void read_guest_apic(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "guest_apic");
+    const bool e2k = b->sim->plan.vendor == VIRT_E2K;
+    const unsigned choice =
+        reader_choice(&b->reader, machine, at, "guest_apic", guest_apic_names, GUEST_APICS);
+
+    h->guest_epic = choice == GUEST_EPIC;
+    h->guest_apic = h->guest_epic ? LAPIC_MODE_DISABLED : (enum lapic_mode)choice;
+    if (b->reader.failed || h->guest_epic == e2k)
+        return;
+    if (e2k)
+        reader_fail(&b->reader, &p, "a guest of %s has an EPIC (epic)",
+                    b->sim->plan.technology);
+    else
+        reader_fail(&b->reader, &p, "%s has no EPIC (xapic, x2apic, none)",
+                    b->sim->plan.technology);
+}
+
+/* What an EPIC guest has not: see docs/models/e2k.md. */
+static void check_epic(struct build *b, const json_t *machine, const struct place *at)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const struct place cpus_at = place_key(at, "physical_cpus");
+    static const char *const absent[] = {"chipset", "disks", "nics"};
+    const struct place vcpus_at = place_key(at, "vcpus");
+
+    if (!h->guest_epic || b->reader.failed)
+        return;
+    if (h->pcpu_count > E2K_CORES)
+        reader_fail(&b->reader, &cpus_at, "%u are too many for EPIC (at most %d)",
+                    h->pcpu_count, E2K_CORES);
+    if (h->vcpu_count > E2K_CORES)
+        reader_fail(&b->reader, &vcpus_at, "%u are too many for EPIC (at most %d)",
+                    h->vcpu_count, E2K_CORES);
+    for (size_t n = 0; n < sizeof absent / sizeof absent[0]; n++) {
+        const struct place p = place_key(at, absent[n]);
+
+        if (json_object_get(machine, absent[n]))
+            reader_fail(&b->reader, &p, "there is none in an Elbrus machine yet");
+    }
+    if (h->policy.irqchip != IRQCHIP_KERNEL)
+        reader_fail(&b->reader, at, "has an EPIC guest, whose irqchip is the kernel's");
+}
+
 void plan_read_machine(struct build *b)
 {
     struct hypervisor *h = &b->sim->machine;
@@ -343,8 +399,7 @@ void plan_read_machine(struct build *b)
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
-    h->guest_apic = (enum lapic_mode)reader_choice(&b->reader, machine, &at, "guest_apic",
-                                                   guest_apic_names, 3);
+    read_guest_apic(b, machine, &at);
     if (h->guest_apic == LAPIC_MODE_X2APIC && h->policy.irqchip == IRQCHIP_USERSPACE)
         reader_fail(&b->reader, &apic_at,
                     "a userspace irqchip has no x2APIC for its guests, and QEMU takes it away "
@@ -356,6 +411,7 @@ void plan_read_machine(struct build *b)
         h->rx_queue_count + (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX / 2);
     if (h->vcpu_count == 0)
         reader_fail(&b->reader, &vcpus_at, "is empty; a machine has at least one vCPU");
+    check_epic(b, machine, &at);
     if (b->reader.failed)
         return;
     const uint32_t events =

@@ -50,6 +50,9 @@ void plan_read_threads(struct build *b, const json_t *machine, const struct plac
 uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_disks(struct build *b, const json_t *machine, const struct place *at);
 
+/* How many vectors the guest's controller has. */
+unsigned plan_vectors(const struct build *b);
+
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
 

@@ -17,15 +17,15 @@ static enum guest_op op_by_name(const char *name)
 }
 
 /* What an operand may be, by its name in guest_ops.def; the rest are free. */
-static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
+static uint64_t operand_limit(const struct build *b, const char *operand)
 {
+    const struct hypervisor *h = &b->sim->machine;
     static const struct {
         const char *name;
         uint64_t high;
     } limits[] = {
         {"word", MAX_WORDS - 1},
         {"lock", MAX_WORDS - 2},
-        {"vector", 255},
         {"offset", 0xff0},
         {"icr_low", UINT32_MAX},
         {"destination", UINT32_MAX},
@@ -47,6 +47,8 @@ static uint64_t operand_limit(const struct hypervisor *h, const char *operand)
 
     if (strcmp(operand, "disk") == 0)
         return h->disk_count ? h->disk_count - 1 : 0;
+    if (strcmp(operand, "vector") == 0)
+        return plan_vectors(b) - 1;
     if (strcmp(operand, "device") == 0)
         return hypervisor_plan_devices(h) ? hypervisor_plan_devices(h) - 1 : 0;
     if (strcmp(operand, "queue") == 0)
@@ -87,6 +89,23 @@ static void count_words(struct build *b, const struct guest_insn *i)
 }
 
 /* What one operand's range cannot say. */
+/* What Elbrus has not, and what only Elbrus has. */
+static void check_home(struct build *b, const struct guest_insn *i, const struct place *at)
+{
+    static const enum guest_op x86[] = {GUEST_cr8,         GUEST_cr8_read,   GUEST_rdmsr,
+                                        GUEST_wrmsr,       GUEST_pv_ipi,     GUEST_mwait,
+                                        GUEST_mwait_until, GUEST_mwait_take, GUEST_pv_yield};
+    const bool epic = b->sim->machine.guest_epic;
+
+    if (!epic && i->op == GUEST_epic_ipi)
+        reader_fail(&b->reader, at, "epic_ipi needs an EPIC guest");
+    for (size_t n = 0; epic && n < sizeof x86 / sizeof x86[0]; n++)
+        if (i->op == x86[n])
+            reader_fail(&b->reader, at, "an EPIC guest has no %s", guest_ops[i->op].name);
+    if (epic && i->op == GUEST_ipi && i->operand[0] >> 11 & 1)
+        reader_fail(&b->reader, at, "an EPIC has no logical destinations");
+}
+
 static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
 {
     const uint64_t *o = i->operand;
@@ -112,6 +131,7 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
     if (strcmp(guest_ops[i->op].operand[0], "disk") == 0 && h->disk_count == 0)
         reader_fail(&b->reader, at, "the plan has no disks");
     check_size(b, i, at);
+    check_home(b, i, at);
     b->user_operations |= plan_is_user_operation(i);
     count_words(b, i);
 }
@@ -140,7 +160,7 @@ static void read_insn(struct build *b, const json_t *json, const struct place *a
     }
     for (unsigned n = 0; n < operands; n++) {
         const struct place p = place_item(at, n + 1);
-        const uint64_t high = operand_limit(&b->sim->machine, guest_ops[i->op].operand[n]);
+        const uint64_t high = operand_limit(b, guest_ops[i->op].operand[n]);
 
         i->operand[n] = reader_item(&b->reader, json_array_get(json, n + 1), &p, 0, high);
     }

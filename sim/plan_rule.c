@@ -151,8 +151,8 @@ static void read_exit(struct build *b, const json_t *json, const struct place *a
         reader_fail(&b->reader, &p, "there is no exit reason \"%.40s\"", name);
     else if (exit_reasons[reason].vendor != b->sim->plan.vendor)
         reader_fail(&b->reader, &p, "%s is an exit of %s, and %s is %s", name,
-                    b->sim->plan.vendor == VIRT_VMX ? "SVM" : "VMX", b->sim->plan.technology,
-                    b->sim->plan.vendor == VIRT_VMX ? "VMX" : "SVM");
+                    virt_vendor_titles[exit_reasons[reason].vendor], b->sim->plan.technology,
+                    virt_vendor_titles[b->sim->plan.vendor]);
     else if (!(row_of(text)->exits >> reason & 1))
         reader_fail(&b->reader, &p, "%s cannot leave with %s", row_of(text)->name, name);
 }

@@ -37,7 +37,10 @@ static bool at_home(enum feature f, enum virt_vendor vendor)
 {
     const enum feature_home on = features[f].on;
 
-    return on == FEATURE_ON_ANY || on == (vendor == VIRT_VMX ? FEATURE_ON_VMX : FEATURE_ON_SVM);
+    static const enum feature_home own[VIRT_VENDORS] = {
+        [VIRT_VMX] = FEATURE_ON_VMX, [VIRT_SVM] = FEATURE_ON_SVM, [VIRT_E2K] = FEATURE_ON_E2K};
+
+    return on == own[vendor] || (on == FEATURE_ON_ANY && vendor != VIRT_E2K);
 }
 
 static void check_feature(struct build *b, const struct technology *t, feature_set set,
@@ -48,7 +51,7 @@ static void check_feature(struct build *b, const struct technology *t, feature_s
 
     if (!at_home(f, t->vendor))
         reader_fail(&b->reader, &at, "%s is not a feature of %s (%s)", features[f].name,
-                    t->vendor == VIRT_VMX ? "VMX" : "SVM", t->name);
+                    virt_vendor_titles[t->vendor], t->name);
     else if (missing)
         reader_fail(&b->reader, &at, "%s needs %s", features[f].name, first_of(missing));
     else if (contrary)

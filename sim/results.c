@@ -101,7 +101,7 @@ static json_t *accounting(const struct virqsim *sim)
     json_t *list = json_array();
 
     for (uint32_t v = 0; v < c->vcpu_count; v++)
-        for (unsigned vector = 0; vector < TRACE_VECTORS; vector++) {
+        for (unsigned vector = 0; vector < c->vectors; vector++) {
             const struct account *a = &c->vcpu[v].account[vector];
 
             if (a->raised)

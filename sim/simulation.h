@@ -81,15 +81,15 @@ enum { FLIGHTS = 3 };
 
 struct vcpu_counters {
     struct raised raised[2]; /* by this vCPU and not routed yet: an ICR write, a timer */
-    uint8_t exiting_vector;  /* of the interrupt it was last notified of by a kick */
+    uint16_t exiting_vector; /* of the interrupt it was last notified of by a kick */
     uint64_t exits[EXIT_REASON_COUNT][TRACE_CAUSE_COUNT];
     uint64_t userspace[KVM_EXIT_COUNT][TRACE_CAUSE_COUNT];
     uint64_t state_ps[VCPU_STATE_COUNT];
     uint64_t state_since;
     uint8_t state;
     struct stamp_series stamps[STAMP_IDS];
-    struct account account[TRACE_VECTORS];
-    struct flight flight[TRACE_VECTORS][FLIGHTS];
+    struct account *account; /* by vector */
+    struct flight (*flight)[FLIGHTS];
 };
 
 /* One reason for which APICv is off, or all of them together. */
@@ -165,7 +165,7 @@ struct queue_counters {
 struct counters {
     struct trace_sink sink;
     struct vcpu_counters *vcpu;
-    uint32_t vcpu_count;
+    uint32_t vcpu_count, vectors;
     struct host_thread_counters *thread;
     uint32_t thread_count;
     struct disk_counters *disk;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "describe.h"
+#include "hypervisor/epic.h"
 #include "simulation.h"
 #include "virt/vmx.h"
 
@@ -231,6 +232,27 @@ static json_t *svm(const struct virt_cpu *hw)
                      hw->vmcb.v_intr_masking, "AVIC", hw->vmcb.avic, "intercepts", intercepts);
 }
 
+static json_t *e2k(const struct virt_cpu *hw)
+{
+    return json_pack("{s:b, s:b, s:b, s:b}", "epic", hw->e2k.epic, "exc_interrupt",
+                     hw->e2k.interrupt, "exc_nm_interrupt", hw->e2k.nm_interrupt,
+                     "CEPIC_EPIC_INT", hw->e2k.epic_int);
+}
+
+/* An EPIC guest's controller: what CIR holds, what pends. */
+static json_t *epic(const struct vcpu *v)
+{
+    const struct cepic *c = &v->epic->cepic;
+    json_t *pending = json_array();
+
+    for (unsigned n = 0; n < EPIC_VECTORS; n++)
+        if (c->pmirr[n / 64] >> n % 64 & 1)
+            json_array_append_new(pending, json_integer(n));
+    return json_pack("{s:o, s:o, s:i, s:b}", "CIR", vector_or_null(cepic_waiting(c)), "PMIRR",
+                     pending, "CPR", (int)(c->reg[CEPIC_ROW_CPR] >> 8), "loaded",
+                     v->epic->loaded);
+}
+
 /* What the hypervisor has in hand for the next entry, beside the APIC. */
 static json_t *in_hand(const struct vcpu *v)
 {
@@ -286,10 +308,14 @@ char *virqsim_vcpu_state(const struct virqsim *sim, unsigned vcpu)
                   guest(v), "apic", apic(v), "hypervisor", in_hand(v));
     if (v->hw.ops->posts(&v->hw))
         json_object_set_new(s, "posted", descriptor(&v->descriptor));
+    if (v->epic)
+        json_object_set_new(s, "epic", epic(v));
     if (v->hw.ops->vendor == VIRT_VMX)
         json_object_set_new(s, "vmx", vmx(&v->hw));
-    else
+    else if (v->hw.ops->vendor == VIRT_SVM)
         json_object_set_new(s, "svm", svm(&v->hw));
+    else
+        json_object_set_new(s, "e2k", e2k(&v->hw));
     if (h->board)
         json_object_set_new(s, "board", board(h->board));
     text = json_dumps(s, JSON_COMPACT);

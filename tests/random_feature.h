@@ -77,10 +77,12 @@ inline const std::vector<Exit> exits = {
     {"", false},
 #define VMX                                     false
 #define SVM                                     true
+#define E2K                                     true /* no access has one */
 #define EXIT(id, vendor, number, name, meaning) {name, vendor},
 #include "virt/exit_reasons.def"
 #undef EXIT
 #undef SVM
+#undef E2K
 #undef VMX
 };
 

@@ -110,22 +110,42 @@ void guest_next(struct guest *g)
         g->done++;
 }
 
-static bool enter(struct guest *g, struct guest_handler *h, unsigned vector, trace_flow flow,
-                  bool interrupts_enabled)
+/* The program of this delivery. */
+static const struct guest_program *next_program(struct guest_handler *h)
 {
     const uint32_t n = h->delivered < h->count ? h->delivered : h->count - 1;
 
+    h->delivered++;
+    return h->programs[n];
+}
+
+static bool enter(struct guest *g, struct guest_handler *h, unsigned vector, trace_flow flow,
+                  bool interrupts_enabled)
+{
     if (g->depth + 1 == GUEST_FRAMES_MAX)
         return false;
-    h->delivered++;
     g->frame = &g->frames[++g->depth];
     *g->frame = (struct guest_frame){
-        .program = h->programs[n],
+        .program = h ? next_program(h) : NULL,
         .vector = (uint16_t)vector,
         .flow = flow,
         .interrupts_enabled = interrupts_enabled,
+        .unnamed = !h,
     };
     return true;
+}
+
+bool guest_enter_trap(struct guest *g, unsigned vector, bool interrupts_enabled)
+{
+    return enter(g, NULL, vector, 0, interrupts_enabled);
+}
+
+void guest_name_trap(struct guest *g, unsigned vector, trace_flow flow)
+{
+    g->frame->program = next_program(&g->handler[vector]);
+    g->frame->vector = (uint16_t)vector;
+    g->frame->flow = flow;
+    g->frame->unnamed = false;
 }
 
 bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,

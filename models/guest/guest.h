@@ -65,7 +65,8 @@ struct guest_frame {
     trace_flow flow;         /* of a handler */
     bool interrupts_enabled; /* of the code that the handler interrupted */
     bool acknowledged;
-    bool user; /* a handler of user interrupts, which ends by UIRET */
+    bool user;    /* a handler of user interrupts, which ends by UIRET */
+    bool unnamed; /* a trap whose vector the guest does not know yet: it has no program */
 };
 
 /* What a vector's delivery runs: `count` programs, the last one again and again. */
@@ -79,8 +80,8 @@ struct guest {
     struct guest_frame *frame; /* the innermost */
     uint32_t depth;
     struct rng random;
-    uint64_t done; /* operations of the main program, for progress */
-    struct guest_handler handler[VECTORS];
+    uint64_t done;                     /* operations of the main program, for progress */
+    struct guest_handler *handler;     /* by vector */
     struct guest_handler user_handler; /* of all user vectors: UIHANDLER is one address */
     struct guest_frame frames[GUEST_FRAMES_MAX];
 };
@@ -101,6 +102,10 @@ void guest_next(struct guest *g);
    unmasks interrupts after its EOI faster than it returns; its stack would overflow. */
 bool guest_enter_handler(struct guest *g, unsigned vector, trace_flow flow,
                          bool interrupts_enabled);
+/* Of an EPIC guest a trap begins, and later the guest learns its vector; until then `vector`
+   stands in for it. */
+bool guest_enter_trap(struct guest *g, unsigned vector, bool interrupts_enabled);
+void guest_name_trap(struct guest *g, unsigned vector, trace_flow flow);
 /* The same for user interrupts; `vector` is a TRACE_USER_VECTOR. */
 bool guest_enter_user_handler(struct guest *g, unsigned vector, trace_flow flow,
                               bool interrupts_enabled);

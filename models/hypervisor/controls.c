@@ -140,7 +140,7 @@ void controls_set_pause_window(struct vcpu *v)
 
     if (v->hw.ops->vendor == VIRT_VMX)
         vmcs_set(&v->hw.vmcs, VMCS_PLE_WINDOW, v->waiting.pause_window);
-    else
+    else if (v->hw.ops->vendor == VIRT_SVM)
         v->hw.vmcb.pause_count =
             feature_in(f, FEATURE_PAUSE_FILTER) ? (uint16_t)v->waiting.pause_window : 0;
 }
@@ -262,13 +262,21 @@ static void svm_set(struct vcpu *v)
     svm_set_avic(v);
 }
 
+/* KVM: kvm_hv_setup_ctxt_state(), kvm_hv_epic_load(). */
+static void e2k_set(struct vcpu *v)
+{
+    v->hw.e2k.rr_idr = true;
+    v->hw.e2k.epic =
+        v->epic && feature_in(v->hypervisor->features, FEATURE_EPIC_VIRTUALIZATION);
+}
+
 void controls_set(struct vcpu *v)
 {
+    static void (*const set[VIRT_VENDORS])(struct vcpu * v) = {
+        [VIRT_VMX] = vmx_set, [VIRT_SVM] = svm_set, [VIRT_E2K] = e2k_set};
+
     v->hw.tsc_deadline_exits = true;
-    if (v->hw.ops->vendor == VIRT_VMX)
-        vmx_set(v);
-    else
-        svm_set(v);
+    set[v->hw.ops->vendor](v);
     yield_window_init(v);
 }
 
@@ -276,6 +284,6 @@ void controls_set_apicv(struct vcpu *v)
 {
     if (v->hw.ops->vendor == VIRT_VMX)
         vmx_set_apicv(v);
-    else
+    else if (v->hw.ops->vendor == VIRT_SVM)
         svm_set_avic(v);
 }

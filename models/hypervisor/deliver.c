@@ -9,7 +9,7 @@
  * Injection: deliver_inject() runs before each entry, and puts what is pending
  * into the control structure, or asks for a window.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/epic.h"
 
 /* A kick for the sake of no interrupt (yield_kick()) is none's stage. */
 static void notified(struct vcpu *target, unsigned vector, trace_flow flow,
@@ -105,7 +105,7 @@ static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 }
 
 /* KVM: svm_complete_interrupt_delivery(). With AVIC a doorbell or a wake-up: IRR says the rest. */
-static void ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
+void deliver_ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
 {
     if (!v->hw.ops->delivers(&v->hw)) {
         v->request = true;
@@ -118,7 +118,7 @@ static void ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flo
         notified(v, vector, flow, TRACE_NOTIFY_NOT_NEEDED);
         return;
     }
-    notified(v, vector, flow, TRACE_NOTIFY_DOORBELL);
+    notified(v, vector, flow, v->epic ? TRACE_NOTIFY_DIRECT : TRACE_NOTIFY_DOORBELL);
     send(v, sender, HOST_DOORBELL, flow);
 }
 
@@ -148,7 +148,7 @@ void deliver_wakeups(struct vcpu *sender, unsigned vector)
         const struct avic_target *t = &sender->hw.target[i];
 
         if (t->flow && !t->running)
-            ring(&sender->hypervisor->vcpu[t->index], sender, vector, t->flow);
+            deliver_ring(&sender->hypervisor->vcpu[t->index], sender, vector, t->flow);
     }
 }
 
@@ -186,7 +186,7 @@ static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *
     }
     if (v->hw.ops->vendor == VIRT_SVM && v->hw.ops->delivers(&v->hw) &&
         msg->delivery != IRQ_NMI) {
-        ring(v, sender, msg->vector, msg->flow);
+        deliver_ring(v, sender, msg->vector, msg->flow);
         return;
     }
     v->request = true;
@@ -229,7 +229,10 @@ void deliver_next(struct vcpu *sender)
     struct irq_msg msg = sender->message;
 
     msg.flow = d->flow;
-    hypervisor_accept(&sender->hypervisor->vcpu[d->vcpu], &msg, sender);
+    if (sender->epic)
+        epic_hand_over(sender, d);
+    else
+        hypervisor_accept(&sender->hypervisor->vcpu[d->vcpu], &msg, sender);
     if (sender->outbox_next < sender->outbox_count) {
         vcpu_take(sender, VCPU_ON_CONTINUE);
         return;
@@ -387,6 +390,10 @@ void deliver_inject(struct vcpu *v)
 {
     const bool open = v->hw.interrupts_enabled && !v->hw.shadow;
 
+    if (v->epic) {
+        epic_inject(v);
+        return;
+    }
     if (v->reinject != NO_VECTOR)
         inject_again(v);
     else if (v->apic.nmi_pending && !v->hw.nmi_blocked)

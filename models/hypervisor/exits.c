@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "hypervisor/disk.h"
+#include "hypervisor/epic.h"
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff };
 
@@ -93,7 +94,9 @@ static enum cost_key access_cost(const struct vcpu *v)
         return COST_KVM_CR8;
     if (v->access.kind == ACCESS_NONE || v->access.instruction == VIRT_UNMAPPED)
         return COST_KVM_PAGE_FAULT;
-    return v->access.kind == ACCESS_INSTRUCTION ? device_cost(v) : apic_cost(&v->access);
+    if (v->access.kind == ACCESS_INSTRUCTION)
+        return device_cost(v);
+    return v->epic ? epic_cost(&v->access) : apic_cost(&v->access);
 }
 
 /* --- the fast path --- */
@@ -168,6 +171,10 @@ void exit_complete_access(struct vcpu *v)
     const sim_time now = hv_now(v->hypervisor);
     uint64_t ignored;
 
+    if (v->epic) {
+        epic_complete(v);
+        return;
+    }
     switch (a->kind) {
     case ACCESS_APIC_WRITE:
         apic_write(v, (uint16_t)a->address, a->value);
@@ -396,6 +403,22 @@ static void page(struct vcpu *v)
     }
 }
 
+/* INTC_INFO_MU names the address, the data and the register: nothing is decoded. Of a trap whose
+   vector the guest asks for, no operation is under way. */
+static void data_page(struct vcpu *v)
+{
+    const bool asks = v->guest.frame->unnamed;
+
+    if (!on_apic_page(&v->access)) {
+        page(v);
+        return;
+    }
+    exit_complete_access(v);
+    if (!asks)
+        guest_access_done(v);
+    finish(v);
+}
+
 /* An exception that the hypervisor wants to see. */
 static void exception(struct vcpu *v)
 {
@@ -504,6 +527,16 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_SVM_NPF] = {page, BY_ACCESS, true},
     [EXIT_SVM_AVIC_INCOMPLETE_IPI] = {incomplete_ipi, BY_ACCESS, false},
     [EXIT_SVM_AVIC_NOACCEL] = {complete_access, BY_ACCESS, false},
+    [EXIT_E2K_RR_IDR] = {simple, COST_KVM_CPUID, false},
+    [EXIT_E2K_HV_INT] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
+    [EXIT_E2K_HV_NM_INT] = {host_interrupt, COST_KVM_HOST_INTERRUPT, false},
+    [EXIT_E2K_G_TMR] = {host_interrupt, COST_KVM_PREEMPTION_TIMER, false},
+    [EXIT_E2K_WAIT_TRAP] = {halt, COST_KVM_HALT, false},
+    [EXIT_E2K_HCALL] = {hypercall, COST_KVM_HYPERCALL, false},
+    [EXIT_E2K_GPA_DATA] = {data_page, BY_ACCESS, false},
+    [EXIT_E2K_GPA_INSTR] = {page, COST_KVM_PAGE_FAULT, false},
+    [EXIT_E2K_MAS_IOADDR] = {device, BY_ACCESS, false},
+    [EXIT_E2K_CACHE_FLUSH] = {simple, COST_KVM_HYPERCALL, false},
 };
 
 void exit_pay(struct vcpu *v)
@@ -556,6 +589,7 @@ void exit_handle(struct vcpu *v)
     notice_pv_eoi(v);
     direct_leave(v);
     host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || met_host(v) ||
-                             v->exit.reason == EXIT_SVM_INTR);
+                             v->exit.reason == EXIT_SVM_INTR ||
+                             v->exit.reason == EXIT_E2K_HV_INT);
     handlers[v->exit.reason].act(v);
 }

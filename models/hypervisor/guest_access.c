@@ -4,6 +4,7 @@
  * leaves.
  */
 #include "hypervisor/disk.h"
+#include "hypervisor/epic.h"
 
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
 {
@@ -125,11 +126,33 @@ static struct access mwait_access(unsigned part)
     return part < 2 ? instruction(parts[part], 0, 0, 0, false) : guest_no_access();
 }
 
+/* Operations on the guest's interrupt controller and its timer. */
+static bool is_for_controller(const struct guest_insn *i)
+{
+    switch (i->op) {
+    case GUEST_ipi:
+    case GUEST_self_ipi:
+    case GUEST_epic_ipi:
+    case GUEST_eoi:
+    case GUEST_tpr:
+    case GUEST_apic_read:
+    case GUEST_apic_write:
+    case GUEST_timer_mode:
+    case GUEST_timer_count:
+    case GUEST_tsc_deadline:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Access number `part` of an operation; ACCESS_NONE when it has no more. */
 struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, unsigned part)
 {
     const uint64_t *o = i->operand;
 
+    if (v->epic && is_for_controller(i))
+        return epic_access_of(v, i, part);
     switch (i->op) {
     case GUEST_ipi:
         return ipi_access(v, i, part);
@@ -204,6 +227,8 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
 /* Does this access send a message: the ICR's low half, or the self-IPI register. */
 static bool sends(const struct vcpu *v, const struct access *a)
 {
+    if (v->epic)
+        return a->kind == ACCESS_APIC_WRITE && a->address == CEPIC_ICR;
     if (!a->write || v->apic.mode == LAPIC_MODE_DISABLED)
         return false;
     if (a->kind == ACCESS_USER_IPI)
@@ -234,7 +259,7 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
     case ACCESS_APIC_READ:
         return hw->ops->apic_read(hw, (uint16_t)a->address, now);
     case ACCESS_APIC_WRITE:
-        return hw->ops->apic_write(hw, (uint16_t)a->address, (uint32_t)a->value, now);
+        return hw->ops->apic_write(hw, (uint16_t)a->address, a->value, now);
     case ACCESS_MSR_READ:
         return hw->ops->rdmsr(hw, (uint32_t)a->address, now);
     case ACCESS_MSR_WRITE:
@@ -279,7 +304,9 @@ static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned v
 /* The destinations that the hardware has given a message to. */
 static void tell_targets(struct vcpu *v, unsigned vector)
 {
-    if (v->hw.ruled)
+    if (v->epic)
+        epic_tell_targets(v);
+    else if (v->hw.ruled)
         declared_notify(v, vector);
     else
         deliver_doorbells(v, vector);

@@ -6,6 +6,7 @@
  * before the next operation.
  */
 #include "hypervisor/disk.h"
+#include "hypervisor/epic.h"
 #include "hypervisor/nic_path.h"
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
@@ -224,6 +225,8 @@ static bool enter_handler(struct vcpu *v, const struct virt_boundary *b,
     const unsigned vector = (unsigned)b->vector;
     trace_flow flow = v->injecting_flow;
 
+    if (v->epic)
+        return epic_trap(v, b, interrupts_enabled);
     if (b->user) {
         flow = v->hw.user->flow[vector - TRACE_USER_VECTOR(0)];
         put_before_guest(v, flow, b->vector, TRACE_INJECT_USER);
@@ -247,8 +250,8 @@ static enum cost_key delivery_cost(const struct vcpu *v, const struct virt_bound
 {
     if (b->user)
         return COST_GUEST_USER_DELIVER;
-    return b->injected || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
-                                                       : COST_HW_VIRTUAL_DELIVER;
+    return b->injected || v->epic || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
+                                                                  : COST_HW_VIRTUAL_DELIVER;
 }
 
 static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
@@ -266,7 +269,7 @@ static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
         event_queue_stop(v->hypervisor->events);
         return;
     }
-    v->delivering = b->vector;
+    v->delivering = v->epic ? NO_VECTOR : b->vector;
     vcpu_pay(v, delivery_cost(v, b));
 }
 
@@ -290,6 +293,8 @@ static trace_flow pending_flow(const struct vcpu *v)
 {
     const int vector = lapic_pending(&v->apic);
 
+    if (v->epic)
+        return epic_next_flow(v);
     return vector == NO_VECTOR ? 0 : v->apic.pending_flow[vector];
 }
 
@@ -363,6 +368,10 @@ void guest_run(struct vcpu *v)
 
     if (!boundary(v) || pay_remaining(v))
         return;
+    if (v->guest.frame->unnamed) {
+        epic_ask_vector(v);
+        return;
+    }
     if (v->delivering != NO_VECTOR)
         handler_begins(v);
     if (virt_waits(&v->hw) && guest_sleeps(v))

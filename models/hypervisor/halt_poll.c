@@ -5,7 +5,7 @@
  * it grows when a sleep was shorter than the longest window allowed, shrinks
  * when it was longer, and stays when polling caught the wake-up.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/epic.h"
 
 static void poll_ended(struct event *e)
 {
@@ -30,6 +30,8 @@ static int timer_to_come(const struct vcpu *v)
 /* KVM: kvm_vcpu_has_events(): is there something that the guest would take now? */
 static bool finds_interrupt(const struct vcpu *v)
 {
+    if (v->epic)
+        return epic_wakes(v);
     if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt ||
         (v->apic.nmi_pending && !v->hw.nmi_blocked))
         return true;

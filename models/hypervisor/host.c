@@ -8,7 +8,7 @@
  * Left out so far: priorities, wake-up preemption and migration; the fairness by
  * which Linux may refuse a directed yield.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/epic.h"
 
 static const uint8_t host_numbers[] = {
 #define VECTOR(name, number, meaning) [HOST_##name] = (number),
@@ -217,6 +217,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
         break;
     case HOST_GUEST:
         guest_vector(p);
+        break;
+    case HOST_EPIC:
+        epic_take_missed(p);
         break;
     case HOST_GA_LOG:
         assigned_svm_read_log(p->hypervisor);

@@ -1,5 +1,6 @@
 /* Putting the machine together: who knows whom, and the first events. */
 #include "hypervisor/disk.h"
+#include "hypervisor/epic.h"
 #include "hypervisor/nic_path.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
@@ -58,6 +59,11 @@ static void raise_once(struct device *d)
     struct vcpu *v = &h->vcpu[d->vcpu];
     const trace_flow flow = trace_new_flow(h->trace);
     const uint8_t vector = d->kind == DEVICE_NMI ? 2 : d->vector;
+    const struct epic_msg epic = {.vector = vector,
+                                  .delivery = d->kind == DEVICE_NMI ? EPIC_NMI : EPIC_FIXED_EXT,
+                                  .dest = e2k_cepic_id(d->vcpu),
+                                  .source = TRACE_NOWHERE,
+                                  .flow = flow};
     const struct irq_msg msg = {
         .vector = vector,
         .delivery = d->kind == DEVICE_NMI ? IRQ_NMI : IRQ_FIXED,
@@ -70,7 +76,9 @@ static void raise_once(struct device *d)
     trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector,
               TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
     trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector, TRACE_PARENT(TRACE_NOWHERE, flow));
-    if (d->kind == DEVICE_ASSIGNED)
+    if (v->epic)
+        epic_accept(v, &epic, NULL);
+    else if (d->kind == DEVICE_ASSIGNED)
         assigned_raise(d, flow);
     else if (d->kind == DEVICE_EXTINT)
         raise_extint(v, vector, flow);
@@ -186,9 +194,12 @@ static void apic_init(struct hypervisor *h, struct vcpu *v)
     h->fabric.apic[v->index] = &v->apic;
 }
 
+static const struct virt_ops *const hardware[VIRT_VENDORS] = {
+    [VIRT_VMX] = &virt_vmx, [VIRT_SVM] = &virt_svm, [VIRT_E2K] = &virt_e2k};
+
 static void hardware_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor vendor)
 {
-    v->hw.ops = vendor == VIRT_VMX ? &virt_vmx : &virt_svm;
+    v->hw.ops = hardware[vendor];
     v->hw.hypothetical = h->hypothetical;
     if (h->hypothetical)
         v->hw.ops = &h->hypothetical->ops;
@@ -216,6 +227,8 @@ static void vcpu_init(struct hypervisor *h, struct vcpu *v, enum virt_vendor ven
     timer_init(v);
     halt_poll_init(v);
     apic_init(h, v);
+    if (v->epic)
+        epic_init(h, v);
     hardware_init(h, v, vendor);
 }
 
@@ -226,8 +239,7 @@ static void hypothetical_init(struct hypervisor *h, enum virt_vendor vendor)
 
     if (!h->hypothetical)
         return;
-    hypothetical_install(h->hypothetical, vendor == VIRT_VMX ? &virt_vmx : &virt_svm,
-                         &h->fabric, apic_in_kernel);
+    hypothetical_install(h->hypothetical, hardware[vendor], &h->fabric, apic_in_kernel);
     h->declared_timer =
         apic_in_kernel && hypothetical_declares(h->hypothetical, HYPOTHETICAL_TIMER_EXPIRY);
 }
@@ -246,6 +258,9 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     h->fabric.trace = h->trace;
     h->avic.count = h->vcpu_count;
     h->avic.trace = h->trace;
+    h->guest.count = h->vcpu_count;
+    h->guest.id = 1;
+    h->guest.trace = h->trace;
     h->running = h->vcpu_count;
     hypothetical_init(h, vendor);
     for (uint32_t i = 0; i < h->vcpu_count;

@@ -22,6 +22,7 @@
  *   deliver.c    telling a vCPU of an interrupt
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
  *   assigned.c   devices that belong to the guest, through the remapping hardware
+ *   epic.h       the guest of an Elbrus machine, in files of its own
  *   direct.c     what the guest and the physical APIC do without the hypervisor
  *   assigned_svm.c  the same behind AMD's IOMMU
  *   nic_path.c   network cards, and what a guest's driver does with their queues
@@ -132,6 +133,8 @@ enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT }
            "an assigned device, whose interrupt the host forwards to its guest")               \
     VECTOR(GUEST, 0x10, "stands for any vector of the guest's own: an IPI, or its timer")      \
     VECTOR(GA_LOG, 0x23, "AMD's IOMMU has logged an interrupt for a vCPU that does not run")   \
+    VECTOR(EPIC, 0x25,                                                                         \
+           "CEPIC_EPIC_INT: a message for a core of the guest that has none at present")       \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
@@ -380,7 +383,7 @@ struct vcpu {
     bool timer_asleep;         /* the vCPU sleeps, and the timer is to wake it */
     bool timer_virtual;        /* the guest arms the hardware's own, without an exit */
     bool timer_posting;        /* its handler is at work on the housekeeping CPU */
-    uint8_t timer_vector;      /* and what it was to be */
+    uint16_t timer_vector;     /* and what it was to be */
     trace_flow timer_flow;
 
     /* Halt polling. */
@@ -396,6 +399,7 @@ struct vcpu {
     void (*after_outbox)(struct vcpu *v);
 
     struct vcpu_waiting waiting;
+    struct epic_vcpu *epic; /* an EPIC guest's (epic.h); NULL: it has a local APIC, or none */
     struct virt_cpu hw;
     struct lapic apic;
     struct lapic_port apic_port;
@@ -488,6 +492,8 @@ struct hypervisor {
     struct apic_fabric fabric;
     struct posted_descriptor **pid_table; /* by APIC ID */
     struct avic_table avic;
+    bool guest_epic; /* the guest's controller is an EPIC; guest_apic says DISABLED */
+    struct e2k_guest guest;
     struct remap remap; /* for assigned devices: entry n is device n's */
     struct remap_words *irte;
     struct remap_port remap_port;
@@ -635,6 +641,9 @@ const struct region *region_of(const struct hypervisor *h, bool port, uint64_t a
 void hypervisor_accept(struct vcpu *target, const struct irq_msg *msg, struct vcpu *sender);
 void deliver_route(struct vcpu *sender, const struct irq_msg *msg);
 void deliver_next(struct vcpu *sender); /* the action of HANDLE/CONTINUE */
+/* IRR, or what stands for it, has an interrupt: hardware that delivers is told, or a waiting thread
+   is woken, or the vCPU is kicked. */
+void deliver_ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow);
 /* Has an 8259A a vector for it; and the acknowledge cycle that gives the vector. */
 bool extint_waits(const struct vcpu *v);
 int extint_take(struct vcpu *v, trace_flow *flow);

@@ -249,7 +249,7 @@ static inhibit_set heeded_by(enum virt_vendor vendor)
     inhibit_set set = 0;
 
     for (unsigned n = 0; n < INHIBIT_COUNT; n++)
-        if (vendor == VIRT_VMX ? inhibits[n].vmx : inhibits[n].svm)
+        if ((vendor == VIRT_VMX && inhibits[n].vmx) || (vendor == VIRT_SVM && inhibits[n].svm))
             set |= (inhibit_set)1 << n;
     return set;
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "hypervisor/global_lock.h"
+#include "hypervisor/epic.h"
 
 static void resume(struct vcpu *v);
 static void inject(struct vcpu *v);
@@ -130,6 +131,8 @@ static void set_running(struct vcpu *v, bool running)
     entry->running =
         running && v->apicv_active && !feature_in(h->features, FEATURE_ERRATUM_1235);
     entry->host = v->thread.pcpu->index;
+    if (v->epic)
+        epic_set_loaded(v, running);
     assigned_svm_set_running(v, running);
 }
 

@@ -13,7 +13,7 @@
  * CPU the expiry is an interrupt there, with the guest's vector; while it has
  * not, a timer of the host stands in.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/epic.h"
 
 /* Who counts. SPENT: nobody, since the deadline had passed when it was armed. IN_GUEST, IN_APIC: the
    hardware's virtual timer and the physical one, which then fire at once. */
@@ -228,6 +228,10 @@ static void fired(struct event *e)
 {
     struct vcpu *v = EVENT_OWNER(e, struct vcpu, timer);
 
+    if (v->epic) {
+        epic_timer_fired(v);
+        return;
+    }
     if (v->timer_posting) {
         timer_post_end(v);
         return;
@@ -270,7 +274,10 @@ void timer_check(struct vcpu *v)
     if (!v->timer_due || v->timer_posting)
         return;
     vcpu_pay(v, COST_KVM_TIMER_EXPIRED);
-    timer_accept(v, v);
+    if (v->epic)
+        epic_timer_take(v, v);
+    else
+        timer_accept(v, v);
 }
 
 /* --- arming --- */

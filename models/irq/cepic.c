@@ -37,7 +37,7 @@ static void put_back(struct cepic *c, struct cepic_interrupt i)
     if (set_pending(c, i.vector))
         c->pending_flow[i.vector] = i.flow;
     else
-        trace_vector(c, i.flow, TRACE_COALESCED, i.vector, TRACE_HELD_IRR);
+        trace_vector(c, i.flow, TRACE_COALESCED, i.vector, TRACE_HELD_PMIRR);
 }
 
 static unsigned core_priority(const struct cepic *c)
@@ -156,11 +156,11 @@ static enum cepic_answer accept_fixed(struct cepic *c, const struct epic_msg *ms
         return refuse(c, msg, TRACE_REFUSED_ILLEGAL_VECTOR);
     }
     if (!set_pending(c, msg->vector)) {
-        trace_vector(c, msg->flow, TRACE_COALESCED, msg->vector, TRACE_HELD_IRR);
+        trace_vector(c, msg->flow, TRACE_COALESCED, msg->vector, TRACE_HELD_PMIRR);
         return CEPIC_COALESCED;
     }
     c->pending_flow[msg->vector] = msg->flow;
-    trace_vector(c, msg->flow, TRACE_PENDING, msg->vector, TRACE_HELD_IRR);
+    trace_vector(c, msg->flow, TRACE_PENDING, msg->vector, TRACE_HELD_PMIRR);
     cepic_evaluate(c);
     return CEPIC_ACCEPTED;
 }

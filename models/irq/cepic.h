@@ -100,8 +100,16 @@ uint16_t cepic_acknowledge(struct cepic *c);
 uint64_t cepic_read(struct cepic *c, uint16_t offset, unsigned size, sim_time now);
 void cepic_write(struct cepic *c, uint16_t offset, unsigned size, uint64_t value, sim_time now);
 
-/* The message that an ICR of this value sends. */
+/* How many bytes the register there has; 4 where there is none. */
+unsigned cepic_width(uint16_t offset);
+
+/* The message that an ICR of this value sends; and the value for a message. */
 struct epic_msg cepic_decode_icr(const struct cepic *c, uint64_t icr);
+uint64_t cepic_encode_icr(const struct epic_msg *msg);
+
+/* What CPR was before, in a value of VECT_INTA; and the value of EOI that makes it that again. */
+unsigned cepic_inta_priority(uint64_t inta);
+uint64_t cepic_encode_eoi(unsigned priority);
 
 /* At or after the deadline last told to timer_armed(). True: `msg` is the maskable timer's
    interrupt, which its owner delivers; the other timer's goes into PNMIRR here. */

@@ -48,6 +48,18 @@ struct epic_msg cepic_decode_icr(const struct cepic *c, uint64_t icr)
     };
 }
 
+uint64_t cepic_encode_icr(const struct epic_msg *msg)
+{
+    uint64_t icr = 0;
+
+    bits_put(&icr, CEPIC_ICR_VECT, msg->vector);
+    bits_put(&icr, CEPIC_ICR_DST, msg->dest);
+    bits_put(&icr, CEPIC_ICR_GST_ID, msg->guest);
+    bits_put(&icr, CEPIC_ICR_DLVM, msg->delivery);
+    bits_put(&icr, CEPIC_ICR_DST_SH, msg->shorthand);
+    return icr;
+}
+
 static void cepic_on_icr(struct cepic *c, uint64_t old, uint64_t value, sim_time now)
 {
     const struct epic_msg msg = cepic_decode_icr(c, c->reg[CEPIC_ROW_ICR]);
@@ -127,7 +139,25 @@ static struct bit_field part(unsigned row, uint16_t offset, unsigned size)
     return (struct bit_field){(uint16_t)(low + size * 8 - 1), low};
 }
 
+unsigned cepic_width(uint16_t offset)
+{
+    return row_at(offset, 8) == NO_ROW ? 4 : 8;
+}
+
 /* ---- reads ---- */
+
+unsigned cepic_inta_priority(uint64_t inta)
+{
+    return (unsigned)bits_get(&inta, CEPIC_VECT_INTA_CPR);
+}
+
+uint64_t cepic_encode_eoi(unsigned priority)
+{
+    uint64_t eoi = 0;
+
+    bits_put(&eoi, CEPIC_EOI_RCPR, priority);
+    return eoi;
+}
 
 static uint64_t read_cir(const struct cepic *c)
 {

@@ -23,8 +23,9 @@ enum trace_held {
     TRACE_HELD_PIR,
     TRACE_HELD_NMI,
     TRACE_HELD_EXTINT,
-    TRACE_HELD_PUIR, /* a user interrupt, in its descriptor */
-    TRACE_HELD_UIRR, /* and in its processor */
+    TRACE_HELD_PUIR,  /* a user interrupt, in its descriptor */
+    TRACE_HELD_UIRR,  /* and in its processor */
+    TRACE_HELD_PMIRR, /* of an EPIC */
 };
 enum trace_refused {
     TRACE_REFUSED_NO_DESTINATION,
@@ -75,6 +76,8 @@ enum trace_source {
 /* The vector word of a user interrupt: user vectors stand behind the 256 of the IDT. */
 enum { TRACE_USER_VECTORS = 64, TRACE_VECTORS = 256 + TRACE_USER_VECTORS };
 #define TRACE_USER_VECTOR(vector) (256u + (vector))
+/* In a machine with EPICs all vectors are theirs. */
+enum { TRACE_EPIC_VECTORS = 1024 };
 
 /* Why an exit happened, seen from the operation that pays for it. */
 enum trace_cause {

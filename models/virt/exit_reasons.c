@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+const char *const virt_vendor_titles[VIRT_VENDORS] = {
+    [VIRT_VMX] = "VMX", [VIRT_SVM] = "SVM", [VIRT_E2K] = "e2k"};
+
 const struct exit_reason_info exit_reasons[EXIT_REASON_COUNT] = {
     [EXIT_NONE] = {"none", VIRT_VMX, 0, "the guest did not leave"},
 #define EXIT(id, vendor, number, name, meaning)                                                \

@@ -525,7 +525,7 @@ static struct virt_verdict apic_read(struct virt_cpu *v, uint16_t offset, sim_ti
     return v->hypothetical->base->apic_read(v, offset, now);
 }
 
-static struct virt_verdict apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+static struct virt_verdict apic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
                                       sim_time now)
 {
     struct act a = {.value = value, .offset = offset, .now = now};

@@ -102,7 +102,7 @@ static struct virt_verdict svm_apic_read(struct virt_cpu *v, uint16_t offset, si
     return meet_page(v, APIC_PAGE + offset);
 }
 
-static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+static struct virt_verdict svm_apic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
                                           sim_time now)
 {
     if (v->vmcb.avic)

@@ -14,7 +14,8 @@ enum feature {
 typedef uint64_t feature_set; /* bit n: enum feature n */
 
 /* Whose machines can have a feature. */
-enum feature_home { FEATURE_ON_ANY, FEATURE_ON_VMX, FEATURE_ON_SVM };
+/* ANY is either of x86. */
+enum feature_home { FEATURE_ON_ANY, FEATURE_ON_VMX, FEATURE_ON_SVM, FEATURE_ON_E2K };
 
 /* Who must be able to do it: the GUEST together with the hypervisor. */
 enum feature_maker { FEATURE_BY_HARDWARE, FEATURE_BY_HYPERVISOR, FEATURE_BY_GUEST };

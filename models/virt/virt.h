@@ -1,6 +1,6 @@
 /*
  * What virtualization hardware does for interrupts: one interface, an
- * architecture a file behind it (vmx.c, svm.c).
+ * architecture a file behind it (vmx.c, svm.c, e2k.c).
  *
  * Whether an operation leaves the guest is decided here, from control bits
  * alone (VMCS or VMCB fields, MSR bitmap): nobody asks which technology this
@@ -17,6 +17,7 @@
 #include "irq/lapic.h"
 #include "irq/posted.h"
 #include "virt/avic.h"
+#include "virt/e2k.h"
 #include "virt/svm.h"
 #include "virt/uintr.h"
 #include "virt/vmcs.h"
@@ -29,7 +30,8 @@ enum exit_reason {
     EXIT_REASON_COUNT
 };
 
-enum virt_vendor { VIRT_VMX, VIRT_SVM };
+enum virt_vendor { VIRT_VMX, VIRT_SVM, VIRT_E2K, VIRT_VENDORS };
+extern const char *const virt_vendor_titles[VIRT_VENDORS]; /* for people */
 
 /* As host vectors: no interrupts, but AVIC's signal from one CPU to another, and the NMI. */
 enum { VIRT_DOORBELL = 0, VIRT_NMI = 2 };
@@ -107,6 +109,7 @@ struct virt_cpu {
     union {
         struct vmcs vmcs;
         struct vmcb vmcb;
+        struct e2k e2k;
     };
     struct lapic *apic;                   /* its register file is the virtual-APIC page */
     struct posted_descriptor *descriptor; /* this vCPU's, where it has one */
@@ -121,6 +124,8 @@ struct virt_cpu {
     /* AVIC: the table of physical APIC IDs, and room for as many targets; those of the last ICR
        write. */
     struct avic_table *avic;
+    struct cepic *cepic; /* e2k: the guest's EPIC controller, in place of `apic`; else NULL */
+    struct e2k_guest *guest; /* and where its cores are */
     struct avic_target *target;
     uint32_t target_count;
 
@@ -169,7 +174,7 @@ struct virt_ops {
 
     /* The guest touches its APIC: by MMIO (offset in the APIC page) or by MSR. */
     struct virt_verdict (*apic_read)(struct virt_cpu *v, uint16_t offset, sim_time now);
-    struct virt_verdict (*apic_write)(struct virt_cpu *v, uint16_t offset, uint32_t value,
+    struct virt_verdict (*apic_write)(struct virt_cpu *v, uint16_t offset, uint64_t value,
                                       sim_time now);
     struct virt_verdict (*rdmsr)(struct virt_cpu *v, uint32_t msr, sim_time now);
     struct virt_verdict (*wrmsr)(struct virt_cpu *v, uint32_t msr, uint64_t value,
@@ -224,7 +229,7 @@ struct virt_ops {
     int (*interrupted_delivery)(const struct virt_cpu *v, bool *nmi);
 };
 
-extern const struct virt_ops virt_vmx, virt_svm;
+extern const struct virt_ops virt_vmx, virt_svm, virt_e2k;
 
 /* HLT or MWAIT without an exit: nothing is executed until something ends it. */
 static inline bool virt_waits(const struct virt_cpu *v)

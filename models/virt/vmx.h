@@ -122,7 +122,7 @@ uint8_t vmx_deliver(struct virt_cpu *v);
 
 /* --- vmx_apic.c: the accesses, as in struct virt_ops --- */
 struct virt_verdict vmx_apic_read(struct virt_cpu *v, uint16_t offset, sim_time now);
-struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
                                    sim_time now);
 struct virt_verdict vmx_rdmsr(struct virt_cpu *v, uint32_t msr, sim_time now);
 struct virt_verdict vmx_wrmsr(struct virt_cpu *v, uint32_t msr, uint64_t value, sim_time now);

@@ -180,7 +180,7 @@ static struct virt_verdict emulate_write(struct virt_cpu *v, uint16_t offset, ui
     return vmx_exit_after(v, EXIT_VMX_APIC_WRITE, offset);
 }
 
-struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t value,
+struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint64_t value,
                                    sim_time now)
 {
     (void)now;
@@ -188,7 +188,7 @@ struct virt_verdict vmx_apic_write(struct virt_cpu *v, uint16_t offset, uint32_t
         return meet_page(v, offset);
     if (!in_set(virtualized_writes(v), offset))
         return vmx_exit(v, EXIT_VMX_APIC_ACCESS, offset);
-    return emulate_write(v, offset, value);
+    return emulate_write(v, offset, (uint32_t)value);
 }
 
 /* Of all MSRs only the APIC's and the deadline are ever passed through. */

@@ -37,14 +37,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'virqsim' has no attribute {name!r}")
 
 
-def run(scenario: str, *, technology: str | None = None, features: str = "", profile: str = "skylake-sp",
+def run(scenario: str, *, technology: str | None = None, features: str = "", profile: str | None = None,
         seed: int = 1, hypothetical: Iterable[Hypothetical] = (), **parameters: Any) -> Results:
     """Runs a scenario, by its path or its name, and returns what came out; nothing is stored.
 
     Args:
         technology: see `virqsim list technologies`; by default the scenario's own.
         features: `+pv-eoi,-posted-interrupts`, on top of the technology.
-        profile: the name or the path of a cost profile.
+        profile: the name or the path of a cost profile; by default the one of the technology's machine.
         seed: of the random streams.
         hypothetical: declared features, which `technology` and `features` may name beside the ready ones.
         parameters: the scenario's own.
@@ -52,13 +52,13 @@ def run(scenario: str, *, technology: str | None = None, features: str = "", pro
     Raises:
         VirqsimError: something of this is wrong, in one line.
     """
-    from . import profiles, runner
+    from . import runner
     from .features import parse
     from .hypothetical import declared
 
-    loaded, costs = Scenario.load(scenario), profiles.load(profile)
+    loaded = Scenario.load(scenario)
     known = declared() | {feature.name: feature for feature in hypothetical}
-    plan = loaded.plan(loaded.values(parameters, costs.clocks))
+    plan, _, costs = loaded.priced(parameters, technology, profile)
     return runner.run(plan.resolve(costs, technology, parse(features, known), seed, known))
 
 

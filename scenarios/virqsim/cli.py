@@ -106,7 +106,7 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 _with_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 _with_features = click.option("--features", default="", metavar="+A,-B",
                               help="Switch single features on top: +pv-eoi,-posted-interrupts.")
-_with_profile = click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
+_with_profile = click.option("--profile", show_default="skylake-sp; elbrus-16c on Elbrus", metavar="P",
                              help="Whose costs: a profile's name, or a file of yours (*.toml).")
 _with_scenario = _options(
     click.argument("scenario"),
@@ -298,15 +298,13 @@ def compare(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: 
 
 
 def _run_one(scenario: Scenario, settings: dict[str, str], technology: str | None, out: Path | None, *, features: str,
-             hypothetical: tuple[str, ...], profile: str, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
+             hypothetical: tuple[str, ...], profile: str | None, seed: int, host: str, trace: bool) -> tuple[Results, Any]:
     """One run, and the scenario's own report of it."""
-    from . import profiles, runner
+    from . import runner
     from .features import parse
     from .hypothetical import declared
 
-    costs = profiles.load(profile)
-    p = scenario.values(settings, costs.clocks)
-    plan = scenario.plan(p)
+    plan, p, costs = scenario.priced(settings, technology, profile)
     technology = plan.technology if technology is None else technology
     known = declared(hypothetical)
     runner.check_technology(technology, known)
@@ -336,7 +334,7 @@ def _status(results: Results) -> int:
 @click.argument("operation")
 @click.option("--tech", required=True, metavar="T", help="The technology.")
 @_with_features
-@click.option("--guest-apic", default="x2apic", show_default=True, type=click.Choice(["xapic", "x2apic", "epic", "none"]),
+@click.option("--guest-apic", show_default="x2apic; epic on Elbrus", type=click.Choice(["xapic", "x2apic", "epic", "none"]),
               help="What the guest's driver uses.")
 @click.option("--irqchip", default="kernel", show_default=True, type=click.Choice(["kernel", "split", "userspace"]),
               help="Where the hypervisor keeps its interrupt controllers.")
@@ -373,7 +371,7 @@ def probe_command(as_json: bool, **what: Any) -> None:
     show.table(f"{document['operation']}, {document['technology']}, {document['guest_apic']}, "
                f"target {document['condition']}: exits of one operation", ["who", "exits"],
                [(who, str(counts)) for who, counts in rows])
-    show.table("latency", ["p50_ns", "p99_ns", "max_ns"], [list(document["latency_ns"].values())])
+    show.table(f"latency{show.caveat(document)}", ["p50_ns", "p99_ns", "max_ns"], [list(document["latency_ns"].values())])
 
 
 def _counts(reasons: dict[str, float]) -> str:

@@ -274,6 +274,10 @@ class Program:
         """Writes an APIC register, by its offset in the page."""
         return self._add("apic_write", offset=offset, value=value)
 
+    def epic_ipi(self, vector: int, destination: int) -> Program:
+        """An EPIC guest: reads ICR, then writes it. `vector` is one of 1024."""
+        return self._add("epic_ipi", vector=vector, destination=destination)
+
     def senduipi(self, index: int) -> Program:
         """SENDUIPI of an entry of this vCPU's target table: see Machine.user_target()."""
         return self._add("senduipi", index=index)

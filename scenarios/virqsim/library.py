@@ -68,6 +68,11 @@ def names(table: str) -> list[str]:
     return [row["name"] for row in describe()[table]]
 
 
+def vendor(technology: str) -> str:
+    """Whose hardware a technology is: `vmx`, `svm` or `e2k`; "" for one that the core does not know."""
+    return next((row["vendor"] for row in describe()["technologies"] if row["name"] == technology), "")
+
+
 class Simulation:
     """One machine, built from a plan.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from . import library
 from .errors import VirqsimError
 from .guest import Program
 from .hypothetical import Hypothetical, in_force
@@ -85,7 +86,8 @@ class Machine:
     """The physical CPUs, the vCPUs on them, and what stands around.
 
     Args:
-        guest_apic: `xapic`, `x2apic` or `none`: what the guest's driver uses.
+        guest_apic: `xapic`, `x2apic`, `epic` or `none`: what the guest's driver uses; with a
+            technology of Elbrus `x2apic` is taken for `epic`.
         physical_cpus: how many; by default as many as the highest pin asks for.
         chipset: the PC's 8259A pair and I/O APIC, `82093aa` (version 11H) or `ich9` (version
             20H, with an EOI register), with the PIT; None: none of them, and devices raise
@@ -387,10 +389,10 @@ class Plan:
             "technology": technology,
             "features": {name: on for name, on in switched.items() if name not in declared},
             **({"hypothetical": [feature.document() for feature in hypothetical]} if hypothetical else {}),
-            "machine": self.machine.document(profile),
+            "machine": _for_technology(self.machine.document(profile), technology),
             "hypervisor": self.hypervisor.document(),
             "costs": {"profile": profile.name,
-                      "kind": "assumed" if any(feature.assumes for feature in hypothetical) else profile.kind,
+                      "kind": "assumed" if any(feature.assumes for feature in hypothetical) else profile.known,
                       "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},
@@ -398,6 +400,13 @@ class Plan:
         for part in ("seed", "machine", "hypervisor", "run"):  # Program looks after its own operands
             _check_integers(f"plan: {part}", plan[part])
         return plan
+
+
+def _for_technology(machine: dict[str, Any], technology: str) -> dict[str, Any]:
+    """On a machine that has EPICs a guest's driver that would use the x2APIC uses its EPIC."""
+    if library.vendor(technology) == "e2k" and machine["guest_apic"] == "x2apic":
+        return {**machine, "guest_apic": "epic"}
+    return machine
 
 
 def housekept(plan: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import drivers, features, hypothetical, library, profiles, runner
@@ -41,9 +41,6 @@ DEVICE_PAGE, EVENT_PAGE = 0xFEBF_0000, 0xFEBF_1000  # where a PC's firmware puts
 
 _LDR = 0x0D0  # the logical destination register's offset in the APIC page
 
-# In the table of exits per operation, and in no model yet: asked for, they get no number.
-TECHNOLOGIES_NOT_MODELLED = ("epic-hw",)
-
 
 @dataclass(frozen=True)
 class Probe:
@@ -52,11 +49,11 @@ class Probe:
     operation: str
     tech: str
     features: str = ""
-    guest_apic: str = "x2apic"
+    guest_apic: str | None = None  # x2apic, and epic on Elbrus
     irqchip: str = "kernel"
     target: str = "running"
     targets: int = 1
-    profile: str = "skylake-sp"
+    profile: str | None = None  # that of the technology's machine
     repetitions: int = 20
     hypothetical: tuple[str, ...] = ()
 
@@ -468,20 +465,28 @@ OPERATIONS = {row.name: row for row in (
 )}
 
 
+_ON_EPIC = ("ipi.unicast", "ipi.self", "ipi.self_icr", "ipi.all_but_self", "ipi.broadcast_loop", "cpu.hlt",
+            "tpr.write_register", "msi.irqfd", "pio.user_device", "pio.ioeventfd", "mmio.user_device", "mmio.ioeventfd",
+            "timer.tsc_deadline", "timer.oneshot", "timer.periodic")
+"""What an Elbrus guest does too."""
+
+
 def probe(probe: Probe) -> dict[str, Any]:
     """Probes; the document that `virqsim probe --json` prints.
 
     Latencies are nanoseconds from raised to the handler's first instruction,
-    null where the operation interrupts nobody.
+    null where the operation interrupts nobody; where no number of the profile is
+    known, its name and `profile_kind` say so.
 
     Raises:
         NotModelled: no model covers the operation or the technology.
         VirqsimError: there is no such thing, or the options contradict each other.
     """
+    probe = replace(probe, guest_apic=probe.guest_apic or _usual_apic(probe.tech))
     declared = hypothetical.declared(probe.hypothetical)
     switched = features.parse(probe.features, declared)
     operation = _checked(probe, switched, declared)
-    profile = profiles.load(probe.profile)
+    profile = profiles.load(probe.profile or profiles.default(probe.tech))
 
     def results(repetitions: int) -> dict[str, Any]:
         bench = _Bench(probe, profile.clocks)
@@ -500,6 +505,7 @@ def probe(probe: Probe) -> dict[str, Any]:
         "condition": probe.target,
         "per_operation": _per_operation(operation, _counts(busy, operation) - _counts(idle, operation), probe.repetitions),
         "latency_ns": _latency(busy, operation.source),
+        **_caveat(busy),
     }
 
 
@@ -507,11 +513,12 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     """The operation's row, when the options fit it."""
     if probe.operation not in OPERATIONS:
         raise unknown("probe: operation", probe.operation, OPERATIONS)
-    if probe.tech in TECHNOLOGIES_NOT_MODELLED:
-        raise NotModelled(f"probe: {probe.operation} under {probe.tech}: not modelled yet")
     runner.check_technology(probe.tech, declared, "probe: --tech")
-    if probe.guest_apic == "epic":
-        raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled yet")
+    if (probe.guest_apic == "epic") != (library.vendor(probe.tech) == "e2k"):
+        has = "epic" if probe.guest_apic != "epic" else "xapic, x2apic, none"
+        raise VirqsimError(f"probe: --guest-apic: {probe.guest_apic}: a guest of {probe.tech} has another ({has})")
+    if probe.guest_apic == "epic" and probe.operation not in _ON_EPIC:
+        raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
@@ -526,13 +533,18 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     return operation
 
 
+def _usual_apic(technology: str) -> str:
+    """What a modern guest has on a technology's machine."""
+    return "epic" if library.vendor(technology) == "e2k" else "x2apic"
+
+
 def _own_features(technology: str, declared: dict[str, Hypothetical]) -> list[str]:
     """The hardware's features of a technology that exists, or of the one under a technology that is declared."""
     name = declared[technology].base if technology in declared else technology
     return next(row["features"] for row in library.describe()["technologies"] if row["name"] == name)
 
 
-_HALTS = ("HLT", "hlt")  # a target's own is not the operation
+_HALTS = ("HLT", "hlt", "cu:wait_trap")  # a target's own is not the operation
 
 
 class _Tally(Counter):
@@ -570,6 +582,12 @@ def _per_operation(operation: Operation, tally: _Tally, repetitions: int) -> dic
         "eoi": of("eoi") if operation.interrupts else {},
         "userspace_exits": _quotient(sum(n for (part, _), n in tally.items() if part == "userspace"), repetitions),
     }
+
+
+def _caveat(document: dict[str, Any]) -> dict[str, str]:
+    """Whose latency it is, where no number of the profile is known."""
+    keys = ("profile", "profile_kind") if document["profile_kind"] == profiles.ASSUMED_THROUGHOUT else ()
+    return {key: document[key] for key in keys}
 
 
 def _quotient(count: int, repetitions: int) -> int | float:

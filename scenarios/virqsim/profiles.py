@@ -27,6 +27,9 @@ from .errors import VirqsimError, unknown
 KINDS = ("measured", "published", "derived", "assumed")
 """How a number is known, from the strongest to the weakest."""
 
+ASSUMED_THROUGHOUT = "assumed throughout"
+_DEFAULTS = {"e2k": "elbrus-16c"}  # by vendor; of others skylake-sp
+
 CLOCKS = ("core_hz", "tsc_hz", "apic_timer_hz")
 _FIELDS = ("value", "low", "high", "kind", "source")
 _TABLES = ("title", "inherits", "clock", "costs")
@@ -62,6 +65,12 @@ class Profile:
         return replace(self, costs={key: replace(n, value=getattr(n, end)) for key, n in self.costs.items()})
 
     @property
+    def known(self) -> str:
+        """The weakest kind, and whether there is no other: `assumed throughout`."""
+        numbers = [*self.clock.values(), *self.costs.values()]
+        return ASSUMED_THROUGHOUT if all(n.kind == "assumed" for n in numbers) else self.kind
+
+    @property
     def cycles(self) -> dict[str, int]:
         """Cost key to cycles of the core clock."""
         return {key: number.value for key, number in self.costs.items()}
@@ -75,6 +84,11 @@ class Profile:
 def available() -> list[str]:
     """The names of the profiles that come with virqsim."""
     return sorted(path.stem for path in paths.find("profiles").glob("*.toml"))
+
+
+def default(technology: str) -> str:
+    """The profile of a technology's machine, where none is asked for."""
+    return _DEFAULTS.get(library.vendor(technology), "skylake-sp")
 
 
 def load(profile: str) -> Profile:

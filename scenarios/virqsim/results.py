@@ -16,12 +16,20 @@ from typing import Any
 import pandas as pd
 
 from .errors import VirqsimError
+from .profiles import ASSUMED_THROUGHOUT
 from .runfolder import RunFolder
 
 PS_PER_NS = 1000
 _KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "time_ps", "exits", "userspace_exits",
          "latency", "accounting", "vcpus", "queues", "inhibits", "stamps")
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
+
+
+def _known(kind: str) -> str:
+    """How a profile's numbers are known, in brackets behind its name."""
+    return kind if kind == ASSUMED_THROUGHOUT else f"weakest number: {kind}"
+
+
 TABLES = ("exits", "userspace_exits", "latency", "stages", "histogram", "accounting", "vcpus", "threads", "queues", "inhibits",
           "stamps")
 """The tables of a Results, which save() writes as CSV files of these names."""
@@ -202,8 +210,13 @@ class Results:
         """One line: what was run with what, and how it ended."""
         d = self.document
         state = "partial: it was interrupted" if self.partial else d["state"]
-        return (f"{d['name']}: {d['technology']}, profile {d['profile']} (weakest number: {d['profile_kind']}), "
+        return (f"{d['name']}: {d['technology']}, profile {d['profile']} ({_known(d['profile_kind'])}), "
                 f"{self.time_ns / 1e6:.3f} ms simulated, {state}")
+
+    @property
+    def assumed_throughout(self) -> bool:
+        """No number of its profile is known."""
+        return self.document["profile_kind"] == ASSUMED_THROUGHOUT
 
     def __repr__(self) -> str:
         return f"<{self.summary()}>"

@@ -28,13 +28,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from . import paths
+from . import paths, profiles
 from .errors import VirqsimError, one_line_errors, unknown
 from .plan import Plan
 
 if TYPE_CHECKING:
     import pandas
 
+    from .profiles import Profile
     from .results import Results
 
 
@@ -155,6 +156,25 @@ class Scenario:
         if not isinstance(plan, Plan):
             raise VirqsimError(f"scenario {self.path}: plan() returned {type(plan).__name__}, not a Plan")
         return plan
+
+    def priced(self, settings: Mapping[str, Any], technology: str | None,
+               profile: str | None) -> tuple[Plan, SimpleNamespace, Profile]:
+        """The plan, the values that it was made of, and its costs.
+
+        Args:
+            settings: as of values().
+            technology: None: the plan's own.
+            profile: None: that of the technology's machine.
+
+        Raises:
+            VirqsimError: as of values(), plan() and profiles.load().
+        """
+        costs = profiles.load(profile or profiles.default(technology or ""))
+        p = self.values(settings, costs.clocks)
+        plan = self.plan(p)
+        if profile is None and profiles.default(technology or plan.technology) != costs.name:
+            return self.priced(settings, technology, profiles.default(technology or plan.technology))
+        return plan, p, costs
 
     def report(self, results: Results, p: SimpleNamespace) -> pandas.DataFrame | None:
         """The scenario's own table, where it has one."""

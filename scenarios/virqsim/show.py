@@ -71,6 +71,14 @@ def results(run: Results) -> None:
     frame("Stamps, TSC cycles between two", run.stamps)
 
 
+def caveat(document: dict[str, Any]) -> str:
+    """What is said beside a title, where no number of the profile is known."""
+    from .profiles import ASSUMED_THROUGHOUT
+
+    assumed = document.get("profile_kind") == ASSUMED_THROUGHOUT
+    return f" (profile {document['profile']}: {ASSUMED_THROUGHOUT})" if assumed else ""
+
+
 def comparison(runs: Sequence[Results]) -> None:
     """Prints runs side by side: exits by reason, and latencies."""
     names = [run.document["technology"] for run in runs]
@@ -81,4 +89,5 @@ def comparison(runs: Sequence[Results]) -> None:
     table("VM exits", ["reason", *names], rows)
     latencies = [[name, *row] for name, run in zip(names, runs, strict=True)
                  for row in run.latency.astype(object).values.tolist()]
-    table("Latency, raised to handler", ["technology", *runs[0].latency.columns], latencies)
+    assumed = [f"{name}{caveat(run.document)}" for name, run in zip(names, runs, strict=True) if run.assumed_throughout]
+    table("; ".join(["Latency, raised to handler", *assumed]), ["technology", *runs[0].latency.columns], latencies)

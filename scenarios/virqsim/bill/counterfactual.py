@@ -63,8 +63,9 @@ def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
     technology = next(row for row in described["technologies"] if row["name"] == underneath(plan))
     on = switched_on(plan)
     candidates = []
+    homes = ("e2k",) if technology["vendor"] == "e2k" else ("any", technology["vendor"])  # "any" is either of x86
     for name, row in rows.items():
-        if name in on or row["on"] not in ("any", technology["vendor"]):
+        if name in on or row["on"] not in homes:
             continue
         adds = tuple(_with_needs(name, rows, on))
         together = on.union(adds)

@@ -47,7 +47,7 @@ def document(run: Results, what_if: Counterfactuals) -> dict[str, Any]:
 def notes(run: Results, base: Account) -> list[str]:
     """What the sums are worth, a sentence each."""
     said = []
-    if run.document["profile_kind"] == "assumed":
+    if run.document["profile_kind"].startswith("assumed"):
         said.append(f"Some numbers of the profile {run.document['profile']} are assumed, and so are the prices made of them: "
                     "compare lines before you quote one.")
     if run.plan["run"]["until_ns"] or run.partial:

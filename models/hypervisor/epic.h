@@ -1,0 +1,60 @@
+/*
+ * A vCPU with an EPIC guest: its CEPIC, and what the hypervisor and the guest's
+ * own driver have to do with it. Linux for e2k: arch/e2k/kvm/cepic.c, irq_comm.c;
+ * the guest's arch/l/kernel/epic.
+ *
+ *   epic.c        delivery, injection, the guest's trap
+ *   epic_guest.c  the guest's driver: operations to accesses
+ *   epic_timer.c  the CEPIC's timer
+ */
+#ifndef VIRQSIM_HYPERVISOR_EPIC_H
+#define VIRQSIM_HYPERVISOR_EPIC_H
+
+#include "hypervisor/hypervisor.h"
+
+struct epic_vcpu {
+    struct vcpu *vcpu;
+    struct cepic cepic;
+    struct cepic_port port;
+    bool loaded;             /* it has its core: with EPIC virtualization, a row of the table */
+    struct epic_msg message; /* under way to the destinations in the vCPU's outbox */
+    uint8_t before[GUEST_FRAMES_MAX]; /* the guest's note of CPR, a trap's by its depth */
+};
+
+/* --- epic.c --- */
+void epic_init(struct hypervisor *h, struct vcpu *v);
+/* It gets its core, or loses it. */
+void epic_set_loaded(struct vcpu *v, bool loaded);
+void epic_accept(struct vcpu *target, const struct epic_msg *msg, struct vcpu *sender);
+/* Of the message under way, one destination. */
+void epic_hand_over(struct vcpu *sender, const struct destination *d);
+/* The guest's ICR was written without an interception: its targets are told, or the host is. */
+void epic_tell_targets(struct vcpu *sender);
+/* CEPIC_EPIC_INT at a core. */
+void epic_take_missed(struct pcpu *p);
+uint32_t epic_missed(const struct vcpu *sender, unsigned vcpu, unsigned vector);
+/* Before an entry: what waits becomes an exception. */
+void epic_inject(struct vcpu *v);
+/* Does it end a halt. */
+bool epic_wakes(const struct vcpu *v);
+/* The flow of what would be taken next, or 0. */
+trace_flow epic_next_flow(const struct vcpu *v);
+/* A trap begins. False: there is no room for its frame. */
+bool epic_trap(struct vcpu *v, const struct virt_boundary *b, bool interrupts_enabled);
+/* The guest asks which vector the trap is for; nothing of its program runs until it knows. */
+void epic_ask_vector(struct vcpu *v);
+/* An intercepted access is completed. */
+void epic_complete(struct vcpu *v);
+enum cost_key epic_cost(const struct access *a);
+/* Interrupts of that vector which its controller holds. */
+uint64_t epic_pending(const struct vcpu *v, unsigned vector);
+
+/* --- epic_guest.c --- */
+struct access epic_access_of(const struct vcpu *v, const struct guest_insn *i, unsigned part);
+
+/* --- epic_timer.c --- */
+void epic_timer_armed(struct vcpu *v, sim_time deadline);
+void epic_timer_fired(struct vcpu *v);
+void epic_timer_take(struct vcpu *v, struct vcpu *sender);
+bool epic_timer_wakes(const struct vcpu *v);
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Elbrus (e2k): the part of a guest's hardware context that interrupts touch.
+ *
+ * glaunch enters the guest, an interception leaves it. What intercepts is in
+ * VIRT_CTRL_CU; why it did, in INTC_INFO_CU (the control unit: events and
+ * exceptions) and INTC_INFO_MU (the memory unit: accesses that found no page).
+ * Interrupts for the guest are exceptions, exc_interrupt and exc_nm_interrupt:
+ * either the hypervisor adds one to the trap information registers (TIR), or the
+ * core's CEPIC, loaded with the guest's number and base, asks for it by itself.
+ *
+ * A message to a core of the guest finds the physical one in the Destination
+ * Address Table (irq/epic_dat.h). Names are those of the Linux kernel for e2k;
+ * docs/models/e2k.md says what is known and what is assumed.
+ */
+#ifndef VIRQSIM_VIRT_E2K_H
+#define VIRQSIM_VIRT_E2K_H
+
+#include "irq/cepic.h"
+#include "irq/epic_dat.h"
+
+enum { E2K_CORES = EPIC_DAT_ROWS };
+
+struct e2k {
+    bool rr_idr; /* VIRT_CTRL_CU.rr_idr: reading the identification register is intercepted */
+    /* PREPIC_CTRL2.virt_en, and the core's CEPIC has GSTBASE and GSTID: the guest's accesses reach
+       it, its interrupts come from it. */
+    bool epic;
+    bool interrupt, nm_interrupt; /* the hypervisor's, in TIR; NMI alone */
+    /* CEPIC_EPIC_INT is pending for the host: EPIC_INT2 has the message whose targets missed. */
+    bool epic_int;
+    struct epic_msg epic_int2;
+};
+
+/* One guest, as the machine's PREPICs know it. */
+struct e2k_guest {
+    struct cepic **cepic; /* by vCPU */
+    uint32_t count;       /* at most E2K_CORES */
+    uint16_t id;          /* GSTID */
+    struct epic_dat dat;
+    struct trace *trace;
+};
+
+/* A core's number, of the machine's or of a guest's, from its index: bits 9:8 the processor. */
+static inline uint16_t e2k_cepic_id(unsigned index)
+{
+    return (uint16_t)((index >> 4) << 8 | (index & 15));
+}
+
+/* Is the core of that index meant by the message. */
+bool e2k_is_meant(const struct e2k_guest *g, const struct epic_msg *msg, uint32_t index);
+
+struct virt_cpu;
+/* The guest's CEPIC sends: a hit sets PMIRR over there, a miss is the host's to deliver. Both go
+   into v->target. */
+void e2k_send(struct virt_cpu *v, const struct epic_msg *msg);
+#endif
