@@ -377,7 +377,9 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
     for (size_t n = 0; n < sizeof absent / sizeof absent[0]; n++) {
         const struct place p = place_key(at, absent[n]);
 
-        if (json_object_get(machine, absent[n]))
+        const json_t *given = json_object_get(machine, absent[n]);
+
+        if (json_object_size(given) + json_array_size(given))
             reader_fail(&b->reader, &p, "there is none in an Elbrus machine yet");
     }
     if (h->policy.irqchip != IRQCHIP_KERNEL)
