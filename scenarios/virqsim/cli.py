@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import library
-from .errors import VirqsimError
+from .errors import VirqsimError, unknown
 from .options import with_hypothetical
 
 if TYPE_CHECKING:
@@ -430,6 +430,28 @@ def plot_command(run_folders: tuple[Path, ...], flow: int | None, request: int |
     for folder in run_folders:
         load(folder)
     for path in _plain_errors(plot, list(run_folders), out):
+        click.echo(path)
+
+
+@cli.command("figure")
+@click.argument("name", metavar="NAME")
+@click.option("--profile", "-p", default="skylake-sp", show_default=True, help="The name or the path of a cost profile.")
+@click.option("--out", default=Path("out/figures"), show_default=True, type=click.Path(path_type=Path), metavar="DIR")
+def figure_command(name: str, profile: str, out: Path) -> None:
+    """Run a scenario many times, over what its question is about, and draw the answer with its numbers as CSV.
+
+    \b
+      virqsim figure masked_direct_read    exits, latency and CPU time, by burst length and by rate
+    """
+    from .receivefigure import receive
+    from .runner import progress_bar
+
+    figures = {"masked_direct_read": receive}
+    if name not in figures:
+        raise unknown("figure", name, figures)
+    with progress_bar(name) as progress:
+        paths = _plain_errors(figures[name], profile, out, progress)
+    for path in paths:
         click.echo(path)
 
 

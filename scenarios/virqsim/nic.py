@@ -8,7 +8,7 @@ What they do is in docs/models/nic.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,3 +99,11 @@ class Queue:
     vector: int
     arrivals: Arrivals
     cpu: int | None = None
+
+
+def devices_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The devices of a plan as the trace numbers them: those that it lists, then each queue of its cards."""
+    queues = [{"name": f"{nic['name']}, queue {n}", "kind": "assigned" if nic["path"] == "assigned" else "msi",
+               "vcpu": queue["vcpu"], "vector": queue["vector"]}
+              for nic in plan["machine"].get("nics", []) for n, queue in enumerate(nic["queues"])]
+    return [*plan["machine"].get("devices", []), *queues]

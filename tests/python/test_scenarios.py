@@ -16,6 +16,7 @@ SMALL = {
     "disk_io_path": {"requests": 8, "depth": 2},
     "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
+    "masked_direct_read": {"frames": 64},
     "lock_holder_preemption": {"cpus": 2, "rounds": 40, "slice_us": 100},
 }
 

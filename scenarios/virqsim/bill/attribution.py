@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nic import devices_of
 from ..trace import NOWHERE, Trace
 
 LEGS = {
@@ -198,7 +199,7 @@ class _Words:
 
     def __init__(self, trace: Trace, plan: dict[str, Any], operands: dict[str, list[str]]) -> None:
         self._trace = trace
-        self._devices = plan["machine"].get("devices", [])
+        self._devices = devices_of(plan)
         self._operands = operands
 
     def reason(self, kind: np.void) -> str:

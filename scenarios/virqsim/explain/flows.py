@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nic import devices_of
 from ..trace import NOWHERE, Trace
 
 ENDS = ("RETIRED", "COALESCED", "REFUSED")
@@ -45,7 +46,7 @@ class Flows:
 
     def __init__(self, trace: Trace, plan: dict[str, Any]) -> None:
         self._trace = trace
-        self._devices = plan["machine"].get("devices", [])
+        self._devices = devices_of(plan)
         self.count = int(trace.records["flow"].max(initial=0))
         self._first = {event: self._of_flows(event) for event in
                        ("RAISED", "ROUTED", "NOTIFIED", "INJECTED", "HANDLER", *ENDS)}

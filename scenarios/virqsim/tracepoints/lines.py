@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..nic import devices_of
 from ..trace import NO_VECTOR, NOWHERE, USER_VECTORS, Trace, parent_flow
 from . import accesses, formats
 from .accesses import Event, Exit
@@ -264,7 +265,7 @@ def _assigned_vectors(plan: dict[str, Any]) -> set[tuple[int, int]]:
     features = _features(plan)
     if not features & {"vtd-posting", "iommu-avic"}:
         return set()
-    return {(d["vcpu"], d["vector"]) for d in plan["machine"]["devices"] if d["kind"] == "assigned"}
+    return {(d["vcpu"], d["vector"]) for d in devices_of(plan) if d["kind"] == "assigned"}
 
 
 def _features(plan: dict[str, Any]) -> set[str]:

@@ -1,0 +1,92 @@
+"""What does a burst of frames cost a guest, by who keeps the card from interrupting again?
+
+A real card belongs to the guest, whose vCPU works while frames arrive in bursts. By
+`scheme`, the guest's driver and the card are: `each`, a driver that knows no mask, and an
+interrupt for each frame; `fixed`, `adaptive`, `vic`, the same with moderation in the card;
+`napi`, a driver whose card masks itself until the ring is empty; `masked`, the first driver
+under a hypervisor that masks the card as soon as it has taken its interrupt, and leaves the
+ring to the guest (docs/systems/masked_direct_read.md). The report has the exits, how long
+a frame waited in the ring, and the time that the guest's own work lost for one.
+"""
+
+import pandas as pd
+
+import virqsim
+from virqsim import Arrivals, Machine, Moderation, Parameter, Plan, Program, Queue, VirqsimError
+
+SCHEMES = ("each", "fixed", "adaptive", "vic", "napi", "masked")
+
+PARAMETERS = {
+    "scheme": Parameter("masked", "", "who keeps the card quiet", choices=SCHEMES),
+    "burst": Parameter(16, "frames", "of one burst"),
+    "rate": Parameter(50_000, "frames/s", "over all bursts"),
+    "spacing": Parameter(500, "ns", "between two frames of a burst; 500: 1500 bytes at 25 Gb/s"),
+    "frames": Parameter(2_048, "frames", "in all"),
+    "interval": Parameter(50, "us", "of the scheme fixed: between two interrupts"),
+    "unmask": Parameter("direct", "", "of the scheme masked: by whom", choices=("direct", "hypercall")),
+}
+
+VECTOR = 50
+RING = 4096  # so that none is dropped, and all schemes have as many
+SETTLED_NS = 50_000
+
+
+def plan(p):
+    for name, most in (("burst", 1024), ("frames", RING), ("rate", 10**7)):
+        if not 1 <= getattr(p, name) <= most:
+            raise VirqsimError(f"{name}: {getattr(p, name)} is not in 1..{most}")
+    machine = Machine()
+    taken = machine.word("taken")
+    guest = Program("guest").stamp(1).compute(work_cycles(p)).stamp(1).spin_until(taken, p.frames)
+    vcpu = machine.vcpu(guest, {VECTOR: driver(p, taken)})
+    gap_ns = max(p.burst * 10**9 // p.rate, p.burst * p.spacing)
+    arrivals = Arrivals.bursts(p.frames, p.burst, gap_ns, p.spacing, SETTLED_NS)
+    machine.nic("card", [Queue(vcpu, VECTOR, arrivals)], auto_mask=p.scheme == "napi", ring=RING,
+                moderation=moderation(p))
+    return Plan("masked_direct_read", machine, features={"masked-delivery": True} if p.scheme == "masked" else {})
+
+
+def work_cycles(p):
+    """The guest's own work, which lasts as long as frames arrive, and a little longer."""
+    seconds = p.frames / p.rate + (p.burst * p.spacing + 4 * SETTLED_NS) / 1e9
+    return int(seconds * p.core_hz)
+
+
+def moderation(p):
+    if p.scheme == "fixed":
+        return Moderation.fixed(1000 * p.interval)
+    if p.scheme == "vic":
+        return Moderation.vic(1_000_000)  # its 200 ms are longer than the run
+    return Moderation.adaptive() if p.scheme == "adaptive" else Moderation.none()
+
+
+def driver(p, taken):
+    """NAPI acknowledges, polls and unmasks; the older driver polls and acknowledges."""
+    handler = Program("driver")
+    if p.scheme == "napi":
+        return handler.eoi().rx_poll(taken).rx_unmask()
+    handler.rx_poll(taken)
+    if p.scheme == "masked":
+        if p.unmask == "hypercall":
+            handler.hypercall()
+        handler.rx_unmask()
+    return handler.eoi()
+
+
+def report(results, p):
+    """For one frame: exits, interrupts, its wait in the ring, and what the guest's work lost by it."""
+    queue = results.queues.iloc[0]
+    exits = int(results.exits["count"].sum())
+    lost_ns = (results.stamps["mean_cycles"].iloc[0] / p.tsc_hz - work_cycles(p) / p.core_hz) * 1e9
+    host_ns = results.vcpus[results.vcpus["state"] != "GUEST"]["time_ns"].sum()
+    interrupts = int(results.accounting["delivered"].sum())
+    frames = queue["taken"]
+    return pd.DataFrame([{
+        "scheme": p.scheme, "burst": p.burst, "exits_per_100_frames": 100 * exits / frames,
+        "exits_per_burst": exits * p.burst / frames, "interrupts_per_burst": interrupts * p.burst / frames,
+        "wait_ns": queue["mean_ns"], "wait_p99_ns": queue["p99_ns"], "cpu_ns_per_frame": lost_ns / frames,
+        "of_it_host_ns": host_ns / frames}])
+
+
+if __name__ == "__main__":
+    virqsim.main(__file__)

@@ -1,0 +1,103 @@
+"""Network cards through the whole machine: masked delivery beside what it is compared with, and its figure."""
+
+import csv
+
+import pytest
+from virqsim import run
+
+SMALL = {"frames": 256}
+
+
+def report(scheme, technology="none", **parameters):
+    from virqsim import Scenario, profiles
+
+    scenario, costs = Scenario.load("masked_direct_read"), profiles.load("skylake-sp")
+    parameters = {**SMALL, "scheme": scheme, **parameters}
+    results = run("masked_direct_read", technology=technology, **parameters)
+    return scenario.report(results, scenario.values(parameters, costs.clocks)).iloc[0]
+
+
+@pytest.mark.parametrize("technology", ["none", "apicv", "svm"])
+def test_exits_of_a_burst_do_not_grow_with_it_under_masked_delivery(technology):
+    exits = {burst: report("masked", technology, burst=burst)["exits_per_burst"] for burst in (1, 4, 16, 64)}
+    assert set(exits.values()) == {1.0 if technology == "apicv" else 2.0}
+
+
+def test_without_a_mask_they_do():
+    exits = [report("each", burst=burst)["exits_per_burst"] for burst in (4, 16, 64)]
+    assert exits[0] < exits[1] < exits[2]
+
+
+def test_a_guest_with_napi_has_as_many_without_the_hypervisors_help():
+    for burst in (1, 16):
+        assert report("napi", burst=burst)["exits_per_burst"] == report("masked", burst=burst)["exits_per_burst"]
+
+
+def test_asking_the_hypervisor_to_unmask_is_one_exit_more():
+    assert report("masked", unmask="hypercall")["exits_per_burst"] == 3.0
+
+
+def test_moderation_trades_exits_for_time():
+    each = report("each", burst=1)
+    for scheme in ("fixed", "adaptive"):
+        moderated = report(scheme, burst=1)
+        assert moderated["exits_per_burst"] < each["exits_per_burst"] / 2
+        assert moderated["wait_ns"] > 10 * each["wait_ns"]
+
+
+def test_posted_by_the_iommu_no_frame_costs_an_exit():
+    assert report("napi", "vtd-pi")["exits_per_100_frames"] == 0
+
+
+@pytest.mark.parametrize("scheme", ["each", "fixed", "adaptive", "vic", "napi", "masked"])
+def test_every_frame_is_taken(scheme):
+    queue = run("masked_direct_read", scheme=scheme, **SMALL).queues.iloc[0]
+    assert (queue["arrived"], queue["taken"], queue["dropped"], queue["waiting"]) == (256, 256, 0, 0)
+
+
+def test_masked_delivery_is_refused_where_the_host_sees_no_interrupt(refused):
+    for technology, feature in (("vtd-pi", "vtd-posting"), ("eli", "direct-interrupts"), ("avic-pi", "iommu-avic")):
+        assert refused("run", "masked_direct_read", "--tech", technology).endswith(
+            f"plan: features: masked-delivery and {feature} exclude each other")
+
+
+def test_a_rate_out_of_range_is_refused(refused):
+    assert refused("run", "masked_direct_read", "--set", "rate=0").endswith("rate: 0 is not in 1..10000000")
+
+
+def test_the_figure_has_all_schemes_and_its_numbers(virqsim, tmp_path, monkeypatch):
+    from virqsim import receivefigure
+
+    monkeypatch.setattr(receivefigure, "SWEEPS", (("burst", "frames in a burst", (1, 8)), ("rate", "frames/s", (10_000,))))
+    paths = receivefigure.receive("skylake-sp", tmp_path, lambda done: None)
+    assert [path.suffix for path in paths] == [".png", ".pdf", ".csv"]
+    with paths[2].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * len(receivefigure.LINES)
+    by_place = {(row["sweep"], row["x"], row["scheme"]): float(row["exits_per_100_frames"]) for row in rows}
+    assert by_place["burst", "8", "masked delivery"] == 25.0
+    assert by_place["burst", "1", "NAPI, posted"] == 0.0
+
+
+def test_a_figure_that_there_is_not_is_refused(refused):
+    assert refused("figure", "nonsense").startswith("figure")
+
+
+@pytest.mark.parametrize("kind", ["periodic", "poisson", "heavy_tailed", "listed"])
+def test_arrivals_of_every_kind_bring_every_frame(kind):
+    from virqsim import Arrivals, Machine, Plan, Program, Queue, profiles, runner
+
+    arrivals = {"periodic": Arrivals.periodic(40, 20_000), "poisson": Arrivals.poisson(40, 20_000),
+                "heavy_tailed": Arrivals.heavy_tailed(40, 20_000, 1.2), "listed": Arrivals.listed(range(0, 800_000, 20_000))}
+    machine = Machine()
+    taken = machine.word("taken")
+    vcpu = machine.vcpu(Program("guest").halt_until(taken, 40), {50: Program("driver").eoi().rx_poll(taken).rx_unmask()})
+    machine.nic("card", [Queue(vcpu, 50, arrivals[kind])], path="emulated")
+    results = runner.run(Plan("arrivals", machine).resolve(profiles.load("skylake-sp")))
+    assert results.document["state"] == "ended"
+    assert results.queues.iloc[0]["taken"] == 40
+
+
+def test_explain_names_the_queue_that_interrupts(virqsim):
+    assert virqsim("run", "masked_direct_read", "--set", "frames=64", "--trace").status == 0
+    assert "msi of card, queue 0" in virqsim("explain", "out/masked_direct_read-none").out
