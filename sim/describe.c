@@ -249,6 +249,18 @@ static json_t *inhibit_names(void)
     return list;
 }
 
+static json_t *recheck_list(void)
+{
+    json_t *list = json_array();
+
+#define RECHECK(id, name, where, what)                                                         \
+    json_array_append_new(                                                                     \
+        list, json_pack("{s:s, s:s, s:s}", "name", name, "where", where, "meaning", what));
+#include "hypervisor/rechecks.def"
+#undef RECHECK
+    return list;
+}
+
 static json_t *state_list(void)
 {
     json_t *list = json_array();
@@ -326,6 +338,8 @@ json_t *describe_everything(void)
     json_object_set_new(d, "guest_operations", operation_list());
     json_object_set_new(d, "vcpu_states", state_list());
     json_object_set_new(d, "inhibits", inhibit_list());
+    json_object_set_new(d, "rechecks", recheck_list());
+    json_object_set_new(d, "findings", watchdog_describe());
     json_object_set_new(d, "vmcs_fields", vmcs_list());
     json_object_set_new(d, "vmcb_fields", vmcb_list());
     json_object_set_new(d, "svm_checks", svm_check_list());

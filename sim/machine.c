@@ -21,6 +21,17 @@ static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v,
            (v->epic || !h->guest_epic);
 }
 
+/* Its limits are the plan's. */
+static bool set_watchdog(struct virqsim *sim)
+{
+    struct watchdog *w = &sim->watchdog;
+
+    watchdog_init(w, &sim->machine,
+                  arena_alloc(&sim->arena, sim->machine.vcpu_count, sizeof *w->vcpu));
+    sim->counters.sink.next = &w->sink;
+    return w->vcpu != NULL;
+}
+
 bool machine_allocate(struct virqsim *sim, uint32_t more_events)
 {
     struct hypervisor *h = &sim->machine;
@@ -58,7 +69,7 @@ bool machine_allocate(struct virqsim *sim, uint32_t more_events)
     if (!counters_init(&sim->counters, a, h))
         return false;
     sim->trace.sinks = &sim->counters.sink;
-    return true;
+    return set_watchdog(sim);
 }
 
 static unsigned message_vector(const struct vcpu *sender)

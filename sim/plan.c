@@ -59,7 +59,7 @@ static void read_hypervisor(struct build *b)
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
                      "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "inhibits", "pause_loop"));
+                     "inhibits", "pause_loop", "without_rechecks"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -71,6 +71,7 @@ static void read_hypervisor(struct build *b)
     p->timer_advance_ns = reader_uint_or(r, json, &at, "timer_advance_ns", 0, 1000000, 0);
     p->pit_reinject = reader_bool_or(r, json, &at, "pit_reinject", false);
     plan_read_inhibits(b, json, &at);
+    plan_read_rechecks(b, json, &at);
     read_pause_loop(b, json, &at);
 }
 
@@ -101,7 +102,7 @@ static void read_run(struct build *b)
     const struct place at = place_key(&plan_root, "run");
     uint64_t ns;
 
-    reader_keys(&b->reader, run, &at, KEYS("until_ns"));
+    reader_keys(&b->reader, run, &at, KEYS("until_ns", "schedule"));
     ns = reader_uint_or(&b->reader, run, &at, "until_ns", 0, UINT64_MAX / PS_PER_NS / 2, 0);
     b->sim->plan.until = ns ? (sim_time){ns * PS_PER_NS} : SIM_TIME_NEVER;
 }
@@ -126,7 +127,7 @@ static void read_document(struct build *b)
 
     reader_keys(r, b->document, &plan_root,
                 KEYS("format", "name", "seed", "technology", "features", "hypothetical",
-                     "machine", "hypervisor", "costs", "programs", "run"));
+                     "machine", "hypervisor", "costs", "programs", "run", "watchdog"));
     if (strcmp(reader_string(r, b->document, &plan_root, "format"), "virqsim-plan-1") != 0)
         reader_fail(r, &format_at, "must be \"virqsim-plan-1\"");
     sim->plan.name = build_keep(b, reader_string(r, b->document, &plan_root, "name"));
@@ -137,8 +138,11 @@ static void read_document(struct build *b)
     read_costs(b);
     plan_read_hypothetical(b);
     read_run(b);
+    plan_read_watchdog(b);
     if (!r->failed)
         plan_read_machine(b);
+    if (!r->failed)
+        plan_read_schedule(b);
 }
 
 static void allocate_words(struct build *b)

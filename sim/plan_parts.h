@@ -56,6 +56,14 @@ unsigned plan_vectors(const struct build *b);
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
 
+/* plan_watch.c */
+void plan_read_rechecks(struct build *b, const json_t *hypervisor, const struct place *at);
+void plan_read_watchdog(struct build *b);
+void plan_read_schedule(struct build *b); /* after the machine */
+/* Puts a schedule in force. False: there is no memory for it. */
+bool plan_schedule(struct virqsim *sim, uint64_t window_ps, const struct explore_hold *hold,
+                   uint32_t count);
+
 /* plan_user.c */
 void plan_read_user_interrupts(struct build *b, const json_t *vcpu, const struct place *at,
                                struct vcpu *v);

@@ -186,11 +186,9 @@ bool reader_bool_or(struct reader *r, const json_t *parent, const struct place *
     return v ? json_is_true(v) : otherwise;
 }
 
-unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
-                       const char *key, const char *const *names, unsigned count)
+static unsigned choice(struct reader *r, const char *s, const struct place *at,
+                       const char *const *names, unsigned count)
 {
-    const char *s = reader_string(r, parent, at, key);
-    const struct place p = place_key(at, key);
     char list[200] = "";
     size_t used = 0;
 
@@ -201,6 +199,22 @@ unsigned reader_choice(struct reader *r, const json_t *parent, const struct plac
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
                                      names[i]);
     }
-    reader_fail(r, &p, "\"%.60s\" is not one of: %s", s, list);
+    reader_fail(r, at, "\"%.60s\" is not one of: %s", s, list);
     return 0;
+}
+
+unsigned reader_item_choice(struct reader *r, const json_t *value, const struct place *at,
+                            const char *const *names, unsigned count)
+{
+    if (!json_is_string(value))
+        reader_fail(r, at, "is %s; a string belongs here", type_name(value));
+    return choice(r, json_is_string(value) ? json_string_value(value) : "", at, names, count);
+}
+
+unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
+                       const char *key, const char *const *names, unsigned count)
+{
+    const struct place p = place_key(at, key);
+
+    return choice(r, reader_string(r, parent, at, key), &p, names, count);
 }

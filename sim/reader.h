@@ -65,6 +65,10 @@ bool reader_bool_or(struct reader *r, const json_t *parent, const struct place *
 unsigned reader_choice(struct reader *r, const json_t *parent, const struct place *at,
                        const char *key, const char *const *names, unsigned count);
 
+/* The same of a string that stands by itself. */
+unsigned reader_item_choice(struct reader *r, const json_t *value, const struct place *at,
+                            const char *const *names, unsigned count);
+
 /* An integer that stands by itself, as in an array. */
 uint64_t reader_item(struct reader *r, const json_t *value, const struct place *at,
                      uint64_t low, uint64_t high);

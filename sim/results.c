@@ -312,6 +312,9 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "queues", queue_list(sim));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
+    json_object_set_new(r, "findings", watchdog_findings(&sim->watchdog));
+    if (sim->schedule)
+        json_object_set_new(r, "schedule", schedule_json(sim->schedule));
     json_object_set_new(r, "stamps", stamp_list(&sim->counters));
     text = json_dumps(r, JSON_COMPACT);
     json_decref(r);

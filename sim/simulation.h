@@ -8,7 +8,9 @@
 #include <stdio.h>
 
 #include "hypervisor/disk.h"
+#include "schedule.h"
 #include "virqsim.h"
+#include "watchdog.h"
 
 /* Memory that lives as long as the simulation: allocated while it is built, freed together. */
 struct arena {
@@ -212,6 +214,8 @@ struct virqsim {
     struct hypervisor machine;
     struct plan plan;
     struct counters counters;
+    struct watchdog watchdog;
+    struct schedule *schedule; /* NULL: events fire in their order */
     struct trace_file file;
     uint64_t fired;
     enum virqsim_state state;

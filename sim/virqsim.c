@@ -5,6 +5,7 @@
 
 #include "describe.h"
 #include "irq/msi_message.h"
+#include "plan_parts.h"
 #include "simulation.h"
 
 struct virqsim *virqsim_open(const char *plan_json, size_t length, struct virqsim_error *error)
@@ -40,6 +41,17 @@ static enum virqsim_state state_now(const struct virqsim *sim)
     return VIRQSIM_RUNNING;
 }
 
+/* What is pending once no event is left is pending for ever; a program's end leaves things undone. */
+static void watch_the_end(struct virqsim *sim)
+{
+    const bool rests = event_queue_next(&sim->events).ps == SIM_TIME_NEVER.ps;
+
+    if (rests && sim->machine.running)
+        watchdog_look_at_rest(&sim->watchdog);
+    else
+        watchdog_look(&sim->watchdog);
+}
+
 /* The law is held up to a run that rests: a host that runs event by event would pay for little
    else. virqsim_results() does so for a run that was interrupted. */
 enum virqsim_state virqsim_run(struct virqsim *sim, uint64_t until_ps, uint64_t budget)
@@ -49,8 +61,12 @@ enum virqsim_state virqsim_run(struct virqsim *sim, uint64_t until_ps, uint64_t 
     /* An idle machine is not over: the world outside may have woken it since. */
     if (sim->state == VIRQSIM_ENDED || sim->state == VIRQSIM_BROKEN)
         return sim->state;
-    sim->fired += event_queue_run(&sim->events, (sim_time){until}, budget);
+    sim->fired += sim->schedule ? explore_run(&sim->schedule->explore, &sim->events,
+                                              (sim_time){until}, budget)
+                                : event_queue_run(&sim->events, (sim_time){until}, budget);
     sim->state = state_now(sim);
+    if (sim->state != VIRQSIM_RUNNING)
+        watch_the_end(sim);
     if ((sim->state != VIRQSIM_RUNNING || sim->machine.crashed) && !machine_balance(sim))
         sim->state = VIRQSIM_BROKEN;
     return sim->state;
@@ -63,7 +79,8 @@ uint64_t virqsim_now(const struct virqsim *sim)
 
 uint64_t virqsim_next(const struct virqsim *sim)
 {
-    const uint64_t next = event_queue_next(&sim->events).ps;
+    const uint64_t next = sim->schedule ? explore_next(&sim->schedule->explore, &sim->events).ps
+                                        : event_queue_next(&sim->events).ps;
 
     return next < sim->plan.until.ps ? next : sim->plan.until.ps;
 }
@@ -138,6 +155,33 @@ void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *con
 {
     sim->machine.external = access;
     sim->machine.external_context = context;
+}
+
+/* --- other orders --- */
+
+bool virqsim_schedule(struct virqsim *sim, uint64_t window_ps, const struct virqsim_hold *hold,
+                      uint32_t count)
+{
+    struct explore_hold holds[VIRQSIM_HOLDS];
+
+    if (count > VIRQSIM_HOLDS || sim->fired)
+        return false;
+    for (uint32_t n = 0; n < count; n++)
+        holds[n] = (struct explore_hold){hold[n].place, hold[n].past};
+    return plan_schedule(sim, window_ps, holds, count);
+}
+
+void virqsim_explored(const struct virqsim *sim, struct virqsim_explored *explored)
+{
+    const struct schedule *s = sim->schedule;
+
+    *explored = (struct virqsim_explored){.findings = sim->watchdog.count};
+    if (!s)
+        return;
+    explored->places = s->explore.places;
+    explored->signature = schedule_signature(s);
+    for (uint32_t n = 0; n < VIRQSIM_HOLDS; n++)
+        explored->past[n] = s->past[n];
 }
 
 /* --- watching, for waveforms --- */

@@ -91,6 +91,32 @@ typedef uint64_t virqsim_access(void *context, bool port, bool write, uint64_t a
                                 unsigned size, uint64_t *value);
 void virqsim_set_external(struct virqsim *sim, virqsim_access *access, void *context);
 
+/*
+ * The same machine, its events in another order (docs/race.md). An event that is held back fires
+ * after `past` others that are due within the window, or when the window ends.
+ */
+enum { VIRQSIM_HOLDS = 8 };
+
+struct virqsim_hold {
+    uint32_t
+        place; /* the run's n-th moment at which another event could overtake the next one */
+    uint32_t past;
+};
+
+/* Before the first virqsim_run(); ascending by place. False: too many, or too late. */
+bool virqsim_schedule(struct virqsim *sim, uint64_t window_ps, const struct virqsim_hold *hold,
+                      uint32_t count);
+
+struct virqsim_explored {
+    uint64_t places;              /* how many such moments there were */
+    uint64_t signature;           /* of what every vCPU went through, but for the times */
+    uint32_t findings;            /* of the watchdog */
+    uint32_t past[VIRQSIM_HOLDS]; /* by hold: how many events did overtake */
+};
+
+/* What came of it; all zero without a schedule. */
+void virqsim_explored(const struct virqsim *sim, struct virqsim_explored *explored);
+
 /* Values to watch, for waveforms, by number: the name ("vcpu0.state") and the width of number n.
    False past the last. */
 bool virqsim_probe(const struct virqsim *sim, unsigned n, char *name, size_t size,

@@ -32,6 +32,9 @@ struct Plan {
     std::string nics;             /* JSON, without the brackets */
     std::string chipset;          /* JSON, or empty: none */
     std::string inhibits;         /* JSON, without the brackets */
+    std::string without_rechecks; /* JSON, without the brackets */
+    std::string watchdog;         /* JSON, or empty: no limits */
+    std::string schedule;         /* JSON, or empty: events in their order */
     bool pit_reinject = false;
     std::string hypothetical; /* declared features: JSON, without the brackets */
     std::string pause_loop;   /* JSON, or empty: KVM's defaults */
@@ -61,11 +64,13 @@ struct Plan {
           << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
           << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"inhibits":[)"
-          << inhibits << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
+          << inhibits << R"(],"without_rechecks":[)" << without_rechecks
+          << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
           << timer_advance_ns << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
           << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
-          << "}}";
+          << (schedule.empty() ? "" : ",\"schedule\":" + schedule) << "}"
+          << (watchdog.empty() ? "" : ",\"watchdog\":" + watchdog) << "}";
         return o.str();
     }
 

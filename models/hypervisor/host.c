@@ -447,7 +447,7 @@ static void vcpu_delayed(struct thread *t, cycles by)
 
     if (!event_is_armed(h->events, &v->step))
         return;
-    v->due = clock_after(&h->core, v->due, by);
+    v->due = clock_after(&h->core, time_later_of(v->due, hv_now(h)), by);
     event_arm(h->events, &v->step, v->due);
 }
 

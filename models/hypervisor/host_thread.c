@@ -84,7 +84,8 @@ static void slice_over(struct thread *thread)
     struct host_thread *t = of_thread(thread);
     struct hypervisor *h = t->hypervisor;
 
-    t->left = clock_count(&h->core, (sim_time){t->due.ps - hv_now(h).ps});
+    t->left =
+        clock_count(&h->core, (sim_time){time_later_of(t->due, hv_now(h)).ps - hv_now(h).ps});
     event_disarm(h->events, &t->step);
     leave(t, HOST_THREAD_READY);
 }
@@ -93,7 +94,8 @@ static void delayed(struct thread *thread, cycles by)
 {
     struct host_thread *t = of_thread(thread);
 
-    t->due = clock_after(&t->hypervisor->core, t->due, by);
+    t->due =
+        clock_after(&t->hypervisor->core, time_later_of(t->due, hv_now(t->hypervisor)), by);
     event_arm(t->hypervisor->events, &t->step, t->due);
 }
 

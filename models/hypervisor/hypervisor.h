@@ -48,6 +48,7 @@
 #include "device/hpet.h"
 #include "device/pit.h"
 #include "guest/guest.h"
+#include "hypervisor/rechecks.h"
 #include "irq/amd_iommu.h"
 #include "irq/apic_fabric.h"
 #include "irq/chipset.h"
@@ -421,6 +422,7 @@ struct hypervisor_policy {
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
     struct pause_loop_policy pause_loop;
     bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
+    recheck_set without_rechecks;
 };
 
 /* --- why APICv or AVIC is off: inhibits.def --- */

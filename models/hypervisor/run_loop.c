@@ -136,6 +136,11 @@ static void set_running(struct vcpu *v, bool running)
     assigned_svm_set_running(v, running);
 }
 
+static bool rechecks(const struct vcpu *v, enum recheck which)
+{
+    return !recheck_left_out(v->hypervisor->policy.without_rechecks, which);
+}
+
 /* The thread has its CPU: vmx_vcpu_load() points the descriptor here again. */
 static void resume(struct vcpu *v)
 {
@@ -146,7 +151,7 @@ static void resume(struct vcpu *v)
     v->descriptor.ndst = v->thread.pcpu->index;
     assigned_steer(v, true);
     timer_migrate(v);
-    if (!vec_empty(&v->descriptor.pir))
+    if (rechecks(v, RECHECK_SET_ON) && !vec_empty(&v->descriptor.pir))
         v->descriptor.on = true;
     vcpu_take(v, v->in_userspace ? VCPU_ON_TO_USER : VCPU_ON_ENTER_KVM);
 }
@@ -174,24 +179,32 @@ static void call_off(struct vcpu *v)
     host_take_pending(v, false);
 }
 
-/* KVM: vmx_sync_pir_to_irr(). An IOMMU posts even while APICv is off, and what it has posted is
-   then injected like any other interrupt. */
+/* KVM: vmx_sync_pir_to_irr(), which looks at PIR where ON says that there is something in it. An
+   IOMMU posts even while APICv is off, and what it has posted is then injected like any other
+   interrupt. */
 static void take_posted(struct vcpu *v)
 {
-    if (v->hw.ops->posts(&v->hw)) {
-        posted_sync(&v->descriptor, &v->apic);
-    } else if (!vec_empty(&v->descriptor.pir)) {
-        posted_sync(&v->descriptor, &v->apic);
+    if (!v->descriptor.on)
+        return;
+    posted_sync(&v->descriptor, &v->apic);
+    if (!v->hw.ops->posts(&v->hw))
         v->request = true;
-    }
+}
+
+/* KVM: kvm_vcpu_exit_request(): somebody asked after inject() had looked. */
+static bool asked_again(struct vcpu *v)
+{
+    if (!rechecks(v, RECHECK_REQUEST))
+        return false;
+    take_posted(v);
+    return v->request || timer_requests(v);
 }
 
 /* KVM: interrupts off, vcpu->mode = IN_GUEST_MODE, then kvm_vcpu_exit_request(). From here on
    a kick or a notification is an interrupt to this CPU, which the guest's entry will meet. */
 static void last_check(struct vcpu *v)
 {
-    take_posted(v);
-    if (v->request || timer_requests(v)) {
+    if (asked_again(v)) {
         call_off(v);
         vcpu_take(v, VCPU_ON_REQUEST);
     } else if (v->signal) {
@@ -284,7 +297,7 @@ static void block(struct vcpu *v)
         v->descriptor.nv = HOST_NUMBER_WAKEUP;
         v->descriptor.sn = false;
     }
-    if (halt_ends(v)) {
+    if (rechecks(v, RECHECK_BLOCK) && halt_ends(v)) {
         halt_woken(v);
         vcpu_take(v, VCPU_ON_WOKEN);
         return;

@@ -266,8 +266,10 @@ int lapic_eoi(struct lapic *l)
 {
     const int highest = vec_highest(&l->regs.ISR);
 
-    if (highest == NO_VECTOR)
+    if (highest == NO_VECTOR) {
+        trace_vector(l, 0, TRACE_SPURIOUS_EOI, 0, 0);
         return NO_VECTOR;
+    }
     const uint8_t vector = (uint8_t)highest;
     const trace_flow flow = l->service_flow[vector];
     vec_clear(&l->regs.ISR, vector);

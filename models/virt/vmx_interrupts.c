@@ -84,8 +84,10 @@ bool vmx_eoi_exits(const struct virt_cpu *v, uint8_t vector)
 /* The end of the interrupt in service, if there is one. */
 static int retire(struct lapic *apic, uint8_t vector)
 {
-    if (!vec_has(&apic->regs.ISR, vector))
+    if (!vec_has(&apic->regs.ISR, vector)) {
+        trace_put(apic->config.trace, 0, TRACE_SPURIOUS_EOI, apic->config.index, 0, 0);
         return NO_VECTOR;
+    }
     vec_clear(&apic->regs.ISR, vector);
     trace_put(apic->config.trace, apic->service_flow[vector], TRACE_EOI, apic->config.index,
               vector, 0);

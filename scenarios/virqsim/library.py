@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +72,23 @@ def names(table: str) -> list[str]:
 def vendor(technology: str) -> str:
     """Whose hardware a technology is: `vmx`, `svm` or `e2k`; "" for one that the core does not know."""
     return next((row["vendor"] for row in describe()["technologies"] if row["name"] == technology), "")
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What came of a schedule.
+
+    Args:
+        places: how often another event could have overtaken the next one.
+        signature: of what every vCPU went through, but for the times.
+        findings: of the watchdog.
+        past: for each event held back, how many overtook it.
+    """
+
+    places: int
+    signature: int
+    findings: int
+    past: tuple[int, ...]
 
 
 class Simulation:
@@ -157,6 +175,26 @@ class Simulation:
         if self.interrupted_by:
             results["partial"] = True
         return results
+
+    def hold_back(self, window_ns: int, holds: Sequence[tuple[int, int]]) -> None:
+        """Puts a schedule in force (docs/race.md), before the first run().
+
+        Args:
+            window_ns: how much later than due an event may fire.
+            holds: place, and past how many other events; ascending.
+
+        Raises:
+            VirqsimError: there are too many.
+        """
+        given = self._ffi.new("struct virqsim_hold[]", [list(hold) for hold in holds])
+        if not self._lib.virqsim_schedule(self._sim, window_ns * 1000, given, len(holds)):
+            raise VirqsimError(f"schedule: {len(holds)} events held back are too many")
+
+    def explored(self) -> Explored:
+        """What came of a schedule."""
+        found = self._ffi.new("struct virqsim_explored *")
+        self._lib.virqsim_explored(self._sim, found)
+        return Explored(found.places, found.signature, found.findings, tuple(found.past))
 
     def vcpu_state(self, vcpu: int) -> dict[str, Any]:
         """One vCPU's registers and what stands around them (docs/explain.md), as they are now.

@@ -62,6 +62,9 @@ class Hypervisor:
     `pit_reinject` says that KVM's own PIT injects lost ticks again, which is QEMU's default
     (`lost_tick_policy=delay`) and keeps AVIC off. `inhibits` are put in force besides those
     that the machine brings about.
+
+    `without_rechecks` makes it a hypervisor with a fault: these of KVM's second looks are left out
+    (`virqsim list rechecks`, docs/race.md).
     """
 
     irqchip: str = "kernel"
@@ -74,11 +77,13 @@ class Hypervisor:
     pit_reinject: bool = False
     inhibits: tuple[Inhibit, ...] = ()
     pause_loop: PauseLoop = PauseLoop()
+    without_rechecks: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The plan's `hypervisor`, without what is left to its defaults."""
         document = {**asdict(self), "inhibits": [asdict(each) for each in self.inhibits]}
         pause_loop = {key: value for key, value in document.pop("pause_loop").items() if value is not None}
+        document["without_rechecks"] = list(self.without_rechecks)
         return {**document, "pause_loop": pause_loop} if pause_loop else document
 
 

@@ -69,6 +69,8 @@ def results(run: Results) -> None:
     inhibits = run.inhibits.assign(share=[f"{100 * share:.1f} %" for share in run.inhibits["share"]])
     frame("APICv or AVIC was off", inhibits)
     frame("Stamps, TSC cycles between two", run.stamps)
+    if run.document["findings"]:
+        table("The watchdog found", ["finding"], [[each["line"]] for each in run.document["findings"]])
 
 
 def caveat(document: dict[str, Any]) -> str:

@@ -1,0 +1,83 @@
+"""`virqsim race` as a user types it: which orders lose an interrupt, and which do not."""
+
+import json
+
+import pytest
+
+RECHECKS = {
+    "kvm_vcpu_exit_request": ("running", "apicv", "notification"),
+    "kvm_vcpu_check_block": ("halting", "apicv", "wakeup"),
+    "pi_set_on": ("preempted", "vtd-pi", "pending"),
+}
+
+
+@pytest.fixture
+def race(virqsim):
+    """Calls `virqsim race last_look --json`; its exit status and what it said."""
+
+    def call(*words):
+        said = virqsim("race", "last_look", "--window-ns", "5000", "--out", "race", "--json", *words)
+        return said.status, json.loads(said.out)
+
+    return call
+
+
+@pytest.mark.parametrize("technology", ["none", "apicv", "vtd-pi", "svm"])
+@pytest.mark.parametrize("source", ["msi", "assigned"])
+@pytest.mark.parametrize("target", ["running", "halting", "preempted"])
+def test_nothing_is_lost_while_kvm_looks_again(race, tmp_path, target, source, technology):
+    status, said = race("--set", f"target={target}", "--set", f"source={source}", "--tech", technology)
+    assert status == 0
+    assert said["found"] is None and said["exhausted"] and said["given_up"] == 0
+    assert said["runs"] > said["different"] >= 5
+    assert not (tmp_path / "race").exists()
+
+
+@pytest.mark.parametrize("recheck", RECHECKS)
+def test_without_one_look_an_interrupt_is_lost(race, recheck):
+    target, technology, what = RECHECKS[recheck]
+    source = "assigned" if recheck == "pi_set_on" else "msi"
+    words = ("--set", f"target={target}", "--set", f"source={source}", "--tech", technology)
+    status, said = race(*words, "--without", recheck)
+    assert status == 1
+    assert [finding["what"] for finding in said["found"]["findings"]] == [what]
+    assert len(said["found"]["late"]) <= 1
+    assert said["found"]["findings"][0]["vector"] == 48
+    assert "PENDING" in [step["event"] for step in said["found"]["sequence"]]
+
+
+def test_what_was_found_is_a_run_that_repeats(race, virqsim, tmp_path):
+    race("--without", "kvm_vcpu_exit_request")
+    plan = json.loads((tmp_path / "race" / "plan.json").read_text())
+    assert plan["run"]["schedule"]["hold"] and plan["hypervisor"]["without_rechecks"] == ["kvm_vcpu_exit_request"]
+    story = virqsim("explain", "race", "--flow", "1")
+    assert story.status == 0
+    assert "pending" in story.out and "handler" not in story.out
+
+
+def test_without_a_window_only_what_is_due_at_once_changes_places(race):
+    said = race()[1], race("--window-ns", "0")[1]
+    assert said[0]["places"] > said[1]["places"]
+    assert said[1]["complete"]
+
+
+def test_a_search_that_is_cut_short_says_so(race):
+    status, said = race("--runs", "5")
+    assert status == 0 and said["runs"] == 5 and not said["exhausted"]
+
+
+def test_people_are_shown_what_was_late_and_what_came_of_it(virqsim):
+    words = ["race", "last_look", "--window-ns", "5000"]
+    shown = virqsim(*words, "--without", "kvm_vcpu_exit_request").out
+    assert "late: device 0: its interrupt arrives" in shown
+    assert "ON is set while the guest runs, and no notification is on its way" in shown
+    assert "nothing is lost in any order" in virqsim(*words).out
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--without", "kvm_vcpu_exit"], "--without: 'kvm_vcpu_exit' is unknown; did you mean kvm_vcpu_exit_request?"),
+    (["--tech", "apicx"], "technology: 'apicx' is unknown"),
+    (["--set", "target=asleep"], "last_look: target: 'asleep' is unknown"),
+])
+def test_bad_words_are_named(refused, words, message):
+    assert refused("race", "last_look", *words).startswith(message)
