@@ -41,6 +41,7 @@ _TABLES = {
     "hypothetical": ("name", "base", "accesses", "title"),
     "operations": ("name", "operands", "meaning"),
     "probes": ("name", "meaning"),
+    "stats": ("name", "unit", "by", "meaning"),
     "registers": ("chip", "offset", "name", "access", "reset", "writable", "title"),
     "quirks": ("chip", "id", "qemu", "kvm", "title"),
 }
@@ -56,6 +57,7 @@ _LATER = {  # commands loaded when they are called
     "race": "virqsim.race.command:race_command",
     "replay": "virqsim.replay.command:replay_command",
     "sensitivity": "virqsim.sensitivity:sensitivity_command",
+    "stat": "virqsim.perfstat:stat_command",
     "validate": "virqsim.published.command:validate_command",
 }
 
@@ -189,6 +191,10 @@ def _rows(what: str, chip: str | None = None, files: tuple[str, ...] = ()) -> li
         if what == "hypothetical":
             return [{"name": f.name, "base": f.base, "accesses": f.accesses, "title": f.title} for f in features]
         return library.describe()["technologies"] + [_technology_row(f) for f in features]
+    if what == "stats":
+        from . import stats
+
+        return stats.described()
     if what == "probes":
         from . import probe
 
@@ -386,14 +392,27 @@ def _counts(reasons: dict[str, float]) -> str:
 
 @cli.command("export")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Choice(["perfetto", "ftrace", "trace.dat", "vcd", "csv", "parquet"]))
+@click.option("--to", required=True, metavar="FORMAT",
+              type=click.Choice(["perfetto", "ftrace", "trace.dat", "vcd", "csv", "parquet",
+                                 "stats.txt", "stats.csv", "stats.json", "stats.parquet"]))
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Where to; by default in the run folder.")
 def export_command(run_folder: Path, to: str, out: Path | None) -> None:
-    """Turn a run's trace into another program's format.
+    """Turn a run's trace, or its numbers, into another program's format.
 
     \b
       virqsim run ipi_ping_pong --trace
-      virqsim export out/ipi_ping_pong-none --to perfetto     for ui.perfetto.dev
+      virqsim export out/ipi_ping_pong-none --to perfetto     a timeline for ui.perfetto.dev
+      virqsim export out/ipi_ping_pong-none --to trace.dat    for trace-cmd report and KernelShark
+      virqsim export out/ipi_ping_pong-none --to ftrace       KVM's tracepoints as text, for virqsim replay
+      virqsim export out/ipi_ping_pong-none --to vcd          a waveform for GTKWave
+      virqsim export out/ipi_ping_pong-none --to csv          every record; also parquet
+
+    Without a trace, from the results alone, every number with its unit and what it is:
+
+    \b
+      virqsim export out/ipi_ping_pong-none --to stats.txt    as gem5 writes them
+      virqsim export out/ipi_ping_pong-none --to stats.json   also stats.csv, stats.parquet
+      virqsim list stats                                      which there are
     """
     from .export import export
     from .results import load

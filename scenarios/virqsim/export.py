@@ -1,34 +1,42 @@
-"""A run's trace in other programs' formats."""
+"""A run's trace, and its numbers, in other programs' formats."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import perfetto, vcd
+from . import perfetto, results, stats, vcd
 from . import trace as vqt
 from .tracepoints import text, tracedat
 
 
 def export(run_dir, to, out=None):
-    """Writes `run_dir`'s trace in the format `to`; gives the path of the file written."""
-    if to not in WRITERS:
-        raise ValueError(f"export: {to!r} is not a format ({', '.join(WRITERS)})")
-    suffix, write = WRITERS[to]
-    source = Path(run_dir) / "trace.vqt"
-    if not source.exists():
-        raise ValueError(f"export: {source}: no such trace (`virqsim run --trace` keeps one)")
-    out = Path(out) if out else Path(run_dir) / f"trace{suffix}"
+    """Writes the run's trace or its numbers in the format `to`; gives the path of the file written."""
+    if to not in FORMATS:
+        raise ValueError(f"export: {to!r} is not a format ({', '.join(FORMATS)})")
+    if to in stats.FORMATS:
+        name, write = to, partial(stats.FORMATS[to], results.load(run_dir))
+    else:
+        name, write = f"trace{WRITERS[to][0]}", partial(_write_trace, Path(run_dir), WRITERS[to][1])
+    out = Path(out) if out else Path(run_dir) / name
     if out.is_dir():
-        out /= f"trace{suffix}"
+        out /= name
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
     try:
-        write(vqt.read(source), temporary, _plan(run_dir))
+        write(temporary)
         return temporary.rename(out)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_trace(run_dir, write, path):
+    source = run_dir / "trace.vqt"
+    if not source.exists():
+        raise ValueError(f"export: {source}: no such trace (`virqsim run --trace` keeps one)")
+    write(vqt.read(source), path, _plan(run_dir))
 
 
 def frame(trace):
@@ -52,7 +60,7 @@ def frame(trace):
 
 def _plan(run_dir):
     """The run folder's plan; None where only its trace is there."""
-    path = Path(run_dir) / "plan.json"
+    path = run_dir / "plan.json"
     try:
         return json.loads(path.read_text()) if path.exists() else None
     except ValueError as error:
@@ -67,3 +75,4 @@ WRITERS = {  # format: ending, and what writes it: (trace, path, plan or None)
     "csv": (".csv", lambda trace, path, plan: frame(trace).to_csv(path, index=False)),
     "parquet": (".parquet", lambda trace, path, plan: frame(trace).to_parquet(path, index=False)),
 }
+FORMATS = [*WRITERS, *stats.FORMATS]

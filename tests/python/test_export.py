@@ -150,7 +150,7 @@ def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(run):
-    with pytest.raises(ValueError, match="perfetto, ftrace, trace.dat, vcd, csv, parquet"):
+    with pytest.raises(ValueError, match="perfetto, ftrace, trace.dat, vcd, csv, parquet, stats.txt"):
         export(run, "gif")
 
 
