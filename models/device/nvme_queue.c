@@ -1,0 +1,137 @@
+/* A pair of NVMe queues: who may read how far, and when an interrupt is due. */
+#include "device/nvme_queue.h"
+
+static uint16_t after(const struct nvme_queue *q, uint16_t index)
+{
+    return index + 1u == q->size ? 0 : (uint16_t)(index + 1);
+}
+
+/* --- the driver --- */
+
+/* "Queue Size", "Full Queue": full is one slot before empty. The driver counts what it has in the
+   ring by what was completed. */
+int nvme_submit(struct nvme_queue *q)
+{
+    uint16_t id = q->next_id;
+
+    if (q->in_ring + 1u == q->size)
+        return NVME_NONE;
+    while (q->used[id])
+        id = after(q, id);
+    q->used[id] = true;
+    q->next_id = after(q, id);
+    q->in_ring++;
+    q->submission[q->tail] = id;
+    q->tail = after(q, q->tail);
+    return id;
+}
+
+/* "Phase Tag": an entry is new when its phase is that of the round. */
+int nvme_reap(struct nvme_queue *q)
+{
+    const struct nvme_entry e = q->completion[q->head];
+
+    if (e.phase != q->phase)
+        return NVME_NONE;
+    q->head = after(q, q->head);
+    if (q->head == 0)
+        q->phase = !q->phase;
+    q->used[e.id] = false;
+    q->in_ring--;
+    return e.id;
+}
+
+/* --- the interrupt --- */
+
+static void interrupt(struct nvme_queue *q)
+{
+    q->aggregated = 0;
+    event_disarm(q->events, &q->due);
+    q->port->interrupt(q->port);
+}
+
+static void time_is_over(struct event *e)
+{
+    interrupt(EVENT_OWNER(e, struct nvme_queue, due));
+}
+
+static void aggregate(struct nvme_queue *q)
+{
+    q->aggregated++;
+    if (q->aggregated >= q->threshold)
+        interrupt(q);
+    else if (!event_is_armed(q->events, &q->due))
+        event_arm(q->events, &q->due, time_plus_ps(q->events->now, q->time_ps));
+}
+
+/* --- the device --- */
+
+static bool is_full(const struct nvme_queue *q)
+{
+    return after(q, q->posted) == q->head_doorbell;
+}
+
+static void post(struct nvme_queue *q, uint16_t id)
+{
+    q->completion[q->posted] = (struct nvme_entry){id, q->posted_phase};
+    q->posted = after(q, q->posted);
+    if (q->posted == 0)
+        q->posted_phase = !q->posted_phase;
+    aggregate(q);
+}
+
+static void post_waiting(struct nvme_queue *q)
+{
+    while (q->waiting_count && !is_full(q)) {
+        post(q, q->waiting[q->waiting_first]);
+        q->waiting_first = after(q, q->waiting_first);
+        q->waiting_count--;
+    }
+}
+
+/* A doorbell beyond the ring is an error of the driver's: nothing changes. */
+void nvme_write_tail(struct nvme_queue *q, uint16_t tail)
+{
+    if (tail < q->size)
+        q->tail_doorbell = tail;
+}
+
+void nvme_write_head(struct nvme_queue *q, uint16_t head)
+{
+    if (head >= q->size)
+        return;
+    q->head_doorbell = head;
+    post_waiting(q);
+}
+
+void nvme_process(struct nvme_queue *q)
+{
+    while (q->taken != q->tail_doorbell) {
+        const uint16_t id = q->submission[q->taken];
+
+        q->taken = after(q, q->taken);
+        q->port->start(q->port, id);
+    }
+}
+
+void nvme_complete(struct nvme_queue *q, unsigned id)
+{
+    q->waiting[(q->waiting_first + q->waiting_count) % q->size] = (uint16_t)id;
+    q->waiting_count++;
+    post_waiting(q);
+}
+
+void nvme_init(struct nvme_queue *q, uint16_t size, uint16_t threshold, uint64_t time_ps,
+               struct event_queue *events, struct nvme_port *port)
+{
+    *q = (struct nvme_queue){
+        .size = size,
+        .phase = true,
+        .posted_phase = true,
+        .threshold = threshold,
+        .time_ps = time_ps,
+        .events = events,
+        .port = port,
+    };
+    event_init(events, &q->due, EVENT_PHASE_DEVICE, time_is_over);
+}
