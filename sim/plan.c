@@ -151,6 +151,7 @@ static void allocate_words(struct build *b)
 
     h->word_count = (uint32_t)b->words;
     h->word = build_take(b, b->words, sizeof *h->word);
+    h->word_line = build_take(b, b->words, sizeof *h->word_line);
     h->spinners = build_take(b, b->words, sizeof(struct vcpu *));
 }
 

@@ -7,6 +7,7 @@
 
 /* An xAPIC ID has eight bits, and the last one is everybody's. */
 enum { MAX_VCPUS = APIC_FABRIC_MAX, MAX_XAPICS = 255, MAX_HZ_LOG2 = 40, NMI_VECTOR = 2 };
+_Static_assert((int)MAX_VCPUS <= (int)CPUS_MAX, "a cache line knows every CPU");
 
 /* --- vCPUs --- */
 
@@ -313,6 +314,30 @@ static void read_chipset(struct build *b, const json_t *machine, const struct pl
         versions[reader_choice(&b->reader, json, &p, "ioapic", names, 2)];
 }
 
+/* Which CPUs are threads of a core, and which cores are in a socket: numbered one after the other. */
+static void read_topology(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "topology");
+    const json_t *json = json_object_get(machine, "topology");
+    uint64_t sockets = 1, threads = 1;
+
+    if (json) {
+        reader_object(&b->reader, machine, at, "topology");
+        reader_keys(&b->reader, json, &p, KEYS("sockets", "threads_per_core"));
+        sockets = reader_uint(&b->reader, json, &p, "sockets", 1, SOCKETS_MAX);
+        threads = reader_uint(&b->reader, json, &p, "threads_per_core", 1, 2);
+    }
+    for (uint32_t i = 0; i < h->pcpu_count && !b->reader.failed; i++) {
+        const uint64_t cores = (h->pcpu_count + threads - 1) / threads;
+
+        h->pcpu[i].core = (uint16_t)(i / threads);
+        h->pcpu[i].socket = (uint8_t)(h->pcpu[i].core * sockets / cores);
+        if (threads == 2 && (i ^ 1) < h->pcpu_count)
+            h->pcpu[i].sibling = &h->pcpu[i ^ 1];
+    }
+}
+
 /* --- the whole --- */
 
 static void read_clocks(struct build *b, const json_t *machine, const struct place *at)
@@ -397,7 +422,7 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "nics", "chipset"));
+                     "nics", "chipset", "topology"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -424,6 +449,7 @@ void plan_read_machine(struct build *b)
         reader_fail(&b->reader, &at, "there is no memory for it");
         return;
     }
+    read_topology(b, machine, &at);
     read_chipset(b, machine, &at);
     read_devices(b, machine, &at);
     plan_read_nics(b, machine, &at);

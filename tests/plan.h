@@ -38,11 +38,13 @@ struct Plan {
     bool pit_reinject = false;
     std::string hypothetical; /* declared features: JSON, without the brackets */
     std::string pause_loop;   /* JSON, or empty: KVM's defaults */
+    unsigned sockets = 1, threads_per_core = 1;
     unsigned physical_cpus = 4;
     int housekeeping_cpu = -1; /* -1: none */
     uint64_t timer_advance_ns = 0;
     uint64_t seed = 1, until_ns = 0, halt_poll_ns = 0, time_slice_ns = 1000000;
-    uint64_t cost = 100; /* of every key, in cycles of 1 ns */
+    uint64_t cost = 100;                   /* of every key, in cycles of 1 ns */
+    std::map<std::string, uint64_t> costs; /* but of these */
 
     std::string json() const
     {
@@ -60,8 +62,9 @@ struct Plan {
           << (housekeeping_cpu < 0
                   ? ""
                   : ",\"housekeeping_cpu\":" + std::to_string(housekeeping_cpu))
-          << R"(},"hypervisor":{"irqchip":")" << irqchip << R"(","halt_poll_ns":)"
-          << halt_poll_ns
+          << R"(,"topology":{"sockets":)" << sockets << R"(,"threads_per_core":)"
+          << threads_per_core << '}' << R"(},"hypervisor":{"irqchip":")" << irqchip
+          << R"(","halt_poll_ns":)" << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
           << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"inhibits":[)"
           << inhibits << R"(],"without_rechecks":[)" << without_rechecks
@@ -112,7 +115,8 @@ struct Plan {
     {
         std::string s;
 #define COST(id, name, meaning)                                                                \
-    s += (s.empty() ? "\"" : ",\"") + std::string(name) + "\":" + std::to_string(cost);
+    s += (s.empty() ? "\"" : ",\"") + std::string(name) +                                      \
+         "\":" + std::to_string(costs.count(name) ? costs.at(name) : cost);
 #include "cost/cost_keys.def"
 #undef COST
         return s;

@@ -68,6 +68,19 @@ class Machine
     {
         return counted("userspace_exits", vcpu, reason, cause);
     }
+    /* A number of the intervals between two stamps of one vCPU: "count", "sum_cycles". */
+    uint64_t stamps(int vcpu, int id, const char *what)
+    {
+        size_t i;
+        json_t *s;
+        json_array_foreach(json_object_get(results(), "stamps"), i, s)
+        {
+            if (json_integer_value(json_object_get(s, "vcpu")) == vcpu &&
+                json_integer_value(json_object_get(s, "id")) == id)
+                return (uint64_t)json_integer_value(json_object_get(s, what));
+        }
+        return 0;
+    }
     /* A number of the latencies of one source: "count", "p50_ps", "max_ps". */
     uint64_t latency(const std::string &source, const char *what)
     {

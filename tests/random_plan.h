@@ -49,7 +49,8 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 13:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"cpuid\"]";
     case 14:
-        return "[\"signal\"," + std::to_string(d.below(8)) + "]";
+        return "[\"signal\"," + std::to_string(d.below(8)) +
+               "],[\"word_add\",0,1],[\"word_read\",1],[\"spin_until\",0,1]";
     case 15:
         return "[\"mask\"],[\"compute\"," + std::to_string(d.below(3000)) + "],[\"unmask\"]";
     case 16:
@@ -428,6 +429,8 @@ inline Plan random_plan(uint64_t seed)
     if (p.irqchip == "userspace" && p.guest_apic == "x2apic")
         p.guest_apic = "xapic";
     p.physical_cpus = 1 + (unsigned)d.below(vcpus);
+    p.threads_per_core = d.chance(50) ? 2 : 1;
+    p.sockets = d.chance(50) ? 2 : 1;
     p.halt_poll_ns = d.chance(50) ? 0 : 200000;
     p.time_slice_ns = 50000 + d.below(100000);
     p.cost = d.of<uint64_t>({1, 7, 100, 1000});

@@ -56,6 +56,7 @@ struct guest_frame {
     uint32_t pc;
     uint16_t vector; /* of a handler */
     uint8_t part;    /* how many accesses of the present operation are done */
+    bool fetched;    /* the word of the present operation has come for its next look */
     uint8_t loops;
     uint64_t remaining;  /* cycles of interrupted work, to be done before the next operation */
     uint64_t ticket;     /* lock: drawn, and not served yet; the first is 1 */

@@ -24,8 +24,10 @@ void declared_notify(struct vcpu *sender, unsigned vector)
         const struct avic_target *t = &sender->hw.target[i];
 
         spent += sender->hw.ruled->cost.n;
-        if (t->running)
-            deliver_notification(h, &h->vcpu[t->index].descriptor, vector, t->flow,
-                                 hv_after(h, spent + h->costs.of[COST_HW_IPI].n));
+        if (!t->running)
+            continue;
+        line_claim(&h->vcpu[t->index].line[LINE_PENDING], sender->thread.pcpu, true);
+        deliver_notification(h, &h->vcpu[t->index].descriptor, vector, t->flow,
+                             hv_after(h, spent + h->costs.of[COST_HW_IPI].n));
     }
 }

@@ -27,19 +27,40 @@ static void sender_pays(struct vcpu *sender, enum cost_key key)
         vcpu_pay(sender, key);
 }
 
+/* So many cycles after what the sender has to do before. */
+static sim_time after_sender(const struct hypervisor *h, const struct vcpu *sender, uint64_t n)
+{
+    return hv_after(h, n + (sender ? vcpu_owes(sender) : 0));
+}
+
+/* The target's memory: what is pending, the APIC's bookkeeping, and whether it is in its guest. */
+static void reach(struct vcpu *v, struct vcpu *sender)
+{
+    if (sender) {
+        line_take(sender, &v->line[LINE_PENDING], true);
+        line_take(sender, &v->line[LINE_BOOKS], true);
+        line_take(sender, &v->line[LINE_MODE], false);
+    } else {
+        line_lose(&v->line[LINE_PENDING]);
+        line_lose(&v->line[LINE_BOOKS]);
+    }
+}
+
 /* One that polls looks at memory all the time; only a sleeper costs its waker something. */
 static bool wake_if_waiting(struct vcpu *v, struct vcpu *sender, unsigned vector,
                             trace_flow flow)
 {
     const struct hypervisor *h = v->hypervisor;
+    uint64_t n = 0;
 
     if (!vcpu_waits(v) || !halt_ends(v))
         return false;
-    if (v->state == VCPU_BLOCKED)
+    if (v->state == VCPU_BLOCKED) {
         sender_pays(sender, COST_KVM_WAKE);
+        n = h->costs.of[COST_HW_IPI].n + (sender ? 0 : h->costs.of[COST_KVM_WAKE].n);
+    }
     notified(v, vector, flow, TRACE_NOTIFY_WAKE);
-    thread_wake(&v->thread,
-                hv_after(h, h->costs.of[COST_KVM_WAKE].n + h->costs.of[COST_HW_IPI].n));
+    thread_wake(&v->thread, after_sender(h, sender, n));
     return true;
 }
 
@@ -49,8 +70,11 @@ static void send(struct vcpu *v, struct vcpu *sender, enum host_vector vector, t
     const struct hypervisor *h = v->hypervisor;
 
     sender_pays(sender, COST_KVM_KICK);
-    host_send(v->thread.pcpu, vector,
-              hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n), flow);
+    host_send(
+        v->thread.pcpu, vector,
+        after_sender(h, sender,
+                     h->costs.of[COST_HW_IPI].n + (sender ? 0 : h->costs.of[COST_KVM_KICK].n)),
+        flow);
 }
 
 /* KVM: kvm_vcpu_kick(). */
@@ -85,6 +109,7 @@ void deliver_notification(struct hypervisor *h, const struct posted_descriptor *
 static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
     sender_pays(sender, COST_KVM_POST);
+    reach(v, sender);
     switch (posted_post(&v->descriptor, msg->vector, msg->flow)) {
     case POSTED_COALESCED:
         return;
@@ -125,8 +150,7 @@ void deliver_ring(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_fl
 void deliver_doorbells(struct vcpu *sender, unsigned vector)
 {
     struct hypervisor *h = sender->hypervisor;
-    const sim_time at =
-        hv_after(h, h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n);
+    const uint64_t n = h->costs.of[COST_HW_IPI_VIRTUALIZED].n + h->costs.of[COST_HW_IPI].n;
 
     for (uint32_t i = 0; i < sender->hw.target_count; i++) {
         const struct avic_target *t = &sender->hw.target[i];
@@ -135,9 +159,10 @@ void deliver_doorbells(struct vcpu *sender, unsigned vector)
         if (!t->flow || !t->running || v == sender)
             continue;
         notified(v, vector, t->flow, TRACE_NOTIFY_DOORBELL);
+        line_claim(&v->line[LINE_PENDING], sender->thread.pcpu, true);
         if (v->state == VCPU_POLLING && halt_ends(v))
             thread_wake(&v->thread, hv_now(h));
-        host_send(&h->pcpu[t->host], HOST_DOORBELL, at, t->flow);
+        host_send(&h->pcpu[t->host], HOST_DOORBELL, after_sender(h, sender, n), t->flow);
     }
 }
 
@@ -169,6 +194,7 @@ static void interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, trac
 static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
     sender_pays(sender, COST_KVM_ACCEPT);
+    reach(v, sender);
     if (lapic_accept(&v->apic, msg) != LAPIC_ACCEPTED)
         return;
     if (msg->delivery == IRQ_INIT || msg->delivery == IRQ_STARTUP) {

@@ -90,7 +90,7 @@ static sim_time arrival(const struct vcpu *sender)
 {
     const struct hypervisor *h = sender->hypervisor;
 
-    return hv_after(h, sender->extra.n + h->costs.of[COST_HW_IPI].n);
+    return hv_after(h, vcpu_owes(sender) + h->costs.of[COST_HW_IPI].n);
 }
 
 /* The guest's driver posts as the hypervisor would, and does not look at SN. */
@@ -99,6 +99,7 @@ static void post(struct vcpu *target, struct vcpu *sender, uint8_t vector, trace
     struct posted_descriptor *d = &target->descriptor;
 
     vcpu_pay(sender, COST_GUEST_POST);
+    line_take(sender, &target->line[LINE_PENDING], true);
     if (!posted_request(d, vector, flow))
         return;
     if (!posted_set_outstanding(d, true)) {

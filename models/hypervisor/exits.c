@@ -135,6 +135,14 @@ static bool takes_fastpath(const struct vcpu *v)
     }
 }
 
+/* Into the guest again: at once, or by the run loop's whole way. */
+static void go_back(struct vcpu *v, bool fast)
+{
+    if (fast)
+        vcpu_pay(v, COST_KVM_FASTPATH);
+    vcpu_take(v, fast ? VCPU_ON_REENTER : VCPU_ON_RESUME);
+}
+
 static void go_on(struct vcpu *v)
 {
     if (v->eoi_for_userspace) { /* KVM_REQ_IOAPIC_EOI_EXIT */
@@ -143,7 +151,7 @@ static void go_on(struct vcpu *v)
         vcpu_take(v, VCPU_ON_TO_USER);
         return;
     }
-    vcpu_take(v, takes_fastpath(v) && !v->held ? VCPU_ON_REENTER : VCPU_ON_RESUME);
+    go_back(v, takes_fastpath(v) && !v->held);
 }
 
 /* --- emulation --- */
@@ -291,7 +299,7 @@ static void preemption_timer(struct vcpu *v)
 
     if (fast)
         timer_check(v);
-    vcpu_take(v, fast ? VCPU_ON_REENTER : VCPU_ON_RESUME);
+    go_back(v, fast);
 }
 
 static void window(struct vcpu *v)
@@ -331,6 +339,7 @@ static void halt(struct vcpu *v)
         vcpu_take(v, VCPU_ON_TO_USER);
         return;
     }
+    line_take(v, &v->line[LINE_BOOKS], true); /* mp_state */
     halt_begin(v);
     ends = halt_ends(v);
     if (ends)

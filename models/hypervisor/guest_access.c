@@ -277,18 +277,30 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
     return hw->ops->instruction(hw, a->instruction, a->address);
 }
 
-/* What the hardware charges for an access that stays in the guest. */
-static enum cost_key cost_in_guest(const struct access *a, const struct virt_verdict *verdict)
+static enum cost_key cost_of_access(const struct access *a)
 {
-    if (verdict->notify)
-        return COST_HW_IPI_VIRTUALIZED;
-    if (a->kind == ACCESS_CR8_WRITE)
+    switch (a->kind) {
+    case ACCESS_CR8_WRITE:
         return COST_GUEST_CR8;
-    if (a->kind == ACCESS_CR8_READ)
+    case ACCESS_CR8_READ:
         return COST_GUEST_CR8_READ;
-    if (a->kind == ACCESS_INSTRUCTION && a->instruction == VIRT_PAUSE)
-        return COST_GUEST_PAUSE;
-    return a->kind == ACCESS_INSTRUCTION ? COST_GUEST_OP : COST_HW_APIC_ACCESS;
+    case ACCESS_APIC_READ:
+    case ACCESS_APIC_WRITE:
+        return COST_HW_APIC_PAGE;
+    case ACCESS_INSTRUCTION:
+        return a->instruction == VIRT_PAUSE ? COST_GUEST_PAUSE : COST_GUEST_OP;
+    default:
+        return COST_HW_APIC_ACCESS;
+    }
+}
+
+/* What the hardware charges for an access that stays in the guest. */
+static void pay_hardware(struct vcpu *v, const struct access *a,
+                         const struct virt_verdict *verdict)
+{
+    if (vcpu_pay_rule(v))
+        return;
+    vcpu_pay(v, verdict->notify ? COST_HW_IPI_VIRTUALIZED : cost_of_access(a));
 }
 
 /* IPI virtualization posted to another vCPU: this CPU sends the notification, when it has paid for
@@ -297,8 +309,9 @@ static void notify(struct vcpu *v, const struct posted_descriptor *d, unsigned v
 {
     struct hypervisor *h = v->hypervisor;
 
+    line_claim(&h->vcpu[d->owner].line[LINE_PENDING], v->thread.pcpu, true);
     deliver_notification(h, d, vector, v->message_flow,
-                         hv_after(h, v->extra.n + h->costs.of[COST_HW_IPI].n));
+                         hv_after(h, vcpu_owes(v) + h->costs.of[COST_HW_IPI].n));
 }
 
 /* The destinations that the hardware has given a message to. */
@@ -343,8 +356,8 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
         return false;
     }
     v->held = false;
-    if (!vcpu_pay_rule(v) && !native)
-        vcpu_pay(v, cost_in_guest(a, &verdict));
+    if (!native)
+        pay_hardware(v, a, &verdict);
     if (verdict.notify)
         notify(v, verdict.notify, (unsigned)a->value & 0xff);
     return true;

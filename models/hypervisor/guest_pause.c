@@ -73,18 +73,19 @@ void guest_pause_start(struct vcpu *v, const struct guest_insn *i, uint64_t leas
     struct vcpu_waiting *w = &v->waiting;
     uint64_t number;
 
-    v->extra.n = look_cycles(h);
-    w->from = core_now(h) + v->extra.n;
-    w->pauses = pauses_from(h, hv_after(h, v->extra.n));
+    v->extra.n = 0;
+    v->stall.n = look_cycles(h);
+    w->from = core_now(h) + v->stall.n;
+    w->pauses = pauses_from(h, hv_after(h, v->stall.n));
     number = v->hw.ops->pauses_to_exit(&v->hw, w->pauses);
     w->exits = number <= turns;
     guest_spin_start(v, i->operand[0], least, guest_run);
     w->pausing = true;
     if (w->exits && number == UINT64_MAX) {
-        v->extra.n = 0; /* until it is told */
+        v->stall.n = 0; /* until it is told */
         return;
     }
-    v->extra.n += (w->exits ? number - 1 : turns) * turn_cycles(h);
+    v->stall.n += (w->exits ? number - 1 : turns) * turn_cycles(h);
     vcpu_continue(v, loop_over);
 }
 

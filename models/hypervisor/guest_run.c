@@ -74,8 +74,15 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
         stamp(v, i);
         break;
     case GUEST_word_add:
+        if (!guest_has_word(v, i->operand[0], true))
+            return true;
         vcpu_pay(v, COST_GUEST_OP);
         word_add(v, i);
+        break;
+    case GUEST_word_read:
+        if (!guest_has_word(v, i->operand[0], false))
+            return true;
+        vcpu_pay(v, COST_GUEST_OP);
         break;
     case GUEST_mask:
     case GUEST_unmask:
@@ -340,8 +347,8 @@ void guest_arrive(struct vcpu *v)
               TRACE_VM_ENTRY, v->index, injected, 0);
     if (b.vector != NO_VECTOR) {
         begin_delivery(v, &b, enabled);
-        v->guest.frame->remaining += v->extra.n; /* paid once the guest has the core */
-        v->extra.n = 0;
+        v->guest.frame->remaining += vcpu_owes(v); /* paid once the guest has the core */
+        v->extra.n = v->stall.n = 0;
     }
     if (virt_exits(&b.exit))
         vcpu_exit(v, &b.exit, TRACE_CAUSE_DELIVERY, leaving_flow(v, &b));
@@ -356,7 +363,7 @@ static bool pay_remaining(struct vcpu *v)
 
     if (f->remaining == 0)
         return false;
-    v->extra.n += f->remaining;
+    v->stall.n += f->remaining; /* as long as it was to be */
     f->remaining = 0;
     vcpu_continue(v, guest_run);
     return true;

@@ -22,6 +22,11 @@ static bool is_idle_loop(const struct guest_insn *i)
            i->op == GUEST_mwait_until || i->op == GUEST_mwait_take;
 }
 
+static bool has_its_word(struct vcpu *v, const struct guest_insn *i)
+{
+    return guest_has_word(v, i->operand[0], takes(i));
+}
+
 /* A look at the word: true when it is there and the operation is complete. */
 static bool word_reached(struct vcpu *v, const struct guest_insn *i)
 {
@@ -40,7 +45,7 @@ static bool word_reached(struct vcpu *v, const struct guest_insn *i)
 
 static bool wait_in_loads(struct vcpu *v, const struct guest_insn *i)
 {
-    if (word_reached(v, i))
+    if (!has_its_word(v, i) || word_reached(v, i))
         return true;
     v->extra.n = 0;
     guest_spin_start(v, i->operand[0], i->operand[1], guest_run);
@@ -49,7 +54,7 @@ static bool wait_in_loads(struct vcpu *v, const struct guest_insn *i)
 
 static bool wait_in_pauses(struct vcpu *v, const struct guest_insn *i)
 {
-    if (word_reached(v, i))
+    if (!has_its_word(v, i) || word_reached(v, i))
         return true;
     guest_pause_start(v, i, i->operand[1], UINT64_MAX);
     return false;
@@ -58,7 +63,7 @@ static bool wait_in_pauses(struct vcpu *v, const struct guest_insn *i)
 /* HLT, with what stands before it. */
 static bool wait_in_hlt(struct vcpu *v, const struct guest_insn *i)
 {
-    if (is_idle_loop(i) && word_reached(v, i))
+    if (is_idle_loop(i) && (!has_its_word(v, i) || word_reached(v, i)))
         return true;
     if (i->op != GUEST_halt) {
         v->hw.interrupts_enabled = true;
@@ -74,7 +79,7 @@ static bool wait_in_mwait(struct vcpu *v, const struct guest_insn *i)
     const unsigned part = v->guest.frame->part;
     const struct access a = guest_access_of(v, i, part);
 
-    if (word_reached(v, i))
+    if (!has_its_word(v, i) || word_reached(v, i))
         return true;
     if (part == 0) {
         v->waiting.monitored = i->operand[0];
@@ -108,7 +113,7 @@ bool guest_sleeps(struct vcpu *v)
 
 /* --- locks --- */
 
-enum { SERVED, GIVEN }; /* a lock's words */
+enum { SERVED, GIVEN }; /* a lock's words, on one line: the first one's */
 
 /* Its ticket is served as soon as so many locks have been released. */
 static bool lock_taken(struct vcpu *v, const struct guest_insn *i)
@@ -133,7 +138,7 @@ static bool wait_for_lock(struct vcpu *v, const struct guest_insn *i)
 {
     struct guest_frame *f = v->guest.frame;
 
-    if (lock_taken(v, i))
+    if (!guest_has_word(v, i->operand[0] + SERVED, !f->ticket) || lock_taken(v, i))
         return true;
     guest_pause_start(v, i, f->ticket - 1,
                       yield_pv_unhalt(v->hypervisor) ? GUEST_SPIN_THRESHOLD - f->turns_spun
@@ -171,6 +176,8 @@ bool guest_unlock(struct vcpu *v, const struct guest_insn *i)
     struct hypervisor *h = v->hypervisor;
     const uint64_t lock = i->operand[0];
 
+    if (!guest_has_word(v, lock + SERVED, true))
+        return true;
     h->word[lock + SERVED]++;
     guest_word_changed(h, lock + SERVED);
     return call_about(v, i, yield_pv_unhalt(h) ? sleeper(h, lock) : NULL);

@@ -1,8 +1,20 @@
 /*
  * Shared words: the guest's memory, as far as vCPUs wait for each other in it.
- * Who spins on a word hangs in its list, and is told when it changes.
+ * Who spins on a word hangs in its list, and is told when it changes. Each word
+ * is a cache line of its own.
  */
 #include "hypervisor/hypervisor.h"
+
+/* It stays for the access that it was fetched for, whoever asks meanwhile. */
+bool guest_has_word(struct vcpu *v, uint64_t word, bool write)
+{
+    struct guest_frame *f = v->guest.frame;
+
+    if (!f->fetched)
+        line_take(v, &v->hypervisor->word_line[word], write);
+    f->fetched = !f->fetched && v->stall.n > 0;
+    return !f->fetched;
+}
 
 void guest_spin_stop(struct vcpu *v)
 {
@@ -41,7 +53,7 @@ void guest_word_changed(struct hypervisor *h, uint64_t word)
         if (h->word[word] < v->spin_least)
             continue;
         guest_spin_stop(v);
-        vcpu_pay(v, COST_GUEST_WORD);
+        line_take(v, &h->word_line[word], false);
         v->extra.n += v->spin_longer;
         vcpu_continue(v, v->spin_then);
     }

@@ -21,6 +21,16 @@ static struct vcpu *vcpu_on(const struct pcpu *p)
     return p->current ? p->current->vcpu : NULL;
 }
 
+/* A guest that halts or pauses does not, nor one whose program is over. */
+bool pcpu_works(const struct pcpu *p)
+{
+    const struct vcpu *v = vcpu_on(p);
+    const bool idles = v && v->state == VCPU_GUEST &&
+                       (virt_waits(&v->hw) || v->waiting.pausing || v->program_ended);
+
+    return p->current && !idles;
+}
+
 /* --- threads --- */
 
 static void enqueue(struct pcpu *p, struct thread *t)
@@ -133,8 +143,11 @@ static void dispatch(struct event *e)
 void thread_wake(struct thread *t, sim_time at)
 {
     struct vcpu *v = t->vcpu;
+    const struct clock *core = &v->hypervisor->core;
 
     v->polled = v->state == VCPU_POLLING;
+    if (v->polled) /* it sees then what it waits for */
+        v->stall.n += clock_count(core, at).n - clock_count(core, hv_now(v->hypervisor)).n;
     halt_woken(v);
     vcpu_take(v, VCPU_ON_WOKEN);
     if (!v->polled)
@@ -160,9 +173,10 @@ void thread_ready(struct thread *t, sim_time at)
 static void wake_from_interrupt(struct vcpu *v)
 {
     const struct hypervisor *h = v->hypervisor;
+    const bool polls = v->state == VCPU_POLLING; /* and the interrupt delays it anyway */
 
     if (halt_ends(v))
-        thread_wake(&v->thread, hv_after(h, h->costs.of[COST_HOST_INTERRUPT].n));
+        thread_wake(&v->thread, hv_after(h, polls ? 0 : h->costs.of[COST_HOST_INTERRUPT].n));
 }
 
 /* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. */
@@ -300,9 +314,12 @@ static bool meet(struct pcpu *p, struct vcpu *v, enum host_vector vector)
     verdict = put_to_hardware(v, vector);
     if (left_for(p, v, vector, &verdict, p->arrival[vector].flow))
         return true;
-    if (verdict.path == VIRT_NATIVE)
+    if (verdict.path == VIRT_NATIVE) {
         direct_arrived(v);
-    else if (!vcpu_pay_rule(v))
+        return false;
+    }
+    line_claim(&v->line[LINE_PENDING], p, true);
+    if (!vcpu_pay_rule(v))
         vcpu_pay(v, COST_HW_POSTED);
     return false;
 }

@@ -18,6 +18,7 @@
  *   guest_pause.c   loops of PAUSEs, in one event each
  *   guest_words.c   vCPUs that wait for each other in memory
  *   user_interrupts.c  SENDUIPI, and what its receiver does
+ *   lines.c      whose cache that memory is in
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
@@ -245,6 +246,24 @@ struct thread {
     struct thread *sibling; /* among all threads of its CPU */
 };
 
+enum { CPUS_MAX = 1024, SOCKETS_MAX = 8 };
+
+/* Memory that several CPUs read and write, as far as it is worth waiting for. */
+struct cache_line {
+    uint64_t holders[CPUS_MAX / 64]; /* cores that have it */
+    cycles comes;                    /* when the last one who asked has it */
+    uint8_t sockets;                 /* of the holders, a bit each; 0: nobody has touched it */
+    bool alone;                      /* there is one holder */
+};
+
+/* What others touch when they tell a vCPU of an interrupt. */
+enum vcpu_line {
+    LINE_PENDING, /* PIR and ON of the posted-interrupt descriptor, or the APIC page's IRR */
+    LINE_MODE,    /* struct kvm_vcpu: mode, requests */
+    LINE_BOOKS,   /* struct kvm_vcpu_arch: apic_arb_prio, mp_state */
+    VCPU_LINES
+};
+
 /* An interrupt on its way to a CPU. */
 struct pcpu_arrival {
     struct event event;
@@ -255,6 +274,9 @@ struct pcpu_arrival {
 struct pcpu {
     struct hypervisor *hypervisor;
     uint16_t index;
+    uint16_t core;
+    uint8_t socket;
+    struct pcpu *sibling;              /* the core's other thread, or NULL */
     struct thread *current;            /* NULL: idle */
     struct thread *threads;            /* all of them */
     struct thread *queue, **queue_end; /* runnable, waiting */
@@ -320,7 +342,8 @@ struct vcpu {
     /* The step under way: `step` fires when its cost is paid, then `action` runs. */
     struct event step;
     void (*action)(struct vcpu *v);
-    cycles extra;  /* what the last action left to pay */
+    cycles extra;  /* what the last action left to pay: work of the core */
+    cycles stall;  /* and waiting, which no thread beside it makes longer */
     sim_time due;  /* when that is paid */
     bool stepping; /* within step's fire() */
 
@@ -401,6 +424,8 @@ struct vcpu {
 
     struct vcpu_waiting waiting;
     struct epic_vcpu *epic; /* an EPIC guest's (epic.h); NULL: it has a local APIC, or none */
+    struct cache_line line[VCPU_LINES];
+
     struct virt_cpu hw;
     struct lapic apic;
     struct lapic_port apic_port;
@@ -505,7 +530,8 @@ struct hypervisor {
     struct inhibits inhibits;
     uint32_t windows; /* vCPUs that wait for an interrupt window */
 
-    uint64_t *word;         /* shared memory of the guest */
+    uint64_t *word; /* shared memory of the guest */
+    struct cache_line *word_line;
     struct vcpu **spinners; /* by word */
     uint32_t word_count;
     const struct vcpu *crashed; /* its handlers nested without end; the run is over */
@@ -571,6 +597,11 @@ static inline bool vcpu_pay_rule(struct vcpu *v)
     v->hw.ruled = NULL;
     return true;
 }
+/* What its present action has left it to pay so far. */
+static inline uint64_t vcpu_owes(const struct vcpu *v)
+{
+    return v->extra.n + v->stall.n;
+}
 static inline sim_time hv_now(const struct hypervisor *h)
 {
     return h->events->now;
@@ -617,7 +648,19 @@ void user_return(struct vcpu *v); /* UIRET */
 /* Does the guest's processor take this vector for a notification: nobody will acknowledge it. */
 bool user_takes(const struct vcpu *v, unsigned vector);
 
+/* --- lines.c --- */
+/* Has this CPU's core a copy, or for a write the only one. */
+bool line_here(const struct cache_line *l, const struct pcpu *p, bool write);
+/* The vCPU's CPU reads or writes the line, and waits for it. */
+void line_take(struct vcpu *v, struct cache_line *l, bool write);
+/* The same, where the wait is part of what it pays for already. */
+void line_claim(struct cache_line *l, const struct pcpu *p, bool write);
+/* A thread that is not modelled wrote it. */
+void line_lose(struct cache_line *l);
+
 /* --- guest_words.c --- */
+/* Is the word's line here for the present operation; else it is under way. */
+bool guest_has_word(struct vcpu *v, uint64_t word, bool write);
 void guest_spin_start(struct vcpu *v, uint64_t word, uint64_t least,
                       void (*then)(struct vcpu *v));
 void guest_spin_stop(struct vcpu *v);
@@ -803,6 +846,8 @@ void host_take_pending(struct vcpu *v, bool first_is_paid);
 bool host_wants_exit(const struct vcpu *v);
 /* ... something pending made the guest leave. */
 bool host_leaves_at_once(struct vcpu *v);
+/* Does the CPU's thread work, so that the core's other one is slower. */
+bool pcpu_works(const struct pcpu *p);
 void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an interrupt */
 /* One that slept is runnable; its CPU, where that is idle, hears of it at `at`. */
 void thread_ready(struct thread *t, sim_time at);

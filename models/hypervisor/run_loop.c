@@ -87,16 +87,28 @@ void vcpu_take(struct vcpu *v, enum vcpu_signal on)
     vcpu_continue(v, s->action);
 }
 
+/* What work takes, where the core's other thread works too. */
+static uint64_t in_company(const struct vcpu *v)
+{
+    const struct pcpu *other = v->thread.pcpu->sibling;
+
+    if (!other || !pcpu_works(other))
+        return v->extra.n;
+    return v->extra.n + v->extra.n * v->hypervisor->costs.of[COST_SMT_SHARED].n / 100;
+}
+
 /*
- * Pays v->extra, then runs `action`. From within v's own step the wait is left
+ * Pays v->extra and v->stall, then runs `action`. From within v's own step the wait is left
  * to step_fired(), which need not go through the queue when nothing can come
  * between; from anywhere else it is an armed event.
  */
 void vcpu_continue(struct vcpu *v, void (*action)(struct vcpu *v))
 {
+    const uint64_t n = in_company(v) + v->stall.n;
+
     v->action = action;
-    v->due = v->extra.n ? hv_after(v->hypervisor, v->extra.n) : hv_now(v->hypervisor);
-    v->extra.n = 0;
+    v->due = n ? hv_after(v->hypervisor, n) : hv_now(v->hypervisor);
+    v->extra.n = v->stall.n = 0;
     if (!v->stepping)
         event_arm(v->hypervisor->events, &v->step, v->due);
 }
@@ -184,6 +196,7 @@ static void call_off(struct vcpu *v)
    interrupt. */
 static void take_posted(struct vcpu *v)
 {
+    line_take(v, &v->line[LINE_PENDING], v->descriptor.on || v->injecting != NO_VECTOR);
     if (!v->descriptor.on)
         return;
     posted_sync(&v->descriptor, &v->apic);
@@ -204,6 +217,7 @@ static bool asked_again(struct vcpu *v)
    a kick or a notification is an interrupt to this CPU, which the guest's entry will meet. */
 static void last_check(struct vcpu *v)
 {
+    line_take(v, &v->line[LINE_MODE], true);
     if (asked_again(v)) {
         call_off(v);
         vcpu_take(v, VCPU_ON_REQUEST);
@@ -224,9 +238,10 @@ static void last_check(struct vcpu *v)
     }
 }
 
-/* The hardware has saved the guest. */
+/* The hardware has saved the guest; KVM: vcpu->mode = OUTSIDE_GUEST_MODE. */
 static void leave(struct vcpu *v)
 {
+    line_take(v, &v->line[LINE_MODE], true);
     exit_pay(v);
     vcpu_take(v, VCPU_ON_LEFT);
 }

@@ -100,5 +100,5 @@ void timer_wait(struct vcpu *v)
 {
     if (v->timer_awaited.ps == 0 || !is_before_guest(v))
         return;
-    v->extra.n += cycles_until(v->hypervisor, timer_wait_from(v, hv_now(v->hypervisor)));
+    v->stall.n += cycles_until(v->hypervisor, timer_wait_from(v, hv_now(v->hypervisor)));
 }

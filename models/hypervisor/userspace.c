@@ -58,7 +58,7 @@ static void enter_kvm(struct vcpu *v)
 /* Behind what is left to pay. */
 static void give_lock(struct vcpu *v)
 {
-    global_lock_give(&v->thread, hv_after(v->hypervisor, v->extra.n));
+    global_lock_give(&v->thread, hv_after(v->hypervisor, vcpu_owes(v)));
 }
 
 static void run_again(struct vcpu *v)
@@ -82,7 +82,7 @@ static void ask_external(struct vcpu *v)
     if (!r || r->handler != REGION_EXTERNAL || !h->external)
         return;
     ps = h->external(h->external_context, port, a->write, a->address, a->size, &value);
-    v->extra.n += clock_count(&h->core, (sim_time){ps}).n;
+    v->stall.n += clock_count(&h->core, (sim_time){ps}).n;
 }
 
 /* KVM_EXIT_IO and KVM_EXIT_MMIO: the device model, or the APIC in userspace. */

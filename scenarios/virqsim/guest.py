@@ -168,6 +168,10 @@ class Program:
         """Adds to a shared word (Machine.word)."""
         return self._add("word_add", word=word, amount=amount)
 
+    def word_read(self, word: int) -> Program:
+        """Reads a shared word, as data that another vCPU has written."""
+        return self._add("word_read", word=word)
+
     def spin_until(self, word: int, at_least: int) -> Program:
         """Spins, with loads only and no PAUSE, until the word is at least so much."""
         return self._add("spin_until", word=word, at_least=at_least)

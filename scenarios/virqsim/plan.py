@@ -100,15 +100,20 @@ class Machine:
         hpet: the chipset has an HPET too.
         housekeeping_cpu: the physical CPU, without vCPUs, that runs the guests' timers with the
             feature timer-posting; by default one more than the others, where the feature is on.
+        sockets: the physical CPUs are in so many, of the same size, one after the other.
+        threads_per_core: 1, or 2: then CPUs 2n and 2n + 1 share a core.
     """
 
     def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None,
-                 chipset: str | None = None, hpet: bool = False, housekeeping_cpu: int | None = None) -> None:
+                 chipset: str | None = None, hpet: bool = False, housekeeping_cpu: int | None = None,
+                 sockets: int = 1, threads_per_core: int = 1) -> None:
         self.guest_apic = guest_apic
         self.physical_cpus = physical_cpus
         self.housekeeping_cpu = housekeeping_cpu
         self.chipset = chipset
         self.hpet = hpet
+        self.sockets = sockets
+        self.threads_per_core = threads_per_core
         self.programs: dict[str, Program] = {}
         self._vcpus: list[dict[str, Any]] = []
         self._load: list[dict[str, Any]] = []
@@ -345,6 +350,8 @@ class Machine:
             **({"disks": self._disks} if self._disks else {}),
             **({"nics": self._nics} if self._nics else {}),
             **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
+            **({"topology": {"sockets": self.sockets, "threads_per_core": self.threads_per_core}}
+               if self.sockets > 1 or self.threads_per_core > 1 else {}),
         }
 
 

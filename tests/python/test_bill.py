@@ -141,7 +141,7 @@ def test_what_no_feature_spares_has_none(tmp_path):
 
 
 def test_a_feature_that_spares_a_line_but_costs_more_elsewhere_is_said_to(virqsim):
-    virqsim("run", "ipi_ping_pong", "--set", "rounds=5", "--out", "run")
+    virqsim("run", "ipi_ping_pong", "--set", "rounds=50", "--out", "run")
     said = virqsim("bill", "run")
     assert "+hlt-in-guest, but others cost more" in said.out
 

@@ -104,3 +104,14 @@ def test_two_programs_of_one_name_are_refused():
     machine.vcpu(Program("main"))
     with pytest.raises(VirqsimError, match=r"^program main: two different programs have this name$"):
         machine.vcpu(Program("main"))
+
+
+@pytest.mark.parametrize(("topology", "said"), [
+    ({"sockets": 0, "threads_per_core": 1}, "plan: machine.topology.sockets: 0"),
+    ({"sockets": 1, "threads_per_core": 3}, "plan: machine.topology.threads_per_core: 3"),
+    ({"sockets": 1}, "plan: machine.topology.threads_per_core"),
+    ({"sockets": 1, "threads_per_core": 1, "cores": 1}, "plan: machine.topology.cores: no such key"),
+])
+def test_a_topology_with_a_wrong_number_is_refused(plan, topology, said):
+    plan["machine"]["topology"] = topology
+    assert refusal(plan).startswith(said)

@@ -275,7 +275,7 @@ def test_an_inhibited_guest_pays_the_difference_to_the_same_guest_uninhibited():
         assert report.loc[f"  {acknowledge}", "free"] == 0 < report.loc[f"  {acknowledge}", "inhibited"]
         reasons = results.inhibits.set_index("reason")
         assert reasons.loc["BLOCKIRQ", "time_ns"] == 200_000
-        assert list(reasons.index) == ["BLOCKIRQ", "any"]
+        assert set(reasons.index) - {"IRQWIN"} == {"BLOCKIRQ", "any"}  # AVIC is off while a window is open, too
         per_ms = reasons.loc["any", "exits"] / 0.2
         assert reasons.loc["any", "exits_per_ms"] == pytest.approx(per_ms)
 

@@ -260,6 +260,7 @@ TEST(FastPath, TakesADeadlineOnlyForThePreemptionTimer)
         p.technology = technology;
         p.programs = {{"main", R"(["timer_mode",50,2],["tsc_deadline",900000])"}};
         p.vcpus = {{0, "main", {}}};
+        p.costs = {{"kvm.fastpath", 50}}; /* on the way out and on the way in */
         p.features["fastpath"] = fast;
         if (technology != "svm")
             p.features["preemption-timer"] = hardware;
@@ -278,6 +279,7 @@ TEST(FastPath, TakesTheExpiryWhereItsInterruptIsPosted)
 {
     const auto late = [](const std::string &technology, bool fast) {
         Plan p = ticking(technology);
+        p.costs = {{"kvm.fastpath", 50}};
         p.features["fastpath"] = fast;
         Machine m(p);
         const uint64_t ns = slowest(m);

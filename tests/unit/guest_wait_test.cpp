@@ -20,13 +20,14 @@ uint64_t time_of(Machine &m)
     return (uint64_t)json_integer_value(json_object_get(m.results(), "time_ps"));
 }
 
-/* vCPU 0 spins for so many cycles; vCPU 1, on a CPU of its own, then ends that. */
+/* vCPU 0 spins for so many cycles; vCPU 1, on a CPU of its own, then ends that, at once. */
 Plan spinner(const std::string &technology, uint64_t cycles, const std::string &pause_loop)
 {
     Plan p;
     p.technology = technology;
     p.features[technology == "svm" ? "pause-filter" : "pause-loop-exiting"] = true;
     p.pause_loop = pause_loop;
+    p.costs = {{"line.socket", 0}};
     p.programs = {{"waits", "[\"pause_until\",0,1]"},
                   {"works", "[\"compute\"," + std::to_string(cycles) + "],[\"word_add\",0,1]"}};
     p.vcpus = {{0, "waits", {}}, {1, "works", {}}};
