@@ -17,6 +17,9 @@ SMALL = {
     "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
     "masked_direct_read": {"frames": 64},
+    "passthrough": {"interrupts": 3},
+    "external_with_hardware": {"interrupts": 3},
+    "ipi_and_timer_with_hardware": {"interrupts": 3},
     "lock_holder_preemption": {"cpus": 2, "rounds": 40, "slice_us": 100},
 }
 
