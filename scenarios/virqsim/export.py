@@ -68,7 +68,7 @@ def _plan(run_dir):
 
 
 WRITERS = {  # format: ending, and what writes it: (trace, path, plan or None)
-    "perfetto": (".json", lambda trace, path, plan: perfetto.write(trace, path)),
+    "perfetto": (".json", perfetto.write),
     "ftrace": (".txt", text.write),
     "trace.dat": (".dat", tracedat.write),
     "vcd": (".vcd", lambda trace, path, plan: vcd.write(trace, path)),

@@ -1,12 +1,16 @@
 """The timeline that ui.perfetto.dev and chrome://tracing open.
 
-Process `guest` has a track for each vCPU, process `host` one for each thread that
-is no vCPU, with its states but for sleep without work. In the guest a track shows
+The process `guest` has a track for each vCPU. In the guest a track shows
 GUEST, and inside it the handlers in service; outside it shows the exit, named
-by its reason, and inside that the run loop's states. A handler that an exit
+by its reason, and inside that the run loop's states: POLLING and BLOCKED among them. A handler that an exit
 interrupts goes on in the next GUEST slice, so slices nest by construction.
-Arrows lead from where an interrupt was raised to its handler; a counter shows
-how many interrupts each vCPU has pending.
+
+The process `host` has a track for each thread that is no vCPU, with its states but for sleep without work.
+The process `controllers` has a track for each vCPU's local APIC (what is requested and what is in service,
+as one slice for as long as that stays the same), for each device and each input of the chipset
+that raised an interrupt, and counters of what is pending.
+
+Arrows lead from what raised an interrupt, past the local APIC that requests it, to its handler.
 
 Times are microseconds; the viewer rounds to nanoseconds.
 """
@@ -16,8 +20,12 @@ from collections import defaultdict
 
 from .trace import NOWHERE, USER_VECTORS, parent_flow
 
-DEVICES = 0  # the track of what no vCPU raised
-HOST = 2  # the process of threads that are no vCPUs; 1 is the guest
+GUEST, HOST, CONTROLLERS = 1, 2, 3  # the processes
+VM = 0  # the track of what concerns all vCPUs
+FIRST_DEVICE = 10_000  # tracks of controllers from here on; those below are the local APICs'
+
+
+OF_A_VCPU = ("VCPU_STATE", "VM_EXIT", "RAISED", "PENDING", "HANDLER", "RETIRED", "TAKEN", "COALESCED")
 
 
 def handler_of(vector):
@@ -34,7 +42,6 @@ class Track:
         self.in_service = []  # vectors
         self.exit = None  # the event that opened the present exit, to be named by VM_EXIT
         self.reason = None  # of a VM_EXIT that came before the state changed
-        self.pending = set()  # flows
 
     def begin(self, ts, name):
         self.open.append(name)
@@ -88,10 +95,6 @@ class Track:
             for v in inner:
                 self.begin(ts, handler_of(v))
 
-    def show_pending(self, ts):
-        name = f"pending, vCPU {self.vcpu}"
-        self.emit(ph="C", ts=ts, name=name, args={"interrupts": len(self.pending)})
-
 
 class HostTrack:
     """One host thread's states."""
@@ -112,6 +115,84 @@ class HostTrack:
         self.emit(pid=HOST, ph="B", ts=ts, tid=self.thread + 1, name=self.open)
 
 
+class LocalApic:
+    """One local APIC's track: a slice for each set of vectors that are requested and in service."""
+
+    def __init__(self, vcpu, emit):
+        self.vcpu, self.emit = vcpu, emit
+        self.requested = {}  # flow: vector
+        self.in_service = []
+        self.shown = ""
+
+    def put(self, **fields):
+        self.emit(pid=CONTROLLERS, tid=self.vcpu, **fields)
+
+    def show(self, ts):
+        """Ends the slice and begins the next, if the registers have changed."""
+        sets = (("IRR", self.requested.values()), ("ISR", self.in_service))
+        name = " ".join(f"{which} {','.join(f'{v:#x}' for v in sorted(vectors))}" for which, vectors in sets if vectors)
+        if name == self.shown:
+            return
+        if self.shown:
+            self.put(ph="E", ts=ts, name=self.shown)
+        if name:
+            self.put(ph="B", ts=ts, name=name)
+        self.shown = name
+
+    def count(self, ts):
+        self.put(ph="C", ts=ts, name=f"pending, vCPU {self.vcpu}", args={"interrupts": len(self.requested)})
+
+    def pending(self, ts, flow, vector):
+        self.requested[flow] = vector
+        self.show(ts)
+        self.count(ts)
+        if flow:
+            self.put(ph="t", bp="e", ts=ts, id=flow, name="interrupt", cat="interrupt")
+
+    def no_longer(self, ts, flow):
+        if flow in self.requested:
+            del self.requested[flow]
+            self.show(ts)
+            self.count(ts)
+
+    def serves(self, ts, flow, vector):
+        self.requested.pop(flow, None)
+        self.in_service.append(vector)
+        self.show(ts)
+        self.count(ts)
+
+    def retired(self, ts, vector):
+        if vector in self.in_service:
+            self.in_service.remove(vector)
+        self.show(ts)
+
+
+class Sources:
+    """A track for each device and each input of the chipset; an interrupt is a slice without length, for arrows to begin at."""
+
+    def __init__(self, trace, plan, emit):
+        self.emit, self.kinds = emit, trace.header["sources"]
+        self.names = [device["name"] for device in (plan or {}).get("machine", {}).get("devices", [])]
+        self.tracks = {}  # (kind, number): track
+        self.titles = {}  # track: name
+
+    def track(self, b):
+        kind, number = self.kinds[b >> 32], b & 0xFFFFFFFF
+        if (kind, number) not in self.tracks:
+            tid = self.tracks[kind, number] = FIRST_DEVICE + len(self.tracks)
+            named = kind != "line" and number < len(self.names)
+            self.titles[tid] = f"{self.names[number]} ({kind})" if named else \
+                f"input {number}" if kind == "line" else f"{kind} {number}"
+        return self.tracks[kind, number]
+
+    def raised(self, ts, flow, message, b, targets):
+        tid = self.track(b)
+        self.emit(pid=CONTROLLERS, ph="B", ts=ts, tid=tid, name=f"flow {flow}", args={"message": f"{message:#x}"})
+        for target in targets:
+            self.emit(pid=CONTROLLERS, ph="s", ts=ts, tid=tid, id=target, name="interrupt", cat="interrupt")
+        self.emit(pid=CONTROLLERS, ph="E", ts=ts, tid=tid, name=f"flow {flow}")
+
+
 def arrows(trace):
     """The flow that was raised -> the flows that reached a handler because of it."""
     routed = trace.of("ROUTED")
@@ -123,16 +204,17 @@ def arrows(trace):
     return leads_to
 
 
-def timeline(trace):
+def timeline(trace, plan=None):
     """The trace events, as a list of dictionaries."""
     events = []
 
     def emit(**fields):
-        events.append({"pid": 1, **fields})
+        events.append({"pid": GUEST, **fields})
         return events[-1]
 
     leads_to = arrows(trace)
-    tracks, threads = {}, {}
+    sources = Sources(trace, plan, emit)
+    tracks, apics, threads = {}, {}, {}
     states = trace.header["states"]
     for ps, flow, event, where, a, b in trace.records.tolist():
         ts = ps / 1e6
@@ -141,15 +223,15 @@ def timeline(trace):
             if name == "HOST_THREAD":
                 state = trace.header["host_thread_states"][b & 0xFFFFFFFF]
                 threads.setdefault(a, HostTrack(a, emit)).enter(ts, state, b >> 32)
-            if name == "INHIBIT":
-                emit(ph="i", s="g", ts=ts, tid=DEVICES, name=f"inhibit: {trace.words(event, a, b)}")
-            if name == "RAISED":
-                emit(ph="B", ts=ts, tid=DEVICES, name=f"flow {flow}")
-                for target in leads_to[flow]:
-                    emit(ph="s", ts=ts, tid=DEVICES, id=target, name="interrupt", cat="interrupt")
-                emit(ph="E", ts=ts, tid=DEVICES, name=f"flow {flow}")
+            elif name == "INHIBIT":
+                emit(ph="i", s="g", ts=ts, tid=VM, name=f"inhibit: {trace.words(event, a, b)}")
+            elif name == "RAISED":
+                sources.raised(ts, flow, a, b, leads_to[flow])
+            continue
+        if name not in OF_A_VCPU:
             continue
         track = tracks.setdefault(where, Track(where, emit))
+        apic = apics.setdefault(where, LocalApic(where, emit))
         if name == "VCPU_STATE":
             if track.state is None and ps:
                 track.enter(0.0, states[a])
@@ -160,26 +242,26 @@ def timeline(trace):
             for target in leads_to[flow]:
                 emit(ph="s", ts=ts, tid=where + 1, id=target, name="interrupt", cat="interrupt")
         elif name == "PENDING":
-            track.pending.add(flow)
-            track.show_pending(ts)
+            apic.pending(ts, flow, a)
         elif name == "HANDLER":
-            track.pending.discard(flow)
-            track.show_pending(ts)
+            apic.serves(ts, flow, a)
             track.handler(ts, a)
             if flow:
                 emit(ph="f", bp="e", ts=ts, tid=where + 1, id=flow, name="interrupt", cat="interrupt")
-        elif name in ("TAKEN", "COALESCED") and flow in track.pending:
-            track.pending.discard(flow)
-            track.show_pending(ts)
         elif name == "RETIRED":
+            apic.retired(ts, a)
             track.retired(ts, a)
+        else:  # TAKEN, COALESCED
+            apic.no_longer(ts, flow)
     if len(trace.records):
         last = int(trace.records["ps"][-1]) / 1e6
-        for track in tracks.values():
+        for vcpu, track in tracks.items():
             track.end_all(last)
+            if apics[vcpu].shown:
+                apics[vcpu].put(ph="E", ts=last, name=apics[vcpu].shown)
         for thread in threads.values():
             thread.end(last)
-    return titles(trace, tracks) + host_titles(trace, threads) + events
+    return titles(trace, tracks, sources) + host_titles(trace, threads) + events
 
 
 def host_titles(trace, threads):
@@ -190,19 +272,24 @@ def host_titles(trace, threads):
     return [{"ph": "M", "pid": HOST, "tid": tid, "name": kind, "args": {"name": name}} for kind, tid, name in names]
 
 
-def titles(trace, tracks):
-    named = [("process_name", 0, f"guest ({trace.header['technology']})"), ("thread_name", DEVICES, "devices")]
-    named += [("thread_name", vcpu + 1, f"vCPU {vcpu}") for vcpu in sorted(tracks)]
-    events = [{"ph": "M", "pid": 1, "tid": tid, "name": kind, "args": {"name": name}} for kind, tid, name in named]
-    for order, tid in enumerate([DEVICES, *(v + 1 for v in sorted(tracks))]):
-        events.append({"ph": "M", "pid": 1, "tid": tid, "name": "thread_sort_index", "args": {"sort_index": order}})
+def titles(trace, tracks, sources):
+    """The names of processes and tracks, and the order in which they stand."""
+    vcpus = sorted(tracks)
+    named = [(GUEST, VM, "all vCPUs"), *((GUEST, vcpu + 1, f"vCPU {vcpu}") for vcpu in vcpus),
+             *((CONTROLLERS, vcpu, f"local APIC of vCPU {vcpu}") for vcpu in vcpus),
+             *((CONTROLLERS, tid, name) for tid, name in sources.titles.items())]
+    events = [{"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": name}}
+              for pid, name in ((GUEST, f"guest ({trace.header['technology']})"), (CONTROLLERS, "controllers"))]
+    for order, (pid, tid, name) in enumerate(named):
+        events.append({"ph": "M", "pid": pid, "tid": tid, "name": "thread_name", "args": {"name": name}})
+        events.append({"ph": "M", "pid": pid, "tid": tid, "name": "thread_sort_index", "args": {"sort_index": order}})
     return events
 
 
-def write(trace, path):
+def write(trace, path, plan=None):
     document = {
         "displayTimeUnit": "ns",
         "otherData": {k: trace.header[k] for k in ("technology", "plan_hash")},
-        "traceEvents": timeline(trace),
+        "traceEvents": timeline(trace, plan),
     }
     path.write_text(json.dumps(document, separators=(",", ":")))

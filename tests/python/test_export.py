@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 from collections import defaultdict
 
 import numpy as np
@@ -48,11 +50,11 @@ def run(tmp_path):
     return tmp_path
 
 
-def slices(events, tid):
+def slices(events, tid, pid=1):
     """(name, begin, end, depth) of a track, checking that ends match begins."""
     stack, done, last = [], [], 0.0
     for event in events:
-        if event["ph"] not in "BE" or event["tid"] != tid:
+        if event["ph"] not in "BE" or (event["pid"], event["tid"]) != (pid, tid):
             continue
         assert event["ts"] >= last
         last = event["ts"]
@@ -77,7 +79,7 @@ def test_a_host_thread_has_a_track_of_its_own(tmp_path):
     runner.run(Plan("threads", machine).resolve(profiles.load("unit")), folder=tmp_path / "run", trace=True)
     events = [e for e in json.loads(export(tmp_path / "run", "perfetto").read_text())["traceEvents"] if e["pid"] == 2]
     assert [e["args"]["name"] for e in events if e["ph"] == "M"] == ["host", "vhost 0"]
-    assert [name for name, *_ in slices(events, tid=1)] == ["READY", "on CPU 1"]
+    assert [name for name, *_ in slices(events, tid=1, pid=2)] == ["READY", "on CPU 1"]
 
 
 def test_a_track_nests_handlers_in_the_guest_and_states_in_exits(run):
@@ -95,7 +97,48 @@ def test_an_arrow_leads_from_who_raised_an_interrupt_to_its_handler(run):
     for event in timeline(run):
         if event["ph"] in "sf":
             ends[event["id"]][event["ph"]] = (event["tid"], event["ts"])
-    assert ends == {1: {"s": (1, 3), "f": (2, 5)}, 3: {"s": (0, 6), "f": (2, 7)}}
+    assert ends == {1: {"s": (1, 3), "f": (2, 5)}, 3: {"s": (10000, 6), "f": (2, 7)}}
+
+
+def test_a_local_apic_shows_what_is_requested_and_what_is_in_service(run):
+    assert slices(timeline(run), tid=1, pid=3) == [
+        ("IRR 0x30", 3, 5, 0), ("ISR 0x30", 5, 6, 0), ("IRR 0x40 ISR 0x30", 6, 7, 0), ("ISR 0x30,0x40", 7, 8, 0),
+        ("ISR 0x30", 8, 11, 0)]
+
+
+def test_tracks_have_names_and_devices_have_their_own(run):
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in timeline(run) if e["name"] == "thread_name"}
+    assert names == {(1, 0): "all vCPUs", (1, 1): "vCPU 0", (1, 2): "vCPU 1", (3, 0): "local APIC of vCPU 0",
+                     (3, 1): "local APIC of vCPU 1", (3, 10000): "msi 0"}
+    assert {e["args"]["name"] for e in timeline(run) if e["name"] == "process_name"} == {"guest (none)", "controllers"}
+
+
+def test_every_arrow_begins_and_ends_in_a_slice_and_passes_the_local_apic(tmp_path):
+    """As Perfetto's trace processor binds them: to the slice that is open on the track when the event comes."""
+    machine = Machine()
+    machine.vcpu(Program("sender").compute(9000).ipi(icr(48), 1).compute(9000), {64: Program("on_nic").eoi()})
+    machine.vcpu(Program("target").halt_until(0, 1), {48: Program("on_ipi").eoi().word_add(0)})
+    machine.device("nic", "msi", 0, 64, 0, [3000, 3100])
+    runner.run(Plan("arrows", machine).resolve(profiles.load("unit")), folder=tmp_path / "run", trace=True)
+    events = json.loads(export(tmp_path / "run", "perfetto").read_text())["traceEvents"]
+    depth, steps = defaultdict(int), defaultdict(list)
+    for event in sorted((e for e in events if "ts" in e), key=lambda e: e["ts"]):
+        track = event["pid"], event["tid"]
+        depth[track] += {"B": 1, "E": -1}.get(event["ph"], 0)
+        if event["ph"] in "stf":
+            assert depth[track] > 0, event
+            steps[event["id"]].append((event["ph"], *track))
+    assert len(steps) == 3
+    assert [("s", 1, 1), ("t", 3, 1), ("f", 1, 2)] in steps.values()
+    assert sum(path == [("s", 3, 10000), ("t", 3, 0), ("f", 1, 1)] for path in steps.values()) == 2
+
+
+@pytest.mark.skipif(not shutil.which("trace_processor_shell"), reason="Perfetto's trace_processor_shell is not installed")
+def test_perfettos_trace_processor_reads_it(run, tmp_path):
+    (tmp_path / "query.sql").write_text("select name, value from stats where severity = 'error' and value > 0;\n")
+    said = subprocess.run(["trace_processor_shell", "-q", tmp_path / "query.sql", export(run, "perfetto")],
+                          capture_output=True, text=True, check=True)
+    assert said.stdout.strip().splitlines()[1:] == []
 
 
 def test_the_counter_says_how_many_interrupts_wait(run):
