@@ -71,7 +71,7 @@ WRITERS = {  # format: ending, and what writes it: (trace, path, plan or None)
     "perfetto": (".json", perfetto.write),
     "ftrace": (".txt", text.write),
     "trace.dat": (".dat", tracedat.write),
-    "vcd": (".vcd", lambda trace, path, plan: vcd.write(trace, path)),
+    "vcd": (".vcd", vcd.write),
     "csv": (".csv", lambda trace, path, plan: frame(trace).to_csv(path, index=False)),
     "parquet": (".parquet", lambda trace, path, plan: frame(trace).to_parquet(path, index=False)),
 }

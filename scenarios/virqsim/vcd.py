@@ -1,15 +1,30 @@
 """The trace as a waveform (VCD), for GTKWave, Surfer and their like.
 
-A scope for each vCPU: `guest` is high while guest code runs, `state` names the
-run loop's state (a string variable, which viewers of today read), `pending`
-counts interrupts that wait, `handler` is the vector in service (0: none; 256 and more: a user
-interrupt's).
-The SystemC host writes waveforms of its own, of wires and registers.
+    virqsim.vcpu0.guest     high while guest code runs
+                 .state     the run loop's state, by name (a string variable, which viewers of today read)
+                 .cpu       the physical CPU of its thread; x: it has none
+                 .pending   how many interrupts wait
+                 .handler   the vector in service (0: none; 256 and more: a user interrupt's)
+                 .kick      an event: somebody told this vCPU of an interrupt
+                 .irr.v30   the request bit of vector 30H; there is one for each vector of the run
+                 .isr.v30   its in-service bit
+                 .pir.v30   its bit in the posted-interrupt descriptor
+    virqsim.devices.NAME    an event: the device raised an interrupt
+           .inputs.gsi5     an event: this input of the chipset made an interrupt
+
+A level is as the trace has it: a request bit falls where the handler begins, not where the
+hypervisor takes it for injection. The SystemC host writes waveforms of its own, of wires and registers.
 """
 
-from .trace import NOWHERE
+import re
+from itertools import count
 
-SIGNALS = (("wire", 1, "guest"), ("string", 1, "state"), ("integer", 16, "pending"), ("wire", 9, "handler"))
+from .trace import NOWHERE, USER_VECTORS
+
+SIGNALS = (("wire", 1, "guest"), ("string", 1, "state"), ("wire", 16, "cpu"), ("integer", 16, "pending"),
+           ("wire", 9, "handler"), ("event", 1, "kick"))
+REGISTERS = ("irr", "isr", "pir")
+_HELD = {"IRR": "irr", "PIR": "pir"}
 
 
 def identifier(n):
@@ -22,59 +37,162 @@ def identifier(n):
             return name
 
 
-class Vcpu:
-    def __init__(self, number):
-        self.id = {name: identifier(number * len(SIGNALS) + n) for n, (_, _, name) in enumerate(SIGNALS)}
+def change(kind, value, ident):
+    """The line for a new value; None: it has none, x."""
+    if kind == "string":
+        return f"s{value} {ident}"
+    if kind == "event":
+        return f"1{ident}"
+    if kind == "bit":
+        return f"{value}{ident}"
+    return f"b{'x' if value is None else f'{value:b}'} {ident}"
+
+
+class Signals:
+    """Variables by their path, in the order in which they were declared."""
+
+    def __init__(self):
+        self.numbers = count()
+        self.kinds = {}  # path: (kind in the file, bits, kind of its changes, identifier)
         self.shown = {}
-        self.pending = set()  # flows
+
+    def declare(self, path, kind, bits):
+        of_changes = "bit" if kind == "wire" and bits == 1 else kind
+        self.kinds[path] = (kind, bits, of_changes, identifier(next(self.numbers)))
+
+    def header(self):
+        """The declarations: a scope for each part of a path but the last."""
+        at = ()
+        for path, (kind, bits, _, ident) in self.kinds.items():
+            scope = path[:-1]
+            same = next((n for n, (a, b) in enumerate(zip(at, scope, strict=False)) if a != b), min(len(at), len(scope)))
+            yield from ["$upscope $end"] * (len(at) - same)
+            yield from (f"$scope module {name} $end" for name in scope[same:])
+            yield f"$var {kind} {bits} {ident} {path[-1]} $end"
+            at = scope
+        yield from ["$upscope $end"] * len(at)
+
+    def initial(self):
+        """What everything is before the first record."""
+        for path, (_, _, kind, ident) in self.kinds.items():
+            if kind in ("bit", "integer", "wire") and path[-1] != "cpu":
+                self.shown[path] = 0
+                yield change(kind, 0, ident)
+
+    def set(self, path, value):
+        """The line by which a signal becomes a value; nothing where it has it."""
+        if path not in self.kinds:
+            return
+        _, _, kind, ident = self.kinds[path]
+        if kind != "event" and self.shown.get(path, self) == value:
+            return
+        self.shown[path] = value
+        yield change(kind, value, ident)
+
+
+class Vcpu:
+    """What a vCPU's signals are at."""
+
+    def __init__(self, number, signals):
+        self.scope = ("virqsim", f"vcpu{number}")
+        self.signals = signals
+        self.waiting = {}  # flow: the register that holds it
         self.in_service = []
 
+    def declare(self, vectors):
+        for kind, bits, name in SIGNALS:
+            self.signals.declare((*self.scope, name), kind, bits)
+        for register in REGISTERS:
+            for vector in vectors:
+                self.signals.declare((*self.scope, register, f"v{vector:02x}"), "wire", 1)
+
+    def put(self, name, value):
+        return self.signals.set((*self.scope, name), value)
+
+    def bit(self, register, vector, value):
+        return self.signals.set((*self.scope, register, f"v{vector:02x}"), value)
+
+    def counts(self):
+        yield from self.put("pending", len(self.waiting))
+        yield from self.put("handler", self.in_service[-1] if self.in_service else 0)
+
     def step(self, trace, flow, event, a, b):
-        """The signals after a record, by name; only those that the record is about."""
+        """The changes that a record brings."""
         if event == "VCPU_STATE":
             state = trace.header["states"][b]
-            return {"guest": int(state == "GUEST"), "state": state}
-        if event == "PENDING":
-            self.pending.add(flow)
+            yield from self.put("guest", int(state == "GUEST"))
+            yield from self.put("state", state)
+        elif event == "THREAD":
+            yield from self.put("cpu", a if b else None)
+        elif event == "NOTIFIED":
+            yield from self.put("kick", 1)
+        elif event == "PENDING":
+            self.waiting[flow] = _HELD.get(trace.header["held"][b], "")
+            yield from self.bit(self.waiting[flow], a, 1)
+        elif event == "INJECTED" and self.waiting.get(flow) == "pir":
+            self.waiting[flow] = "irr"
+            yield from self.bit("pir", a, 0)
+            yield from self.bit("irr", a, 1)
         elif event == "HANDLER":
-            self.pending.discard(flow)
+            yield from self.bit(self.waiting.pop(flow, ""), a, 0)
             self.in_service.append(a)
-        elif event in ("TAKEN", "COALESCED") and flow in self.pending:
-            self.pending.discard(flow)
+            yield from self.bit("isr", a, 1)
+        elif event in ("TAKEN", "COALESCED") and flow in self.waiting:
+            yield from self.bit(self.waiting.pop(flow), a, 0)
         elif event == "RETIRED" and a in self.in_service:
             self.in_service.remove(a)
-        else:
-            return {}
-        return {"pending": len(self.pending), "handler": self.in_service[-1] if self.in_service else 0}
-
-    def changes(self, signals):
-        for name, value in signals.items():
-            if self.shown.get(name) == value:
-                continue
-            self.shown[name] = value
-            yield f"s{value} {self.id[name]}" if name == "state" else \
-                f"{value}{self.id[name]}" if name == "guest" else f"b{value:b} {self.id[name]}"
+            yield from self.bit("isr", a, int(a in self.in_service))
+        yield from self.counts()
 
 
-def write(trace, path):
+class Sources:
+    """Devices and inputs of the chipset, which raise interrupts."""
+
+    def __init__(self, trace, plan, signals):
+        self.kinds, self.signals = trace.header["sources"], signals
+        devices = [device["name"] for device in (plan or {}).get("machine", {}).get("devices", [])]
+        self.paths = {}
+        raised = trace.of("RAISED") if "RAISED" in trace.number else trace.records[:0]
+        for b in sorted(set(raised["b"][raised["where"] == NOWHERE].tolist())):
+            kind, number = self.kinds[b >> 32], b & 0xFFFFFFFF
+            name = re.sub(r"\W+", "_", devices[number]) if number < len(devices) else f"{kind}{number}"
+            path = ("virqsim", "inputs", f"gsi{number}") if kind == "line" else ("virqsim", "devices", f"{name}_{number}")
+            self.paths[b] = path
+        for path in sorted(self.paths.values()):
+            signals.declare(path, "event", 1)
+
+    def step(self, event, b):
+        if event == "RAISED" and b in self.paths:
+            yield from self.signals.set(self.paths[b], 1)
+
+
+def vectors_of(trace, vcpu):
+    """The vectors of the IDT that this vCPU meets."""
+    seen = set()
+    for event in ("PENDING", "HANDLER"):
+        if event in trace.number:
+            records = trace.of(event)
+            seen |= set(records["a"][records["where"] == vcpu].tolist())
+    return sorted(vector for vector in seen if vector < USER_VECTORS)
+
+
+def write(trace, path, plan=None):
     where = trace.records["where"]
-    count = int(where[where != NOWHERE].max(initial=0)) + 1
-    vcpus = [Vcpu(n) for n in range(count)]
+    signals = Signals()
+    vcpus = [Vcpu(n, signals) for n in range(int(where[where != NOWHERE].max(initial=0)) + 1)]
+    for number, vcpu in enumerate(vcpus):
+        vcpu.declare(vectors_of(trace, number))
+    sources = Sources(trace, plan, signals)
     with path.open("w") as file:
-        file.write("$timescale 1ps $end\n$scope module virqsim $end\n")
-        for n, vcpu in enumerate(vcpus):
-            file.write(f"$scope module vcpu{n} $end\n")
-            for kind, bits, name in SIGNALS:
-                file.write(f"$var {kind} {bits} {vcpu.id[name]} {name} $end\n")
-            file.write("$upscope $end\n")
-        file.write("$upscope $end\n$enddefinitions $end\n")
-        last = -1
-        for ps, flow, event, where, a, b in trace.records.tolist():
-            if where == NOWHERE:
+        file.writelines(f"{line}\n" for line in ("$timescale 1ps $end", *signals.header(), "$enddefinitions $end",
+                                                 "#0", "$dumpvars", *signals.initial(), "$end"))
+        last = 0
+        for ps, flow, number, where, a, b in trace.records.tolist():
+            event = trace.events[number]
+            changes = list(sources.step(event, b) if where == NOWHERE else vcpus[where].step(trace, flow, event, a, b))
+            if not changes:
                 continue
-            vcpu = vcpus[where]
-            changes = list(vcpu.changes(vcpu.step(trace, flow, trace.events[event], a, b)))
-            if changes and ps != last:
+            if ps != last:
                 file.write(f"#{ps}\n")
                 last = ps
-            file.writelines(change + "\n" for change in changes)
+            file.writelines(f"{line}\n" for line in changes)

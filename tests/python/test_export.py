@@ -9,6 +9,8 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 import pytest
+from vcd import reader as vcd
+from vcd.reader import TokenKind
 
 from virqsim import Machine, Plan, Program, icr, profiles, runner
 from virqsim import trace as vqt
@@ -169,18 +171,80 @@ def test_ftrace_has_the_lines_that_kvm_would_have_printed(run):
     assert lines[0].startswith("       CPU 1/KVM-1001  [000] .....     0.000001000: kvm_exit: vcpu 1 reason HLT ")
 
 
+def waveform(path):
+    """Signal, by its path, to its values: (time in ps, value), as pyvcd reads the file."""
+    names, values, scope, at = {}, defaultdict(list), [], 0
+    with path.open("rb") as file:
+        for token in vcd.tokenize(file):
+            match token.kind:
+                case TokenKind.SCOPE:
+                    scope.append(token.scope.ident)
+                case TokenKind.UPSCOPE:
+                    scope.pop()
+                case TokenKind.VAR:
+                    names[token.var.id_code] = ".".join([*scope, token.var.reference])
+                case TokenKind.CHANGE_TIME:
+                    at = token.time_change
+                case TokenKind.CHANGE_SCALAR:
+                    values[names[token.scalar_change.id_code]].append((at, token.scalar_change.value))
+                case TokenKind.CHANGE_VECTOR:
+                    values[names[token.vector_change.id_code]].append((at, token.vector_change.value))
+                case TokenKind.CHANGE_STRING:
+                    values[names[token.string_change.id_code]].append((at, token.string_change.value))
+    assert not scope
+    return values
+
+
+def in_us(changes):
+    return [(at // US, value) for at, value in changes]
+
+
 def test_vcd_shows_states_and_the_vector_in_service(run):
-    text = export(run, "vcd").read_text()
-    target = text.split("$scope module vcpu1")[1]
-    ident = {line.split()[4]: line.split()[3] for line in target.splitlines() if line.startswith("$var")}
-    at, seen = 0, []
-    for line in text.partition("$enddefinitions $end\n")[2].splitlines():
-        if line.startswith("#"):
-            at = int(line[1:]) // US
-        elif line.endswith(" " + ident["handler"]):
-            seen.append((at, int(line.split()[0][1:], 2)))
-    assert seen == [(3, 0), (5, 48), (7, 64), (8, 48), (11, 0)]
-    assert f"#{2 * US}\nsBLOCKED {ident['state']}\n" in text
+    shown = waveform(export(run, "vcd"))
+    assert in_us(shown["virqsim.vcpu1.handler"]) == [(0, 0), (5, 48), (7, 64), (8, 48), (11, 0)]
+    assert in_us(shown["virqsim.vcpu1.state"]) == [
+        (0, "GUEST"), (1, "HANDLING"), (2, "BLOCKED"), (4, "HANDLING"), (5, "GUEST"), (9, "HANDLING"), (10, "GUEST")]
+    assert in_us(shown["virqsim.vcpu1.guest"]) == [(0, "0"), (0, "1"), (1, "0"), (5, "1"), (9, "0"), (10, "1")]
+
+
+def test_vcd_has_a_bit_for_each_vector_that_is_requested_and_in_service(run):
+    shown = waveform(export(run, "vcd"))
+    bits = {name.removeprefix("virqsim.vcpu1."): in_us(values)[1:] for name, values in shown.items() if ".v" in name
+            and name.startswith("virqsim.vcpu1.i")}
+    assert bits == {"irr.v30": [(3, "1"), (5, "0")], "isr.v30": [(5, "1"), (11, "0")],
+                    "irr.v40": [(6, "1"), (7, "0")], "isr.v40": [(7, "1"), (8, "0")]}
+    assert in_us(shown["virqsim.devices.msi0_0"]) == [(6, "1")]
+
+
+def test_vcd_shows_a_posted_interrupt_pass_from_the_descriptor_to_the_apic(tmp_path):
+    machine = Machine()
+    machine.vcpu(Program("sender").compute(9000).ipi(icr(48), 1))
+    machine.vcpu(Program("target").compute(90_000), {48: Program("on_ipi").eoi()})
+    plan = Plan("posted", machine, technology="apicv").resolve(profiles.load("skylake-sp"))
+    runner.run(plan, folder=tmp_path / "run", trace=True)
+    shown = waveform(export(tmp_path / "run", "vcd"))
+    pir, irr, isr = ([at for at, _ in shown[f"virqsim.vcpu1.{name}.v30"][1:]] for name in ("pir", "irr", "isr"))
+    assert pir[0] < pir[1] == irr[0] <= irr[1] == isr[0] < isr[1]
+    assert [value for _, value in shown["virqsim.vcpu1.pir.v30"]] == ["0", "1", "0"]
+
+
+@pytest.mark.skipif(not shutil.which("vcd2fst"), reason="GTKWave's tools are not installed")
+def test_gtkwaves_tools_keep_every_signal_and_every_change(tmp_path):
+    machine = Machine()
+    machine.vcpu(Program("sender").compute(9000).ipi(icr(48), 1), {64: Program("on_nic").eoi()})
+    machine.vcpu(Program("target").halt_until(0, 1), {48: Program("on_ipi").eoi().word_add(0)})
+    machine.device("a card", "msi", 0, 64, 0, [3000])
+    runner.run(Plan("waves", machine).resolve(profiles.load("unit")), folder=tmp_path / "run", trace=True)
+    mine = export(tmp_path / "run", "vcd")
+    subprocess.run(["vcd2fst", mine, tmp_path / "wave.fst"], check=True, capture_output=True)
+    (tmp_path / "back.vcd").write_bytes(
+        subprocess.run(["fst2vcd", tmp_path / "wave.fst"], check=True, capture_output=True).stdout)
+    here, there = waveform(mine), waveform(tmp_path / "back.vcd")
+    assert "virqsim.devices.a_card_0" in here
+    for name, values in here.items():
+        if ".state" not in name and ".cpu" not in name:
+            assert [v for v in there[name] if v[0]] == [v for v in values if v[0]], name
+    assert [v for v in there["virqsim.vcpu1.state"]][-1] == here["virqsim.vcpu1.state"][-1]
 
 
 def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):
