@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from .errors import VirqsimError
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,30 @@ class Arrivals:
 
     @staticmethod
     def listed(at_ns: Sequence[int]) -> Arrivals:
-        """At these times, ascending; as a file or a recorded trace has them."""
+        """At these times, ascending."""
         return Arrivals({"kind": "listed", "at_ns": list(at_ns)})
+
+    @staticmethod
+    def from_file(path: str | Path) -> Arrivals:
+        """At the times of a file: one a line, in nanoseconds, ascending; empty lines and `# ...` say nothing.
+
+        Raises:
+            VirqsimError: it cannot be read, or a line is no such time.
+        """
+        times: list[int] = []
+        try:
+            lines = Path(path).read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise VirqsimError(f"arrivals {path}: {getattr(error, 'strerror', None) or 'is not text'}") from None
+        for number, line in enumerate(lines, 1):
+            text = line.split("#")[0].strip()
+            if text and not text.isdecimal():
+                raise VirqsimError(f"arrivals {path}: line {number}: {text!r} is no time in nanoseconds")
+            if text and times and int(text) < times[-1]:
+                raise VirqsimError(f"arrivals {path}: line {number}: {text} is earlier than the one before it")
+            if text:
+                times.append(int(text))
+        return Arrivals.listed(times)
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,19 @@ def test_arrivals_of_every_kind_bring_every_frame(kind):
 def test_explain_names_the_queue_that_interrupts(virqsim):
     assert virqsim("run", "masked_direct_read", "--set", "frames=64", "--trace").status == 0
     assert "msi of card, queue 0" in virqsim("explain", "out/masked_direct_read-none").out
+
+
+def test_arrivals_from_a_file(tmp_path):
+    from virqsim import Arrivals, VirqsimError
+
+    file = tmp_path / "times"
+    file.write_text("# recorded\n10\n\n10 # two at once\n250\n")
+    assert Arrivals.from_file(file).document["at_ns"] == [10, 10, 250]
+    for text, wrong in (("5\n3\n", "line 2: 3 is earlier than the one before it"),
+                        ("1\nsoon\n", "line 2: 'soon' is no time in nanoseconds"), ("-4", "line 1: '-4' is no time in nanoseconds")):
+        file.write_text(text)
+        with pytest.raises(VirqsimError) as error:
+            Arrivals.from_file(file)
+        assert str(error.value) == f"arrivals {file}: {wrong}"
+    with pytest.raises(VirqsimError, match="No such file"):
+        Arrivals.from_file(tmp_path / "none")
