@@ -156,6 +156,29 @@ static void state(struct counters *c, const struct trace_record *r)
     c->lock_waits += r->b == VCPU_LOCKED;
 }
 
+static void thread(struct counters *c, const struct trace_record *r)
+{
+    struct vcpu_counters *v = &c->vcpu[r->where];
+
+    if (!r->b)
+        return;
+    v->migrations += v->scheduled && v->pcpu != r->a;
+    v->scheduled = true;
+    v->pcpu = (uint16_t)r->a;
+}
+
+static void cpu_idle(struct counters *c, const struct trace_record *r)
+{
+    struct cpu_idle_counters *i = &c->cpu[r->a];
+
+    if (i->state != TRACE_NOT_IDLE) {
+        i->ps[i->state] += r->ps - i->since;
+        i->count[i->state]++;
+    }
+    i->since = r->ps;
+    i->state = r->b;
+}
+
 static void host_thread(struct counters *c, const struct trace_record *r)
 {
     struct host_thread_counters *t = &c->thread[r->a];
@@ -269,6 +292,12 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_VCPU_STATE:
         state(c, r);
         break;
+    case TRACE_THREAD:
+        thread(c, r);
+        break;
+    case TRACE_CPU_IDLE:
+        cpu_idle(c, r);
+        break;
     case TRACE_HOST_THREAD:
         host_thread(c, r);
         break;
@@ -315,14 +344,17 @@ bool counters_init(struct counters *c, struct arena *a, const struct hypervisor 
     c->sink.put = put;
     c->vcpu_count = h->vcpu_count;
     c->vectors = h->guest_epic ? TRACE_EPIC_VECTORS : TRACE_VECTORS;
-    c->vcpu = arena_alloc(a, h->vcpu_count, sizeof *c->vcpu);
     c->thread_count = threads;
-    c->thread = arena_alloc(a, threads, sizeof *c->thread);
     c->disk_count = h->disk_count;
+    c->vcpu = arena_alloc(a, h->vcpu_count, sizeof *c->vcpu);
+    c->cpu = arena_alloc(a, h->pcpu_count, sizeof *c->cpu);
+    c->thread = arena_alloc(a, threads, sizeof *c->thread);
     c->disk = arena_alloc(a, h->disk_count, sizeof *c->disk);
     c->queue = arena_alloc(a, h->rx_queue_count, sizeof *c->queue);
     for (uint32_t i = 0; c->vcpu && i < h->vcpu_count; i++)
         if (!init_vcpu(&c->vcpu[i], a, c->vectors))
             return false;
-    return c->vcpu && c->thread && c->disk && c->queue;
+    for (uint32_t i = 0; c->cpu && i < h->pcpu_count; i++)
+        c->cpu[i].state = TRACE_NOT_IDLE;
+    return c->vcpu && c->cpu && c->thread && c->disk && c->queue;
 }

@@ -59,7 +59,7 @@ static void read_hypervisor(struct build *b)
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
                      "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "inhibits", "pause_loop", "without_rechecks"));
+                     "inhibits", "pause_loop", "without_rechecks", "scheduler"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -73,6 +73,7 @@ static void read_hypervisor(struct build *b)
     plan_read_inhibits(b, json, &at);
     plan_read_rechecks(b, json, &at);
     read_pause_loop(b, json, &at);
+    plan_read_scheduler(b, json, &at);
 }
 
 static void read_costs(struct build *b)

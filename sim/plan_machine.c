@@ -75,7 +75,8 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     const char *key;
     json_t *value;
 
-    reader_keys(&b->reader, json, at, KEYS("pin", "program", "handlers", "user_interrupts"));
+    reader_keys(&b->reader, json, at,
+                KEYS("pin", "program", "handlers", "user_interrupts", "nice", "roams"));
     struct pcpu *const pin = plan_read_pin(b, json, at);
     if (!pin)
         return;
@@ -94,6 +95,7 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     guest_init(&v->guest, main, b->sim->plan.seed, v->index);
     b->sim->plan.operations += plan_length_of(main);
     pcpu_add_vcpu(pin, v);
+    plan_read_scheduling(b, json, at, &v->thread);
 }
 
 static void read_vcpus(struct build *b, const json_t *machine, const struct place *at)
@@ -122,10 +124,12 @@ static void read_load(struct build *b, const json_t *machine, const struct place
         const struct place here = place_item(&p, i);
         const json_t *json = json_array_get(list, i);
 
-        reader_keys(&b->reader, json, &here, KEYS("pin"));
+        reader_keys(&b->reader, json, &here, KEYS("pin", "nice", "roams"));
         struct pcpu *const pin = plan_read_pin(b, json, &here);
-        if (pin)
-            pcpu_add_load(pin, &threads[i]);
+        if (!pin)
+            return;
+        pcpu_add_load(pin, &threads[i]);
+        plan_read_scheduling(b, json, &here, &threads[i]);
     }
 }
 
@@ -422,7 +426,7 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "nics", "chipset", "topology"));
+                     "nics", "chipset", "topology", "idle_states", "guest_poll"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -458,6 +462,7 @@ void plan_read_machine(struct build *b)
     read_load(b, machine, &at);
     plan_read_threads(b, machine, &at);
     plan_read_disks(b, machine, &at);
+    plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);
     read_regions(b, machine, &at);
 }

@@ -41,6 +41,13 @@ struct pcpu *plan_read_pin(struct build *b, const json_t *json, const struct pla
 const sim_time *plan_read_times(struct build *b, const json_t *json, const struct place *at,
                                 uint32_t *count);
 
+/* plan_host.c */
+void plan_read_scheduler(struct build *b, const json_t *hypervisor, const struct place *at);
+/* `nice` and `roams` of whatever is a thread. */
+void plan_read_scheduling(struct build *b, const json_t *json, const struct place *at,
+                          struct thread *t);
+void plan_read_host(struct build *b, const json_t *machine, const struct place *at);
+
 /* plan_threads.c */
 /* Before the machine is allocated: allocates them; the events that they need. */
 uint32_t plan_count_threads(struct build *b, const json_t *machine, const struct place *at);

@@ -77,7 +77,7 @@ static uint32_t read_thread(struct build *b, const json_t *json, const struct pl
     enum host_thread_kind kind;
     struct pcpu *pin;
 
-    reader_keys(&b->reader, json, at, KEYS("kind", "pin", "work"));
+    reader_keys(&b->reader, json, at, KEYS("kind", "pin", "work", "nice", "roams"));
     kind = (enum host_thread_kind)reader_choice(&b->reader, json, at, "kind",
                                                 host_thread_kind_names, HOST_THREAD_KIND_COUNT);
     pin = plan_read_pin(b, json, at);
@@ -88,6 +88,7 @@ static uint32_t read_thread(struct build *b, const json_t *json, const struct pl
         return works;
     }
     host_thread_add(h, index, kind, pin);
+    plan_read_scheduling(b, json, at, &all->thread[index].thread);
     for (size_t i = 0; i < json_array_size(list) && !b->reader.failed; i++) {
         const struct place here = place_item(&p, i);
 

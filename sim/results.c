@@ -131,8 +131,8 @@ static json_t *vcpu_list(const struct virqsim *sim)
             json_object_set_new(states, vcpu_state_name((enum vcpu_state)s),
                                 number(v->state_ps[s] + open));
         }
-        json_array_append_new(list,
-                              json_pack("{s:i, s:o}", "vcpu", (int)i, "states_ps", states));
+        json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "vcpu", (int)i, "states_ps",
+                                              states, "migrations", number(v->migrations)));
     }
     return list;
 }
@@ -189,6 +189,32 @@ static json_t *disk_list(const struct virqsim *sim)
 
     for (uint32_t i = 0; i < sim->counters.disk_count; i++)
         json_array_append_new(list, disk_row(sim, i));
+    return list;
+}
+
+static json_t *idle_row(const struct virqsim *sim, uint32_t index)
+{
+    const struct cpu_idle_counters *c = &sim->counters.cpu[index];
+    const struct host_idle *idle = sim->machine.idle;
+    json_t *states = json_object();
+
+    for (unsigned s = 0; s < idle->count; s++) {
+        const uint64_t open = c->state == s ? sim->events.now.ps - c->since : 0;
+
+        json_object_set_new(states, idle->state[s].name,
+                            json_pack("{s:o, s:o}", "wakeups", number(c->count[s]), "time_ps",
+                                      number(c->ps[s] + open)));
+    }
+    return json_pack("{s:i, s:o}", "cpu", (int)index, "states", states);
+}
+
+/* Of machines with idle states. */
+static json_t *idle_list(const struct virqsim *sim)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; sim->machine.idle && i < sim->machine.pcpu_count; i++)
+        json_array_append_new(list, idle_row(sim, i));
     return list;
 }
 
@@ -309,6 +335,7 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "threads", thread_list(sim));
     if (sim->counters.disk_count)
         json_object_set_new(r, "disks", disk_list(sim));
+    json_object_set_new(r, "idle", idle_list(sim));
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "queues", queue_list(sim));
     json_object_set_new(r, "inhibits", inhibit_list(sim));

@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "hypervisor/disk.h"
+#include "hypervisor/host_idle.h"
+#include "hypervisor/host_thread.h"
 #include "schedule.h"
 #include "virqsim.h"
 #include "watchdog.h"
@@ -89,6 +91,9 @@ struct vcpu_counters {
     uint64_t state_ps[VCPU_STATE_COUNT];
     uint64_t state_since;
     uint8_t state;
+    bool scheduled;      /* once */
+    uint16_t pcpu;       /* where */
+    uint64_t migrations; /* how often it came to another one */
     struct stamp_series stamps[STAMP_IDS];
     struct account *account; /* by vector */
     struct flight (*flight)[FLIGHTS];
@@ -115,6 +120,12 @@ struct inhibit_timeline {
     struct inhibit_mark mark[INHIBIT_MARKS];
     uint32_t in_force; /* how many reasons */
     uint64_t marks;    /* also those that found no place */
+};
+
+/* A physical CPU's sleep, where the plan has idle states. */
+struct cpu_idle_counters {
+    uint64_t ps[IDLE_STATES_MAX], count[IDLE_STATES_MAX], since;
+    uint64_t state; /* or TRACE_NOT_IDLE */
 };
 
 struct host_thread_counters {
@@ -172,6 +183,7 @@ struct counters {
     uint32_t thread_count;
     struct disk_counters *disk;
     uint32_t disk_count;
+    struct cpu_idle_counters *cpu;
     uint64_t lock_waits;                /* how often somebody slept for the global lock */
     struct raised device;               /* the last one that a device raised */
     struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */

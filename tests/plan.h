@@ -16,6 +16,8 @@ struct Vcpu {
     std::string program;
     std::map<unsigned, std::string> handlers; /* vector to a program's name */
     std::string user_interrupts = "";         /* JSON, or empty: none */
+    int nice = 0;
+    bool roams = false;
 };
 
 /* docs/plan.md, with defaults under which a test need say only what it is about. */
@@ -26,6 +28,7 @@ struct Plan {
         programs; /* the operations, as JSON without the brackets */
     std::vector<Vcpu> vcpus;
     std::vector<unsigned> load;
+    std::string idle_states;      /* JSON, without the brackets; empty: none */
     std::string threads;          /* JSON, without the brackets */
     std::string disks;            /* JSON, without the brackets */
     std::string devices, regions; /* JSON, without the brackets */
@@ -39,6 +42,7 @@ struct Plan {
     std::string hypothetical; /* declared features: JSON, without the brackets */
     std::string pause_loop;   /* JSON, or empty: KVM's defaults */
     unsigned sockets = 1, threads_per_core = 1;
+    std::string scheduler; /* JSON, or empty: threads take turns */
     unsigned physical_cpus = 4;
     int housekeeping_cpu = -1; /* -1: none */
     uint64_t timer_advance_ns = 0;
@@ -55,8 +59,9 @@ struct Plan {
           << R"("core_hz":1000000000,"tsc_hz":1000000000,"apic_timer_hz":100000000,)"
           << R"("physical_cpus":)" << physical_cpus << R"(,"guest_apic":")" << guest_apic
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
-          << R"(],"threads":[)" << threads << R"(],"disks":[)" << disks << R"(],"regions":[)"
-          << regions << R"(],"devices":[)" << devices << "]"
+          << R"(],"threads":[)" << threads << R"(],"disks":[)" << disks
+          << (idle_states.empty() ? "]" : "],\"idle_states\":[" + idle_states + "]")
+          << R"(,"regions":[)" << regions << R"(],"devices":[)" << devices << "]"
           << (nics.empty() ? "" : ",\"nics\":[" + nics + "]")
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
           << (housekeeping_cpu < 0
@@ -70,6 +75,7 @@ struct Plan {
           << inhibits << R"(],"without_rechecks":[)" << without_rechecks
           << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
           << timer_advance_ns << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
+          << (scheduler.empty() ? "" : ",\"scheduler\":" + scheduler)
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
           << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
           << (schedule.empty() ? "" : ",\"schedule\":" + schedule) << "}"
@@ -100,7 +106,8 @@ struct Plan {
                           [](const auto &h) {
                               return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
                           }) +
-                   "}" +
+                   "}" + (v.nice ? ",\"nice\":" + std::to_string(v.nice) : "") +
+                   (v.roams ? ",\"roams\":true" : "") +
                    (v.user_interrupts.empty() ? ""
                                               : ",\"user_interrupts\":" + v.user_interrupts) +
                    "}";

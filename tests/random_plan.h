@@ -142,6 +142,7 @@ inline void choose_waiting(Draw &d, Plan &p)
     };
     p.features["mwait-in-guest"] = d.chance(50);
     p.features["pv-sched-yield"] = d.chance(50);
+    p.features["guest-halt-poll"] = p.seed % 4 == 1;
     if (!is("hlt-in-guest", true) && p.technology != "direct") {
         p.features["pv-unhalt"] = d.chance(50);
         if (amd)
@@ -414,6 +415,23 @@ inline void add_disks(Plan &p)
             operations = disk_operation(d, p.chipset.empty() ? 1 : 2) + "," + operations;
 }
 
+/* A fair scheduler, vCPUs of different weights, and some that may run anywhere. */
+inline void add_scheduler(Plan &p)
+{
+    Draw d(p.seed + 104729);
+    const bool direct =
+        p.technology == "eli" || p.technology == "direct" || p.technology == "did";
+
+    if (d.chance(50))
+        return;
+    p.scheduler = "{\"latency_ns\":" + std::to_string(d.below(200000)) +
+                  ",\"wakeup_granularity_ns\":" + std::to_string(d.below(50000)) + "}";
+    for (Vcpu &v : p.vcpus) {
+        v.nice = (int)d.below(40) - 20;
+        v.roams = !direct && d.chance(60);
+    }
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -462,6 +480,10 @@ inline Plan random_plan(uint64_t seed)
                  ",\"at_ns\":[2000,2100,40000]}";
     add_threads(p);
     add_disks(p);
+    add_scheduler(p);
+    if (seed % 5 < 2)
+        p.idle_states = R"({"name":"C1","exit_ns":2000,"residency_ns":2000},)"
+                        R"({"name":"C6","exit_ns":20000,"residency_ns":30000})";
     if (p.features["timer-posting"])
         p.housekeeping_cpu = (int)p.physical_cpus++;
     add_inhibits(d, p);

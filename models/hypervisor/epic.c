@@ -162,11 +162,21 @@ static void deliver_missed(struct vcpu *sender)
     }
 }
 
-void epic_take_missed(struct pcpu *p)
+static struct vcpu *missed_on(const struct pcpu *p)
 {
     for (struct thread *t = p->threads; t; t = t->sibling)
         if (t->vcpu && t->vcpu->hw.e2k.epic_int)
-            deliver_missed(t->vcpu);
+            return t->vcpu;
+    return NULL;
+}
+
+/* From the beginning each time: who was woken may have gone to another CPU. */
+void epic_take_missed(struct pcpu *p)
+{
+    struct vcpu *v;
+
+    while ((v = missed_on(p)))
+        deliver_missed(v);
 }
 
 uint32_t epic_missed(const struct vcpu *sender, unsigned vcpu, unsigned vector)

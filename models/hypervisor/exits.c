@@ -350,7 +350,7 @@ static void halt(struct vcpu *v)
         vcpu_take(v, VCPU_ON_RESUME);
     else {
         timer_sleeps(v);
-        vcpu_take(v, v->poll_ns ? VCPU_ON_POLL : VCPU_ON_BLOCK);
+        vcpu_take(v, halt_polls(v) ? VCPU_ON_POLL : VCPU_ON_BLOCK);
     }
 }
 

@@ -16,7 +16,7 @@ static uint64_t look_cycles(const struct hypervisor *h)
     return at_least_1(h->costs.of[COST_GUEST_OP].n);
 }
 
-static uint64_t turn_cycles(const struct hypervisor *h)
+uint64_t guest_pause_turn(const struct hypervisor *h)
 {
     return look_cycles(h) + h->costs.of[COST_GUEST_PAUSE].n;
 }
@@ -29,7 +29,7 @@ static uint64_t core_now(const struct hypervisor *h)
 /* In counts of the TSC. */
 static struct virt_pauses pauses_from(const struct hypervisor *h, sim_time first)
 {
-    const uint64_t turn = (uint64_t)((time_wide)turn_cycles(h) * h->tsc.hz / h->core.hz);
+    const uint64_t turn = (uint64_t)((time_wide)guest_pause_turn(h) * h->tsc.hz / h->core.hz);
 
     return (struct virt_pauses){clock_count(&h->tsc, first).n, at_least_1(turn)};
 }
@@ -37,7 +37,7 @@ static struct virt_pauses pauses_from(const struct hypervisor *h, sim_time first
 /* PAUSEs begun before now. */
 static uint64_t turns_done(const struct vcpu *v)
 {
-    const uint64_t now = core_now(v->hypervisor), turn = turn_cycles(v->hypervisor);
+    const uint64_t now = core_now(v->hypervisor), turn = guest_pause_turn(v->hypervisor);
 
     return now > v->waiting.from ? (now - v->waiting.from + turn - 1) / turn : 0;
 }
@@ -57,10 +57,12 @@ static void loop_over(struct vcpu *v)
     if (w->exits) {
         v->guest.frame->turns_spun++;
     } else {
-        w->for_kick = true;
+        w->for_kick = i->op == GUEST_lock;
         w->lock = i->operand[0];
         w->ticket = v->guest.frame->ticket;
         v->guest.frame->turns_spun = 0;
+        if (!w->for_kick)
+            guest_poll_ended(v);
     }
     if (guest_perform(v, i, &a))
         vcpu_continue(v, guest_run);
@@ -85,7 +87,7 @@ void guest_pause_start(struct vcpu *v, const struct guest_insn *i, uint64_t leas
         v->stall.n = 0; /* until it is told */
         return;
     }
-    v->stall.n += (w->exits ? number - 1 : turns) * turn_cycles(h);
+    v->stall.n += (w->exits ? number - 1 : turns) * guest_pause_turn(h);
     vcpu_continue(v, loop_over);
 }
 

@@ -60,11 +60,32 @@ static bool wait_in_pauses(struct vcpu *v, const struct guest_insn *i)
     return false;
 }
 
+/* With interrupts on; what is pending comes first. */
+static bool poll_first(struct vcpu *v, const struct guest_insn *i)
+{
+    if (!v->hw.interrupts_enabled) {
+        v->hw.interrupts_enabled = true;
+        vcpu_pay(v, COST_GUEST_OP);
+        return true;
+    }
+    guest_poll_start(v, i);
+    return false;
+}
+
 /* HLT, with what stands before it. */
 static bool wait_in_hlt(struct vcpu *v, const struct guest_insn *i)
 {
-    if (is_idle_loop(i) && (!has_its_word(v, i) || word_reached(v, i)))
-        return true;
+    if (is_idle_loop(i)) {
+        guest_poll_woken(v);
+        if (!has_its_word(v, i))
+            return true;
+        if (word_reached(v, i)) {
+            v->guest.frame->turns_spun = 0;
+            return true;
+        }
+        if (guest_poll_wanted(v))
+            return poll_first(v, i);
+    }
     if (i->op != GUEST_halt) {
         v->hw.interrupts_enabled = true;
         vcpu_pay(v, COST_GUEST_OP);

@@ -51,6 +51,12 @@ bool halt_ends(struct vcpu *v)
     return false;
 }
 
+/* KVM: kvm_arch_no_poll(): a guest that polls by itself has said so in MSR_KVM_POLL_CONTROL. */
+bool halt_polls(const struct vcpu *v)
+{
+    return v->poll_ns && !feature_in(v->hypervisor->features, FEATURE_GUEST_HALT_POLL);
+}
+
 void halt_begin(struct vcpu *v)
 {
     v->halted_at = hv_now(v->hypervisor);

@@ -1,14 +1,11 @@
 /*
- * The host: physical CPUs, the interrupts that reach them, and the threads
- * that share them, in turn, a time slice each. A thread stays on its CPU.
+ * The host: physical CPUs, the interrupts that reach them, and what a vCPU is to
+ * the scheduler (scheduler.c).
  *
- * A directed yield puts its target at the head of its queue, and ends the slice
- * of whoever runs there.
- *
- * Left out so far: priorities, wake-up preemption and migration; the fairness by
- * which Linux may refuse a directed yield.
+ * Left out: what an interrupt that wakes nobody costs a CPU that sleeps.
  */
 #include "hypervisor/epic.h"
+#include "hypervisor/scheduler.h"
 
 static const uint8_t host_numbers[] = {
 #define VECTOR(name, number, meaning) [HOST_##name] = (number),
@@ -31,143 +28,6 @@ bool pcpu_works(const struct pcpu *p)
     return p->current && !idles;
 }
 
-/* --- threads --- */
-
-static void enqueue(struct pcpu *p, struct thread *t)
-{
-    t->next = NULL;
-    *p->queue_end = t;
-    p->queue_end = &t->next;
-}
-
-static struct thread *dequeue(struct pcpu *p)
-{
-    struct thread *t = p->queue;
-
-    if (!t)
-        return NULL;
-    p->queue = t->next;
-    if (!p->queue)
-        p->queue_end = &p->queue;
-    return t;
-}
-
-/* A slice ends only where somebody waits for it to end. */
-static void limit_slice(struct pcpu *p)
-{
-    struct hypervisor *h = p->hypervisor;
-
-    if (p->current && p->queue && !event_is_armed(h->events, &p->slice))
-        event_arm(h->events, &p->slice,
-                  time_plus_ps(hv_now(h), h->policy.time_slice_ns * PS_PER_NS));
-}
-
-static void trace_thread(const struct pcpu *p, const struct thread *t, bool on)
-{
-    if (t->vcpu)
-        trace_put(p->hypervisor->trace, 0, TRACE_THREAD, t->vcpu->index, p->index, on);
-}
-
-static void run_next(struct pcpu *p, bool switching)
-{
-    p->current = dequeue(p);
-    if (!p->current)
-        return;
-    trace_thread(p, p->current, true);
-    limit_slice(p);
-    p->current->ops->scheduled(p->current, switching);
-}
-
-void thread_leave(struct thread *t, bool runnable)
-{
-    struct pcpu *p = t->pcpu;
-
-    trace_thread(p, t, false);
-    if (t->vcpu)
-        t->vcpu->reschedule = false; /* that is what is happening */
-    p->current = NULL;
-    event_disarm(p->hypervisor->events, &p->slice);
-    if (runnable)
-        enqueue(p, t);
-    run_next(p, true);
-}
-
-/* Out of the middle of the queue, to its head. */
-static void move_to_head(struct pcpu *p, struct thread *t)
-{
-    struct thread **link = &p->queue;
-
-    while (*link != t)
-        link = &(*link)->next;
-    *link = t->next;
-    if (!t->next)
-        p->queue_end = link;
-    t->next = p->queue;
-    p->queue = t;
-    if (!t->next)
-        p->queue_end = &t->next;
-}
-
-/* The scheduler of another CPU is told; whoever runs there has had its slice. */
-static void end_slice(struct pcpu *p, struct vcpu *sender)
-{
-    struct hypervisor *h = p->hypervisor;
-    const sim_time at = hv_after(h, h->costs.of[COST_KVM_KICK].n + h->costs.of[COST_HW_IPI].n);
-
-    vcpu_pay(sender, COST_KVM_KICK);
-    if (time_before(at, event_due(h->events, &p->slice)))
-        event_arm(h->events, &p->slice, at);
-}
-
-/* Linux: yield_to(), which has no point where either queue has its one thread. */
-bool thread_yield_to(struct thread *from, struct thread *to)
-{
-    struct pcpu *p = to->pcpu;
-
-    if (!from->pcpu->queue && !p->current && p->queue == to && !to->next)
-        return false;
-    move_to_head(p, to);
-    if (p != from->pcpu && p->current)
-        end_slice(p, from->vcpu);
-    return true;
-}
-
-static void dispatch(struct event *e)
-{
-    struct pcpu *p = EVENT_OWNER(e, struct pcpu, dispatch);
-
-    if (!p->current)
-        run_next(p, false);
-}
-
-void thread_wake(struct thread *t, sim_time at)
-{
-    struct vcpu *v = t->vcpu;
-    const struct clock *core = &v->hypervisor->core;
-
-    v->polled = v->state == VCPU_POLLING;
-    if (v->polled) /* it sees then what it waits for */
-        v->stall.n += clock_count(core, at).n - clock_count(core, hv_now(v->hypervisor)).n;
-    halt_woken(v);
-    vcpu_take(v, VCPU_ON_WOKEN);
-    if (!v->polled)
-        thread_ready(t, at);
-}
-
-void thread_ready(struct thread *t, sim_time at)
-{
-    struct pcpu *p = t->pcpu;
-    struct hypervisor *h = p->hypervisor;
-
-    enqueue(p, t);
-    limit_slice(p);
-    if (vcpu_on(p) && vcpu_on(p)->state == VCPU_POLLING)
-        halt_poll_yield(vcpu_on(p));
-    if (!p->current && !event_is_armed(h->events, &p->dispatch))
-        event_arm(h->events, &p->dispatch,
-                  clock_after(&h->core, at, h->costs.of[COST_HOST_IDLE_EXIT]));
-}
-
 /* --- what the host's handlers do --- */
 
 static void wake_from_interrupt(struct vcpu *v)
@@ -182,15 +42,18 @@ static void wake_from_interrupt(struct vcpu *v)
 /* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. */
 static void wake_posted(struct pcpu *p)
 {
-    for (struct thread *t = p->threads; t; t = t->sibling)
+    for (struct thread *t = p->threads, *next; t; t = next) {
+        next = t->sibling; /* woken, it may go to another CPU */
         if (t->vcpu && vcpu_waits(t->vcpu) && t->vcpu->descriptor.on)
             wake_from_interrupt(t->vcpu);
+    }
 }
 
 /* A guest's timer ran on a timer of this CPU. */
 static void timers_expired(struct pcpu *p)
 {
-    for (struct thread *t = p->threads; t; t = t->sibling) {
+    for (struct thread *t = p->threads, *next; t; t = next) {
+        next = t->sibling;
         if (!t->vcpu || !t->vcpu->timer_due)
             continue;
         t->vcpu->request = true;
@@ -203,14 +66,16 @@ static void timers_expired(struct pcpu *p)
 static void guest_vector(struct pcpu *p)
 {
     timers_expired(p);
-    for (struct thread *t = p->threads; t; t = t->sibling)
+    for (struct thread *t = p->threads, *next; t; t = next) {
+        next = t->sibling;
         if (t->vcpu && vcpu_waits(t->vcpu))
             wake_from_interrupt(t->vcpu);
+    }
 }
 
 static void slice_over(struct pcpu *p)
 {
-    if (p->current && p->queue)
+    if (scheduler_turns(p))
         p->current->ops->slice_over(p->current);
 }
 
@@ -431,12 +296,11 @@ void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index)
     *p = (struct pcpu){.hypervisor = h, .index = index};
     p->queue_end = &p->queue;
     event_init(h->events, &p->slice, EVENT_PHASE_CONTROLLER, slice_fired);
-    event_init(h->events, &p->dispatch, EVENT_PHASE_CPU, dispatch);
+    scheduler_init(p);
     for (unsigned i = 0; i < HOST_VECTOR_COUNT; i++) {
         p->arrival[i].pcpu = p;
         event_init(h->events, &p->arrival[i].event, EVENT_PHASE_CONTROLLER, arrival_fired);
     }
-    event_arm(h->events, &p->dispatch, (sim_time){0});
 }
 
 /* --- a vCPU as a thread --- */
@@ -511,7 +375,8 @@ static const struct thread_ops load_ops = {
 
 void pcpu_add_thread(struct pcpu *p, struct thread *t, const struct thread_ops *ops)
 {
-    *t = (struct thread){.ops = ops, .pcpu = p, .sibling = p->threads};
+    *t = (struct thread){
+        .ops = ops, .pcpu = p, .sibling = p->threads, .weight = SCHEDULER_WEIGHT};
     p->threads = t;
 }
 
@@ -519,11 +384,11 @@ void pcpu_add_vcpu(struct pcpu *p, struct vcpu *v)
 {
     pcpu_add_thread(p, &v->thread, &vcpu_ops);
     v->thread.vcpu = v;
-    enqueue(p, &v->thread);
+    scheduler_start(&v->thread);
 }
 
 void pcpu_add_load(struct pcpu *p, struct thread *t)
 {
     pcpu_add_thread(p, t, &load_ops);
-    enqueue(p, t);
+    scheduler_start(t);
 }

@@ -33,12 +33,15 @@
  *   timer_posting.c  on another CPU's timer, posted from there
  *   timer_virtual.c  on the hardware's own, which the guest arms
  *   halt_poll.c  waiting for an interrupt
+ *   guest_poll.c    the guest's own polling, before its HLT
  *   yield.c      vCPUs that spin give way to those that should run
  *   userspace.c  QEMU
- *   host.c       physical CPUs, their interrupts and their threads
+ *   host.c       physical CPUs and their interrupts
+ *   scheduler.c  and their threads
  *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
  *   global_lock.c   QEMU's global lock
  *   disk.c       disks of QEMU's, and the guest's end of them
+ *   host_idle.c     how deep a physical CPU sleeps
  *   controls.c   features and policy to control bits
  *   inhibit.c    why APICv or AVIC is off, and the way there and back
  */
@@ -244,6 +247,13 @@ struct thread {
     struct pcpu *pcpu;
     struct thread *next;    /* in its CPU's run queue, or waiting for the global lock */
     struct thread *sibling; /* among all threads of its CPU */
+
+    /* For a fair scheduler. */
+    uint32_t weight;
+    bool roams;        /* it may run on any CPU */
+    bool moved;        /* it has come to this one, and did not run yet */
+    uint64_t vruntime; /* picoseconds of CPU time, as many more as its weight is less */
+    sim_time since;    /* that much is charged */
 };
 
 enum { CPUS_MAX = 1024, SOCKETS_MAX = 8 };
@@ -281,7 +291,9 @@ struct pcpu {
     struct thread *threads;            /* all of them */
     struct thread *queue, **queue_end; /* runnable, waiting */
     struct event slice;                /* the present time slice's end */
-    struct event dispatch;             /* an idle CPU has been woken */
+    uint64_t least;        /* of its threads' vruntime, and never less than before */
+    bool yielded;          /* the head of the queue is to be next, whoever it is */
+    struct event dispatch; /* an idle CPU has been woken */
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
     struct device *assigned; /* whose interrupts reach this CPU */
     uint16_t pending;        /* bit n: host vector n arrived while interrupts were off */
@@ -328,6 +340,10 @@ struct vcpu_waiting {
     uint64_t lock, ticket;
     uint16_t peer;  /* whom the hypercall under way is about */
     bool pv_unhalt; /* KVM: pv.pv_unhalted: kicked, and not yet awake */
+
+    /* Polling before HLT: how long at most, and since when it has halted (0: it has not). */
+    uint64_t poll_limit_ns;
+    sim_time halted_since;
 
     /* KVM: spin_loop, and what the guest sees in its steal-time area. */
     bool in_spin_loop, eligible, preempted;
@@ -440,12 +456,25 @@ struct pause_loop_policy {
     uint64_t gap, window, grow, shrink, max;
 };
 
+/* The haltpoll governor's parameters, in the guest. */
+struct guest_poll_policy {
+    uint64_t ns, grow, grow_start_ns, shrink;
+};
+
+/* Linux' CFS; not fair: in turns. */
+struct scheduler_policy {
+    bool fair;
+    uint64_t latency_ns, wakeup_granularity_ns;
+};
+
 struct hypervisor_policy {
     enum irqchip irqchip;
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
     uint64_t time_slice_ns;
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
     struct pause_loop_policy pause_loop;
+    struct guest_poll_policy guest_poll;
+    struct scheduler_policy scheduler;
     bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
     recheck_set without_rechecks;
 };
@@ -506,6 +535,7 @@ struct hypervisor {
     struct board *board;       /* NULL: no 8259A and no I/O APIC; devices stand for them */
     struct host_threads *threads; /* those that are no vCPUs (host_thread.h); NULL: none */
     struct global_lock *lock;     /* NULL: nobody but vCPUs works in userspace */
+    struct host_idle *idle; /* (host_idle.h) NULL: every CPU sleeps as lightly as it can */
     struct device *device;
     uint32_t device_count;
     struct disk *disk; /* disk.h */
@@ -636,6 +666,7 @@ bool guest_pv_yield(struct vcpu *v, const struct guest_insn *i);
 void guest_pause_start(struct vcpu *v, const struct guest_insn *i, uint64_t least,
                        uint64_t turns);
 void guest_pause_stop(struct vcpu *v);
+uint64_t guest_pause_turn(const struct hypervisor *h); /* of such a loop, in cycles */
 
 /* --- user_interrupts.c --- */
 /* SENDUIPI. False: the guest left. */
@@ -657,6 +688,13 @@ void line_take(struct vcpu *v, struct cache_line *l, bool write);
 void line_claim(struct cache_line *l, const struct pcpu *p, bool write);
 /* A thread that is not modelled wrote it. */
 void line_lose(struct cache_line *l);
+
+/* --- guest_poll.c --- */
+/* Before the idle loop's HLT: is it to poll first, or again. Else HLT follows. */
+bool guest_poll_wanted(struct vcpu *v);
+void guest_poll_start(struct vcpu *v, const struct guest_insn *i);
+void guest_poll_ended(struct vcpu *v); /* nothing came: HLT follows */
+void guest_poll_woken(struct vcpu *v); /* the idle loop goes on: the limit grows or shrinks */
 
 /* --- guest_words.c --- */
 /* Is the word's line here for the present operation; else it is under way. */
@@ -821,9 +859,10 @@ void timer_to_host(struct vcpu *v);
 void timer_to_guest(struct vcpu *v);
 
 /* --- halt_poll.c --- */
-void halt_begin(struct vcpu *v); /* the clock of the polling window starts */
-bool halt_ends(struct vcpu *v);  /* something is pending that the guest would take */
-void halt_wait(struct vcpu *v);  /* poll, then block */
+void halt_begin(struct vcpu *v);       /* the clock of the polling window starts */
+bool halt_ends(struct vcpu *v);        /* something is pending that the guest would take */
+bool halt_polls(const struct vcpu *v); /* first, as the window and the guest have it */
+void halt_wait(struct vcpu *v);        /* poll, then block */
 void halt_poll_init(struct vcpu *v);
 void halt_poll_yield(struct vcpu *v); /* another thread wants the CPU: sleep instead */
 void halt_woken(struct vcpu *v);      /* from polling or sleep: the window grows or shrinks */
@@ -833,7 +872,7 @@ void userspace_run(struct vcpu *v);
 void userspace_interrupt(struct vcpu *target, struct vcpu *sender, unsigned vector,
                          trace_flow flow);
 
-/* --- host.c --- */
+/* --- host.c, scheduler.c --- */
 void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index);
 /* A vCPU's thread; one that always wants to run; any other, which sleeps at first. */
 void pcpu_add_vcpu(struct pcpu *p, struct vcpu *v);

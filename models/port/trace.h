@@ -90,6 +90,8 @@ enum trace_cause {
     TRACE_CAUSE_COUNT
 };
 
+#define TRACE_NOT_IDLE UINT64_C(0xffffffff)
+
 /* What became of a piece of a host thread's work. */
 enum trace_work {
     TRACE_WORK_BEGUN,

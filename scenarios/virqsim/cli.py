@@ -58,6 +58,7 @@ _LATER = {  # commands loaded when they are called
     "replay": "virqsim.replay.command:replay_command",
     "sensitivity": "virqsim.sensitivity:sensitivity_command",
     "stat": "virqsim.perfstat:stat_command",
+    "sweep": "virqsim.sweep:sweep_command",
     "validate": "virqsim.published.command:validate_command",
 }
 

@@ -53,6 +53,39 @@ class PauseLoop:
 
 
 @dataclass(frozen=True)
+class IdleState:
+    """One way for a physical CPU to sleep, as Linux' intel_idle has it.
+
+    Args:
+        name: `C1`, `C6`.
+        exit_ns: how long it takes to wake up; of the first state it is part of host.idle_exit.
+        residency_ns: how long a sleep must be for the state to be worth while.
+    """
+
+    name: str
+    exit_ns: int
+    residency_ns: int
+
+
+@dataclass(frozen=True)
+class GuestPoll:
+    """The haltpoll governor in the guest, with the feature guest-halt-poll; Linux' defaults."""
+
+    ns: int = 200_000
+    grow: int = 2
+    grow_start_ns: int = 50_000
+    shrink: int = 2
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A fair scheduler of the host's, Linux' CFS; the defaults are those of Linux 6.1 on eight CPUs and more."""
+
+    latency_ns: int = 24_000_000
+    wakeup_granularity_ns: int = 4_000_000
+
+
+@dataclass(frozen=True)
 class Hypervisor:
     """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
 
@@ -65,6 +98,9 @@ class Hypervisor:
 
     `without_rechecks` makes it a hypervisor with a fault: these of KVM's second looks are left out
     (`virqsim list rechecks`, docs/race.md).
+
+    With a `scheduler` threads have weights, preempt each other when they wake up, and may roam;
+    without one they share their CPU in turns of `time_slice_ns` (docs/models/host.md).
     """
 
     irqchip: str = "kernel"
@@ -78,12 +114,15 @@ class Hypervisor:
     inhibits: tuple[Inhibit, ...] = ()
     pause_loop: PauseLoop = PauseLoop()
     without_rechecks: tuple[str, ...] = ()
+    scheduler: Scheduler | None = None
 
     def document(self) -> dict[str, Any]:
         """The plan's `hypervisor`, without what is left to its defaults."""
         document = {**asdict(self), "inhibits": [asdict(each) for each in self.inhibits]}
         pause_loop = {key: value for key, value in document.pop("pause_loop").items() if value is not None}
         document["without_rechecks"] = list(self.without_rechecks)
+        if not self.scheduler:
+            del document["scheduler"]
         return {**document, "pause_loop": pause_loop} if pause_loop else document
 
 
@@ -98,6 +137,8 @@ class Machine:
             20H, with an EOI register), with the PIT; None: none of them, and devices raise
             interrupts by themselves.
         hpet: the chipset has an HPET too.
+        idle_states: how the physical CPUs sleep, from the lightest; none: all as light as they can.
+        guest_poll: how the guest polls before it halts; None: by Linux' defaults.
         housekeeping_cpu: the physical CPU, without vCPUs, that runs the guests' timers with the
             feature timer-posting; by default one more than the others, where the feature is on.
         sockets: the physical CPUs are in so many, of the same size, one after the other.
@@ -106,7 +147,10 @@ class Machine:
 
     def __init__(self, guest_apic: str = "x2apic", physical_cpus: int | None = None,
                  chipset: str | None = None, hpet: bool = False, housekeeping_cpu: int | None = None,
-                 sockets: int = 1, threads_per_core: int = 1) -> None:
+                 sockets: int = 1, threads_per_core: int = 1, idle_states: Sequence[IdleState] = (),
+                 guest_poll: GuestPoll | None = None) -> None:
+        self.idle_states = tuple(idle_states)
+        self.guest_poll = guest_poll
         self.guest_apic = guest_apic
         self.physical_cpus = physical_cpus
         self.housekeeping_cpu = housekeeping_cpu
@@ -124,7 +168,8 @@ class Machine:
         self._nics: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
 
-    def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None) -> int:
+    def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None,
+             nice: int = 0, roams: bool = False) -> int:
         """Adds a vCPU and returns its number, which is also its APIC ID.
 
         Args:
@@ -132,6 +177,8 @@ class Machine:
             handlers: vector to the program of its handler, or to several: the
                 n-th delivery runs the n-th, the last one repeats.
             pin: the physical CPU of its thread; by default its own number.
+            nice: -20 to 19, with a Scheduler.
+            roams: its thread may run on any physical CPU, with a Scheduler; `pin` is where it begins.
 
         Raises:
             VirqsimError: two programs share a name.
@@ -143,7 +190,8 @@ class Machine:
                 named[str(vector)] = self._name(handler)
             else:
                 named[str(vector)] = [self._name(each) for each in handler]
-        self._vcpus.append({"pin": number if pin is None else pin, "program": self._name(program), "handlers": named})
+        self._vcpus.append({"pin": number if pin is None else pin, "program": self._name(program), "handlers": named,
+                            **_scheduling(nice, roams)})
         return number
 
     def user_interrupts(self, vcpu: int, handler: Program | None = None, uinv: int = UINV) -> None:
@@ -187,18 +235,19 @@ class Machine:
         self.word(f"{name}, given")
         return served
 
-    def load(self, pin: int) -> None:
-        """Adds a host thread that always wants the physical CPU `pin`."""
-        self._load.append({"pin": pin})
+    def load(self, pin: int, nice: int = 0, roams: bool = False) -> None:
+        """Adds a host thread that always wants the physical CPU `pin`; `nice` and `roams` as of vcpu()."""
+        self._load.append({"pin": pin, **_scheduling(nice, roams)})
 
-    def thread(self, kind: str, pin: int) -> int:
+    def thread(self, kind: str, pin: int, nice: int = 0, roams: bool = False) -> int:
         """Adds a host thread that is no vCPU and returns its number (docs/models/host.md).
 
         Args:
             kind: `main-loop`, QEMU's, of which there is one at most; `aio-worker`, one of its pool; `vhost`.
             pin: the physical CPU on which it runs.
+            nice, roams: as of vcpu().
         """
-        self._threads.append({"kind": kind, "pin": pin, "work": []})
+        self._threads.append({"kind": kind, "pin": pin, "work": [], **_scheduling(nice, roams)})
         return len(self._threads) - 1
 
     def work(self, thread: int, at_ns: Sequence[int], cycles: int, sleep_ns: int = 0, after_cycles: int = 0,
@@ -345,6 +394,8 @@ class Machine:
             "vcpus": self._vcpus,
             "load": self._load,
             **({"threads": self._threads} if self._threads else {}),
+            **({"idle_states": [asdict(state) for state in self.idle_states]} if self.idle_states else {}),
+            **({"guest_poll": asdict(self.guest_poll)} if self.guest_poll else {}),
             "regions": self._regions,
             "devices": self._devices,
             **({"disks": self._disks} if self._disks else {}),
@@ -353,6 +404,10 @@ class Machine:
             **({"topology": {"sockets": self.sockets, "threads_per_core": self.threads_per_core}}
                if self.sockets > 1 or self.threads_per_core > 1 else {}),
         }
+
+
+def _scheduling(nice: int, roams: bool) -> dict[str, Any]:
+    return {**({"nice": nice} if nice else {}), **({"roams": True} if roams else {})}
 
 
 @dataclass

@@ -86,12 +86,32 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """What `virqsim sweep` runs and draws: the columns of report() against each other.
+
+    Args:
+        over: parameter to the values that it takes.
+        x: the column of the horizontal axis.
+        y: of the vertical one.
+        panels: the parameter that has a panel for each value.
+        points: the parameter whose values are told apart by marks; a legend names them.
+    """
+
+    over: Mapping[str, Iterable[Any]]
+    x: str
+    y: str
+    panels: str
+    points: str
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A scenario's file, loaded."""
 
     path: Path
     question: str
     parameters: dict[str, Parameter]
+    sweep: Sweep | None
     _build: Callable[[SimpleNamespace], Plan]
     _report: Callable[[Results, SimpleNamespace], pandas.DataFrame] | None
 
@@ -126,7 +146,11 @@ class Scenario:
                 raise VirqsimError(f"scenario {path}: has no {_WANTED[name]}")
         _check_parameters(path, module["PARAMETERS"])
         question = " ".join(module["__doc__"].split("\n\n")[0].split())
-        return cls(path, question, module["PARAMETERS"], module["plan"], module.get("report"))
+        sweep = module.get("SWEEP")
+        for name in sweep.over if sweep else ():
+            if name not in module["PARAMETERS"]:
+                raise unknown(f"scenario {path}: SWEEP", name, module["PARAMETERS"])
+        return cls(path, question, module["PARAMETERS"], sweep, module["plan"], module.get("report"))
 
     def values(self, settings: Mapping[str, Any], clocks: Mapping[str, int]) -> SimpleNamespace:
         """What plan() and report() get: each parameter by its name, as set or at its default.
