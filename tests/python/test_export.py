@@ -219,7 +219,7 @@ def test_vcd_has_a_bit_for_each_vector_that_is_requested_and_in_service(run):
 def test_vcd_shows_a_posted_interrupt_pass_from_the_descriptor_to_the_apic(tmp_path):
     machine = Machine()
     machine.vcpu(Program("sender").compute(9000).ipi(icr(48), 1))
-    machine.vcpu(Program("target").compute(90_000), {48: Program("on_ipi").eoi()})
+    machine.vcpu(Program("target").compute(90_000), {48: Program("on_ipi").compute(500).eoi()})
     plan = Plan("posted", machine, technology="apicv").resolve(profiles.load("skylake-sp"))
     runner.run(plan, folder=tmp_path / "run", trace=True)
     shown = waveform(export(tmp_path / "run", "vcd"))
