@@ -248,6 +248,43 @@ bool virqsim_chips_lapic(const struct virqsim_chips *chips, uint32_t cpu,
 bool virqsim_chips_load_lapic(struct virqsim_chips *chips, uint32_t cpu,
                               const struct virqsim_lapic_state *state);
 
+/*
+ * The lines of a recorded trace in any tool's form (docs/replay.md): where each thing stands in a
+ * line, not what it means. Names (of events, and of the reasons of kvm_exit) are numbered as they
+ * first appear; memory does not grow with the text.
+ */
+struct virqsim_lines;
+
+enum virqsim_line_kind {
+    VIRQSIM_LINE_OTHER, /* prose, a tool's own words, the rest of a line that was folded */
+    VIRQSIM_LINE_EVENT,
+    VIRQSIM_LINE_FOLDED, /* its writer folded it behind the time: the event is on the next */
+    VIRQSIM_LINE_COMMENT,
+    VIRQSIM_LINE_EMPTY,
+};
+
+struct virqsim_line {
+    uint64_t time_ns;           /* VIRQSIM_NEVER: it has none */
+    uint32_t start, length;     /* of the line in the text, without its end */
+    uint32_t payload;           /* where the event's own text begins; it ends with the line */
+    uint32_t task, task_length; /* the thread's name */
+    int32_t pid, cpu, vcpu;     /* -1: the line has none */
+    uint16_t kind;              /* enum virqsim_line_kind */
+    uint16_t event;             /* a name's number + 1 */
+    uint16_t reason;            /* of kvm_exit, a name's number + 1; 0: not there */
+    uint16_t unused;
+};
+
+/* NULL: there is no memory. */
+struct virqsim_lines *virqsim_lines_open(void);
+void virqsim_lines_close(struct virqsim_lines *lines);
+/* Takes the whole lines of a text, at most `capacity`; returns how many, and in `used` how many
+   bytes they were. What is left is to come again, with more behind it. */
+size_t virqsim_lines_take(struct virqsim_lines *lines, const char *text, size_t length,
+                          struct virqsim_line *out, size_t capacity, size_t *used);
+/* Name number n; NULL: there are not so many yet. Lives as long as `lines`. */
+const char *virqsim_lines_name(const struct virqsim_lines *lines, uint32_t n);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -2,12 +2,14 @@
 
 import gzip
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from replay_files import FORMS, ROOT, recordings, trace
 from virqsim import VirqsimError
-from virqsim.replay import payloads, reader, reasons
+from virqsim.replay import lines, payloads, reader, reasons, tracedat
+from virqsim.replay.lines import Lines
 
 # The story that every file of trace_forms/ tells in its own words.
 STORY = [
@@ -124,9 +126,65 @@ def test_binary_input_is_refused(tmp_path):
     assert "binary" in said
 
 
-def test_a_trace_dat_names_its_cure(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader.shutil, "which", lambda _: None)
-    assert "trace-cmd report FILE > FILE.txt" in refused(tmp_path, b"\x17\x08\x44tracing7\0" + bytes(40), "trace.dat")
+@pytest.mark.parametrize("status, said", [(3, "install libtracecmd1"), (1, "cut short or is damaged"),
+                                          (-11, "cut short or is damaged")])
+def test_a_trace_dat_that_cannot_be_read_names_its_cure(tmp_path, monkeypatch, status, said):
+    child = tmp_path / "child"
+    child.write_text("#!/bin/sh\n" + (f"exit {status}" if status >= 0 else f"kill {status} $$") + "\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(tracedat.sys, "executable", str(child))
+    assert said in refused(tmp_path, b"\x17\x08\x44tracing7\0" + bytes(40), "trace.dat")
+
+
+def test_zstd_is_read_through_and_a_cut_file_refused(tmp_path):
+    (tmp_path / "t.txt").write_text(GOOD)
+    packed = subprocess.run(["zstd", "-qc", tmp_path / "t.txt"], stdout=subprocess.PIPE, check=True).stdout
+    (tmp_path / "t.txt.zst").write_bytes(packed)
+    assert len(reader.read(tmp_path / "t.txt.zst").events) == len(STORY)
+    assert "cut short" in refused(tmp_path, packed[:-20], "cut.zst")
+    assert "zstd file is damaged" in refused(tmp_path, packed[:9] + b"\xff" * 20, "bad.zst")
+
+
+def test_gzip_members_follow_each_other(tmp_path):
+    middle = GOOD.index("\n", len(GOOD) // 2) + 1
+    (tmp_path / "t.txt.gz").write_bytes(gzip.compress(GOOD[:middle].encode()) + gzip.compress(GOOD[middle:].encode()))
+    assert len(reader.read(tmp_path / "t.txt.gz").events) == len(STORY)
+
+
+@pytest.mark.parametrize("form", sorted(path.name for path in FORMS.glob("*.txt")))
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_pieces_of_any_length_give_the_same_lines(form, size):
+    text = (FORMS / form).read_bytes()
+    pieces = [text[n:n + size] for n in range(0, len(text), size)]
+    assert list(Lines(pieces)) == list(Lines([text]))
+
+
+@pytest.mark.parametrize("line, expected", [
+    (" CPU 0/KVM-4100  [003] d..1.  500.000010: kvm_entry: vcpu 7", ("CPU 0/KVM", 4100, 3, 500_000_010_000, "kvm_entry", "vcpu 7")),
+    (" kworker/5:2-eve 429543 [005] 1.000000001:  kvm:kvm_set_irq: gsi 4", ("kworker/5:2-eve", 429543, 5, 10**9 + 1, "kvm_set_irq", "gsi 4")),
+    (" a [b] c-1 [000] 2.5: kvm_eoi: apicid 0", ("a [b] c", 1, 0, 2_500_000_000, "kvm_eoi", "apicid 0")),
+    (" qemu 77/78 [001] 3.0: kvm_entry: vcpu 0", ("qemu", 77, 1, 3 * 10**9, "kvm_entry", "vcpu 0")),
+    (" qemu-77 (4100) [001] .... 3.0: kvm_entry: vcpu 0", ("qemu", 77, 1, 3 * 10**9, "kvm_entry", "vcpu 0")),
+    ("87162647182125: kvm_halt_poll_ns: vcpu 0", ("", None, None, 87162647182125, "kvm_halt_poll_ns", "vcpu 0")),
+    ("  kvm_exit:   reason HLT", ("", None, None, None, "kvm_exit", "reason HLT")),
+    ("kvm_exit: reason HLT", None),  # prose may begin so
+    (" Kvm_exit: x", None), (" note:well", None), (" 12: ", None), ("x [001] 99999999999999999999.0: kvm_entry: y", None),
+])
+def test_a_line_is_taken_apart(line, expected):
+    (found,) = Lines([line.encode() + b"\n"])
+    assert (found.kind == lines.EVENT) == (expected is not None)
+    if expected:
+        assert (found.task, found.pid, found.cpu, found.time_ns, found.event, found.payload) == expected
+
+
+def test_a_trace_dat_of_each_version_is_read():
+    folder = Path(os.environ.get("VIRQSIM_LINUX_TRACES", ROOT.parent / "shared" / "data" / "linux_traces"))
+    packed = sorted(folder.glob("*.dat.gz")) if folder.is_dir() else []
+    if not packed:
+        pytest.skip("no folder of recordings with trace.dat; VIRQSIM_LINUX_TRACES names one")
+    for path in packed:
+        text = trace(path.name.removesuffix(".dat.gz"))
+        assert reader.read(path).exits() == text.exits()
 
 
 def test_a_perf_data_names_its_cure(tmp_path):

@@ -24,23 +24,29 @@ from .compare import Replay
               help="Whose costs: a profile's name, or a file of yours (*.toml).")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep a run folder for each replay in this folder.")
 @click.option("--trace", "keep", is_flag=True, help="With --out: keep the full trace of each replay.")
+@click.option("--survey", "only_survey", is_flag=True,
+              help="Replay nothing: count what the trace holds, in one pass, however large it is.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the answer as one page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str,
-                   out: Path | None, keep: bool, html: Path | None, as_json: bool) -> None:
+                   out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
     """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
-    TRACE is the text of tracefs, `trace-cmd report` or `perf script`, gzip'ed
-    or not. The first replay is under the hardware it was recorded on: how far
-    its exits are from the recorded ones is how far the others can be trusted.
+    TRACE is the text of tracefs, `trace-cmd report` or `perf script`, or a
+    trace.dat; packed with gzip or zstd or not. The first replay is under the
+    hardware it was recorded on: how far its exits are from the recorded ones
+    is how far the others can be trusted.
 
     \b
       virqsim replay traces/on2_ppong.txt.gz
       virqsim replay mine.txt --tech apicv --features=-posted-interrupts --json
+      virqsim replay huge.txt.zst --survey
       virqsim replay mine.txt --tech none,apicv --html mine.html
       virqsim replay mine.txt --tech none,ipiv --out out/mine --trace
       virqsim replay mine.txt --tech ipiv,mine --hypothetical mine.py
     """
+    if only_survey:
+        return _survey(trace, as_json)
     from .. import profiles, runner
     from ..features import parse
     from ..hypothetical import declared
@@ -62,6 +68,28 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
         click.echo(json.dumps(document, indent=1))
     else:
         _print(document)
+
+
+def _survey(trace: str, as_json: bool) -> None:
+    from . import survey
+
+    found = survey.survey(trace).document()
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    click.echo(f"{found['trace']}: {found['lines']} lines, {sum(found['events'].values())} events, "
+               f"{found['vcpus']} vCPUs, {found['seconds']:.3f} s; in the guest {found['guest_ns'] / 1e9:.3f} s, "
+               f"in the host {found['host_ns'] / 1e9:.3f} s of them all\n")
+    rates = found["exits_per_second"]
+    show.table("VM exits", ["reason", "count", "a second"],
+               [[reason, n, rates.get(reason, 0.0)] for reason, n in found["exits"].items()])
+    show.table("Events", ["event", "count"], [[event, n] for event, n in found["events"].items()])
+    for sentence in found["obstacles"]:
+        click.echo(f"- not to be replayed: {sentence}")
+    for sentence in found["doubts"]:
+        click.echo(f"- not in the trace: {sentence}")
+    if found["record"]:
+        click.echo(f"- a recording that would do better: {found['record']}")
 
 
 def _write_page(document: dict[str, Any], path: Path) -> None:

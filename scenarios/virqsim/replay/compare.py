@@ -106,7 +106,11 @@ class Replay:
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
                              self.profile, self._halt_poll_ns())
-        return runner.run(plan.resolve(self.profile, declared=self.declared), folder=folder, trace=self.keep_traces and folder is not None)
+        try:
+            return runner.run(plan.resolve(self.profile, declared=self.declared), folder=folder,
+                              trace=self.keep_traces and folder is not None)
+        except VirqsimError as error:
+            raise VirqsimError(f"{self.trace.path}: cannot be replayed under {technology}: {error}") from None
 
     def _halt_poll_ns(self) -> int:
         """As recorded, or Linux's default."""

@@ -1,66 +1,123 @@
-"""One line of a trace, in the form of whichever tool wrote it.
+"""The lines of a trace in any tool's form, found by the C core (sim/trace_lines.c).
 
-    qemu-8396    [001] d..1.  1404.389421: kvm_exit: vcpu 0 reason ...       tracefs, 5 flags, 4, or none
-     qemu-6660  [007]   398.691403: kvm_userspace_exit:   reason ...         trace-cmd report
-       CPU 0/KVM 1821753 [015] 4831258.258053: kvm:kvm_msr: msr_write ...    perf script
-    87162647182125: kvm_halt_poll_ns: vcpu 0: ...                            cut by hand: time alone,
-     kvm_entry:            vcpu 0                                            or nothing at all
-
-Task names contain blanks and dashes, so they are read up to the last thing
-that can be a process number.
+The core says where in a line the time, the CPU, the thread and the event stand;
+batches of that come as arrays, for those who count, or line by line.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-_EVENT = r"(?:(?P<system>[a-z_]\w*):)?(?P<event>[a-z_]\w*):(?:\s+(?P<payload>.*))?$"
-_TIME = r"(?P<time>\d+(?:\.\d+)?):"
-_FLAGS = r"(?:[.#0-9a-zA-Z]{4,5}\s+)?"
-_CPU = r"\[(?P<cpu>\d+)\]"
+import numpy as np
 
-_FORMS = tuple(re.compile(form) for form in (
-    rf"\s*(?P<task>.*?)-(?P<pid>\d+)\s+(?:\(\s*[-\d]+\)\s+)?{_CPU}\s+{_FLAGS}{_TIME}\s*(?:{_EVENT})?",
-    rf"\s*(?P<task>.*?)\s+(?P<pid>\d+)(?:/\d+)?\s+{_FLAGS}{_CPU}\s+{_FLAGS}{_TIME}\s*(?:{_EVENT})?",
-    rf"\s*(?P<task>\S*)\s+{_CPU}\s+{_FLAGS}{_TIME}\s*(?:{_EVENT})?",
-    rf"\s*{_TIME}\s+{_EVENT}",
-    rf"\s+{_EVENT}",
-))
+from .. import library
 
 LOST = re.compile(r"CPU:\d+ \[(?:LOST \d+ EVENTS|(?:\d+ )?EVENTS DROPPED)\]")
 WRITTEN = re.compile(r"entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
+
+OTHER, EVENT, FOLDED, COMMENT, EMPTY = range(5)  # enum virqsim_line_kind
+_BATCH = 8192
+_LONGEST = 1 << 22  # of a line; longer ones are no trace's, and would be kept whole
+_LINE = np.dtype([("time_ns", "u8"), ("start", "u4"), ("length", "u4"), ("payload", "u4"), ("task", "u4"),
+                  ("task_length", "u4"), ("pid", "i4"), ("cpu", "i4"), ("vcpu", "i4"), ("kind", "u2"),
+                  ("event", "u2"), ("reason", "u2"), ("unused", "u2")], align=True)
 
 
 class Line(NamedTuple):
     """What a line says before the event's own text; None where its form leaves something out."""
 
+    number: int
+    kind: int
     time_ns: int | None
     cpu: int | None
     pid: int | None
     task: str
-    event: str | None  # None: the writer folded the line here, the event follows on the next
+    event: str | None
     payload: str
+    text: str
 
 
-def parse(text: str) -> Line | None:
-    """The line, or None when it is not the beginning of an event."""
-    for form in _FORMS:
-        match = form.match(text)
-        if match:
-            found = match.groupdict()
-            return Line(_nanoseconds(found.get("time")), _number(found.get("cpu")), _number(found.get("pid")),
-                        found.get("task") or "", found.get("event"), found.get("payload") or "")
-    return None
+class Batch(NamedTuple):
+    """Some lines: the text that they are in, and where in it."""
+
+    text: bytes
+    lines: np.ndarray
+    first: int
+    """The number of the first line in the file."""
 
 
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
+class Lines:
+    """Takes a text in pieces. `complete`: after the last, whether it ended with a newline."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._ffi, self._lib = library.core()
+        self._lines = self._ffi.gc(self._lib.virqsim_lines_open(), self._lib.virqsim_lines_close)
+        self._pieces = iter(pieces)
+        self._known: list[str] = []
+        self.complete = True
+
+    def names(self) -> list[str]:
+        """Names so far: an event's or a reason's number, less 1, is its index here."""
+        while (name := self._lib.virqsim_lines_name(self._lines, len(self._known))) != self._ffi.NULL:
+            self._known.append(self._ffi.string(name).decode(errors="replace"))
+        return self._known
+
+    def batches(self) -> Iterator[Batch]:
+        """All lines, in arrays of the core's struct virqsim_line."""
+        rest, number = b"", 1
+        for piece in self._whole():
+            rest += piece
+            for batch in self._taken(rest, number):
+                number += len(batch.lines)
+                yield batch
+            rest = rest[self._used:]
+            if len(rest) > _LONGEST:
+                rest = rest[:_LONGEST] + b"\n"
+
+    def _whole(self) -> Iterator[bytes]:
+        """The pieces, and a newline behind the last line."""
+        last = b"\n"
+        for piece in self._pieces:
+            last = piece[-1:] or last
+            yield piece
+        self.complete = last == b"\n"
+        if not self.complete:
+            yield b"\n"
+
+    def _taken(self, text: bytes, number: int) -> Iterator[Batch]:
+        out, used = self._ffi.new("struct virqsim_line[]", _BATCH), self._ffi.new("size_t *")
+        view, self._used = self._ffi.from_buffer(text), 0
+        while True:
+            n = self._lib.virqsim_lines_take(self._lines, view + self._used, len(text) - self._used, out, _BATCH, used)
+            if not n:
+                return
+            found = np.frombuffer(self._ffi.buffer(out, n * _LINE.itemsize), _LINE).copy()
+            found["start"] += self._used
+            found["payload"] += found["start"]
+            found["task"] += found["start"]
+            self._used += used[0]
+            yield Batch(text, found, number)
+            number += n
+
+    def __iter__(self) -> Iterator[Line]:
+        """Each line by itself; one that is empty or the rest of a folded one has its text only."""
+        for batch in self.batches():
+            names = self.names()
+            for n, row in enumerate(batch.lines.tolist(), batch.first):
+                yield _line(batch.text, names, n, row)
 
 
-def _nanoseconds(text: str | None) -> int | None:
-    """Seconds with a fraction, or raw nanoseconds without one."""
-    if text is None:
-        return None
-    seconds, point, fraction = text.partition(".")
-    return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0")) if point else int(seconds)
+def _line(data: bytes, names: list[str], number: int, row: tuple[Any, ...]) -> Line:
+    time_ns, start, length, payload, task, task_length, pid, cpu, _, kind, event, *_ = row
+    whole = start + length
+    if kind == EVENT:
+        return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
+                    None if pid < 0 else pid, data[task:task + task_length].decode(), names[event - 1],
+                    data[payload:whole].decode().strip(), "")
+    text = data[start:whole].decode()
+    if kind != FOLDED:
+        return Line(number, kind, None, None, None, "", None, "", text)
+    return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
+                None if pid < 0 else pid, data[task:task + task_length].decode(), None, "", text)

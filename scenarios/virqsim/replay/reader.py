@@ -6,24 +6,19 @@ about a guest that never was.
 
 from __future__ import annotations
 
-import gzip
 import re
-import shutil
-import subprocess
-import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import VirqsimError
-from . import lines, payloads
+from . import lines, payloads, source
 from .header import Header
+from .lines import Line, Lines
 
-_TRACE_DAT = b"\x17\x08\x44tracing"
-_PERF_DATA = b"PERFILE2"
 _GAP = re.compile(r"\s*\[?(?:\.\.\.|…)\]?\s*$")
 
 
@@ -69,7 +64,7 @@ class Trace:
 
 
 def read(path: str | Path) -> Trace:
-    """Reads and checks a trace, plain or gzip'ed.
+    """Reads and checks a trace, plain or packed.
 
     Raises:
         VirqsimError: it cannot be read or must not be trusted; the line names file and line.
@@ -94,122 +89,81 @@ def read_events(path: str | Path) -> Trace:
     """
     path = Path(path)
     header = Header()
-    events = list(_events(path, _text(path), header))
+    events = list(_events(path, Lines(source.text(path)), header))
     if not events:
         raise VirqsimError(f"{path}: holds no trace events; tracefs, trace-cmd report and perf script text can be read")
     return Trace(path, _with_vcpus(events), header, 0, len(events))
 
 
-# --- bytes to lines ---
-
-
-def _text(path: Path) -> list[str]:
-    data = _bytes(path)
-    if data.startswith(_TRACE_DAT):
-        data = _report(path, data)
-    elif data.startswith(_PERF_DATA):
-        raise VirqsimError(f"{path}: is a perf.data file; turn it into text: perf script -i FILE > FILE.txt")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise VirqsimError(f"{path}:{_line_of(data, error.start)}: binary data, not the text of a trace") from None
-    if "\0" in text:
-        raise VirqsimError(f"{path}:{_line_of(data, data.index(0))}: binary data, not the text of a trace")
-    if not text.strip():
-        raise VirqsimError(f"{path}: is empty")
-    return text.split("\n")
-
-
-def _line_of(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise VirqsimError(f"{path}: {error.strerror or error}") from None
-    except (EOFError, zlib.error) as error:
-        raise VirqsimError(f"{path}: the gzip file was cut short or is damaged: {error}") from None
-
-
-def _report(path: Path, data: bytes) -> bytes:
-    """A trace.dat's text, by the tool that can read it."""
-    if not shutil.which("trace-cmd"):
-        raise VirqsimError(f"{path}: is a trace.dat file; turn it into text: trace-cmd report FILE > FILE.txt")
-    with tempfile.NamedTemporaryFile(suffix=".dat") as file:
-        file.write(data)
-        file.flush()
-        report = subprocess.run(["trace-cmd", "report", "-t", "-i", file.name], capture_output=True, check=False)
-    if report.returncode:
-        said = report.stderr.decode(errors="replace").strip().splitlines()
-        raise VirqsimError(f"{path}: trace-cmd report: {said[-1] if said else report.returncode}")
-    return report.stdout
-
-
 # --- lines to events ---
 
 
-def _events(path: Path, text: list[str], header: Header) -> Iterator[Event]:
+def _events(path: Path, text: Lines, header: Header) -> Iterator[Event]:
     """The events, folded lines put together. What is no event (prose, a tool's own lines) is passed over."""
-    begun: tuple[int, lines.Line] | None = None
+    begun: Line | None = None
     gap = 0
-    for number, line in enumerate(text, 1):
-        if line.startswith("#"):
-            _check_comment(path, number, line, header)
-        elif lines.LOST.match(line):
-            raise VirqsimError(f"{path}:{number}: {line.strip()}: events were lost, so this cannot be replayed; "
-                               f"record again with a larger buffer (trace-cmd record -b 20000)")
-        elif begun and begun[1].event is None and line.strip():
-            begun = begun[0], _joined(begun[1], line)
-        elif found := lines.parse(line):
+    for line in text:
+        if line.kind == lines.COMMENT:
+            _check_comment(path, line, header)
+        elif line.kind == lines.OTHER and lines.LOST.match(line.text):
+            raise VirqsimError(f"{path}:{line.number}: {line.text.strip()}: events were lost, so this cannot be "
+                               f"replayed; record again with a larger buffer (trace-cmd record -b 20000)")
+        elif begun and begun.kind == lines.FOLDED and line.kind != lines.EMPTY:
+            begun = _joined(begun, line)
+        elif line.kind in (lines.EVENT, lines.FOLDED):
             if begun:
-                yield _event(path, *begun)
+                yield _event(path, begun)
                 header.gap_line = header.gap_line or gap
-            begun, gap = (number, found), 0
-        elif _GAP.match(line):
-            gap = number
-        elif begun and line[:1].isspace() and line.strip()[:1] not in ("", "#"):
-            begun = begun[0], begun[1]._replace(payload=f"{begun[1].payload} {line.strip()}")
+            begun, gap = line, 0
+        elif _GAP.match(line.text):
+            gap = line.number
+        elif begun and line.text[:1].isspace() and line.text.strip()[:1] not in ("", "#"):
+            begun = begun._replace(payload=f"{begun.payload} {line.text.strip()}")
     if begun:
-        yield _last_event(path, *begun, complete=text[-1] == "")
+        yield _last_event(path, begun, text.complete)
 
 
-def _joined(first: lines.Line, rest: str) -> lines.Line:
+def _joined(first: Line, rest: Line) -> Line:
     """A line that its writer folded behind the time stamp."""
-    second = lines.parse(f" {rest.strip()}")
-    if second is None or second.event is None:
+    if rest.kind != lines.EVENT or rest.pid is not None:
         return first
-    return first._replace(event=second.event, payload=second.payload)
+    return first._replace(kind=lines.EVENT, event=rest.event, payload=rest.payload)
 
 
-def _event(path: Path, number: int, line: lines.Line) -> Event:
+def _event(path: Path, line: Line) -> Event:
     if line.event is None:
-        raise VirqsimError(f"{path}:{number}: the line ends before the event's name")
-    fields = payloads.parse(line.event, line.payload.strip())
-    if fields is None:
-        raise VirqsimError(f"{path}:{number}: {line.event}: cannot read {line.payload.strip()!r}")
-    return Event(number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields)
+        raise VirqsimError(f"{path}:{line.number}: the line ends before the event's name")
+    fields = _parsed(line.event, line.payload)
+    if fields is None or any(not low <= fields[name] <= high for name, (low, high) in _LIMITS.items()
+                             if fields.get(name) is not None):
+        raise VirqsimError(f"{path}:{line.number}: {line.event}: cannot read {line.payload[:200]!r}")
+    return Event(line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields)
 
 
-def _last_event(path: Path, number: int, line: lines.Line, complete: bool) -> Event:
+# What these can be in any trace: KVM_MAX_VCPUS is at most 4096, and kvm_eoi has -1 for none.
+_LIMITS = {"vcpu": (0, 4095), "apicid": (0, 4095), "vector": (-1, 255), "irq": (0, 255), "pin": (0, 4095)}
+_parsed = lru_cache(1 << 14)(payloads.parse)  # a guest does the same again and again
+
+
+def _last_event(path: Path, line: Line, complete: bool) -> Event:
     """The last line of a file that does not end with a newline may be half a line."""
     try:
-        event = _event(path, number, line)
+        event = _event(path, line)
     except VirqsimError:
-        raise VirqsimError(f"{path}:{number}: the file ends in the middle of this line: it was cut short") from None
+        if complete:
+            raise
+        raise VirqsimError(f"{path}:{line.number}: the file ends in the middle of this line: it was cut short") from None
     if not complete and event.name == "kvm_exit" and event.fields.get("intr_info") is None and "info1" in line.payload:
-        raise VirqsimError(f"{path}:{number}: the file ends in the middle of this line: it was cut short")
+        raise VirqsimError(f"{path}:{line.number}: the file ends in the middle of this line: it was cut short")
     return event
 
 
-def _check_comment(path: Path, number: int, line: str, header: Header) -> None:
-    header.read(number, line)
-    written = lines.WRITTEN.search(line)
+def _check_comment(path: Path, line: Line, header: Header) -> None:
+    header.read(line.number, line.text)
+    written = lines.WRITTEN.search(line.text)
     if written and written[1] != written[2]:
         lost = int(written[2]) - int(written[1])
-        raise VirqsimError(f"{path}:{number}: {lost} of {written[2]} events were overwritten, so this cannot be "
+        raise VirqsimError(f"{path}:{line.number}: {lost} of {written[2]} events were overwritten, so this cannot be "
                            f"replayed; record again with a larger buffer (buffer_size_kb)")
 
 

@@ -19,7 +19,7 @@ from .reader import Trace
 
 RECORD = "trace-cmd record -e kvm -b 20000 -C mono -P PID"
 NO_APICV = "with enable_apicv=0 (kvm_intel) or avic=0 (kvm_amd), " + RECORD
-_SILENCE_NS = 10 * 10**9  # nothing for so long: a suspended machine, or a part cut out
+SILENCE_NS = 10 * 10**9  # nothing for so long: a suspended machine, or a part cut out
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def _in_time(trace: Trace) -> Iterator[Unknown]:
             continue
         before = last.get(event.cpu, event.time_ns)
         back += event.time_ns < before
-        silent += event.time_ns - before > _SILENCE_NS
+        silent += event.time_ns - before > SILENCE_NS
         last[event.cpu] = event.time_ns
         timed += 1
     yield Unknown("clock jumps back on a CPU", back, timed, "the file's order is kept, times between are taken for none")
-    yield Unknown(f"silence of more than {_SILENCE_NS // 10**9} s on a CPU", silent, timed,
+    yield Unknown(f"silence of more than {SILENCE_NS // 10**9} s on a CPU", silent, timed,
                   "nothing is taken to have happened")
     yield Unknown("events without a time", len(trace.events) - timed, len(trace.events), "work between them is assumed")
 
