@@ -1,7 +1,7 @@
 """Where does the time of a disk request go, and how many exits does it cost?
 
 An application keeps `depth` reads of a disk under way. The disk is QEMU's: an IDE
-channel, whose driver makes the 26 port accesses of Linux's libata for each request, or a
+channel, whose driver makes the 26 port accesses of Linux's libata for each request, an NVMe controller, or a
 virtio block device, notified by an ioeventfd and interrupting by a message
 or (`--set interrupt=intx`) by a line. A raw image is behind it: a worker of QEMU's pool sleeps
 `medium` microseconds for each request, the main loop completes it. `--set
@@ -15,7 +15,7 @@ import virqsim
 from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
 
 PARAMETERS = {
-    "disk": Parameter("virtio-blk", "", "what the guest sees", choices=("ide", "virtio-blk")),
+    "disk": Parameter("virtio-blk", "", "what the guest sees", choices=("ide", "virtio-blk", "nvme")),
     "depth": Parameter(1, "requests", "how many the application keeps under way"),
     "requests": Parameter(200, "requests", "in all"),
     "medium": Parameter(80, "us", "of each request in the worker's blocking call"),
@@ -23,7 +23,7 @@ PARAMETERS = {
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
     "guest": Parameter("xapic", "", "the guest's controllers", choices=("8259a", "xapic", "x2apic")),
     "interrupt": Parameter("msi", "", "of virtio-blk", choices=("msi", "intx")),
-    "ioeventfd": Parameter("on", "", "of virtio-blk", choices=("on", "off")),
+    "ioeventfd": Parameter("on", "", "of virtio-blk and NVMe", choices=("on", "off")),
     "event_idx": Parameter("on", "", "of virtio-blk: event suppression by indices", choices=("on", "off")),
 }
 
@@ -36,6 +36,8 @@ def plan(p):
     for name in ("depth", "requests", "medium", "workers"):
         if getattr(p, name) < 1:
             raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
+    if p.disk == "nvme" and p.interrupt == "intx":
+        raise VirqsimError("interrupt: NVMe has messages alone: --set interrupt=msi")
     if p.disk != "ide" and p.guest == "8259a" and p.interrupt == "msi":
         raise VirqsimError("guest: 8259a takes no messages: --set interrupt=intx")
     machine = Machine("none" if p.guest == "8259a" else p.guest, chipset="82093aa")
@@ -44,7 +46,7 @@ def plan(p):
     if p.disk == "ide":
         vector, handlers = ide(machine, main, p, done)
     else:
-        vector, handlers = virtio_blk(machine, main, p, done)
+        vector, handlers = with_queue(machine, main, p, done)
     machine.vcpu(main.halt_until(done, p.requests), {vector: handlers})
     machine.thread("main-loop", 1)
     for n in range(min(p.workers, p.depth)):
@@ -68,12 +70,16 @@ def ide(machine, main, p, done):
     return vector, [handler("on_request", False)] * (p.requests - 1) + [handler("on_last", True)]
 
 
-def virtio_blk(machine, main, p, done):
+def with_queue(machine, main, p, done):
+    """virtio-blk, or NVMe: the driver fills a ring."""
     intx = p.interrupt == "intx"
     gsi = PCI_IRQ if p.guest == "8259a" else PCI_INPUT
     device = machine.line("virtio", gsi) if intx else machine.device("virtio", "msi", 0, VECTOR)
-    disk = machine.virtio_blk(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
-                              queue_size=256)
+    if p.disk == "nvme":
+        disk = machine.nvme(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", queue_size=256)
+    else:
+        disk = machine.virtio_blk(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
+                                  queue_size=256)
     vector = route(main, p, gsi, level=True) if intx else VECTOR
     main.mask().disk_ask(disk, p.depth, p.requests).disk_issue(disk).unmask()
     handler = Program("on_request")

@@ -186,24 +186,12 @@ static bool balance_frames(struct virqsim *sim)
     return true;
 }
 
-/* A disk's requests, off the machine's memory: in the guest's own queue, and in the device's. */
-static uint64_t requests_under_way(const struct disk *d)
-{
-    uint64_t n = d->asked - d->issued;
-
-    if (d->kind == DISK_IDE)
-        return n + (d->under_way != DISK_NO_REQUEST);
-    for (unsigned head = 0; head < d->blk.queue.size; head++)
-        n += d->blk.queue.chain[head] != 0;
-    return n;
-}
-
 /* Whatever was asked of a disk is done or under way. */
 static bool balance_disks(struct virqsim *sim)
 {
     for (uint32_t i = 0; i < sim->machine.disk_count; i++) {
         const struct disk_counters *c = &sim->counters.disk[i];
-        const uint64_t under_way = requests_under_way(&sim->machine.disk[i]);
+        const uint64_t under_way = disk_requests_under_way(&sim->machine.disk[i]);
 
         if (c->asked == c->reaped + under_way)
             continue;

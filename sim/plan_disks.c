@@ -57,8 +57,15 @@ uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct p
 
 static bool can_interrupt(enum disk_kind disk, enum device_kind device)
 {
-    return device == DEVICE_LINE || (disk != DISK_IDE && device == DEVICE_MSI);
+    return (disk != DISK_NVME && device == DEVICE_LINE) ||
+           (disk != DISK_IDE && device == DEVICE_MSI);
 }
+
+static const char *const interrupts_by[] = {
+    [DISK_IDE] = "line",
+    [DISK_VIRTIO_BLK] = "msi or line",
+    [DISK_NVME] = "msi",
+};
 
 static void read_interrupt(struct build *b, const json_t *json, const struct place *at,
                            struct disk *d)
@@ -79,7 +86,7 @@ static void read_interrupt(struct build *b, const json_t *json, const struct pla
         reader_fail(&b->reader, &p,
                     "%" PRIu64 " is of kind %s; %s interrupts by a device of kind %s", n,
                     device_kind_names[d->interrupt->kind], disk_kind_names[d->kind],
-                    d->kind == DISK_IDE ? "line" : "msi or line");
+                    interrupts_by[d->kind]);
 }
 
 static void read_latency(struct build *b, const json_t *json, const struct place *at,
@@ -117,6 +124,24 @@ static void read_blk(struct build *b, const json_t *json, const struct place *at
                     reader_bool_or(&b->reader, json, at, "indirect", true), intx, &d->blk_port);
 }
 
+static void read_nvme(struct build *b, const json_t *json, const struct place *at,
+                      struct disk *d)
+{
+    const struct place p = place_key(at, "queue_size");
+
+    reader_keys(&b->reader, json, at,
+                KEYS("kind", "device", "latency_ns", "latency_high_ns", "base", "queue_size",
+                     "ioeventfd", "coalesce", "coalesce_ns"));
+    d->base = reader_uint(&b->reader, json, at, "base", 0, INT64_MAX - DISK_PAGES);
+    d->ioeventfd = reader_bool_or(&b->reader, json, at, "ioeventfd", true);
+    d->nvme.size = read_queue_size(b, json, at);
+    d->nvme.threshold = (uint16_t)reader_uint_or(&b->reader, json, at, "coalesce", 1, 256, 1);
+    d->nvme.time_ps =
+        PS_PER_NS * reader_uint_or(&b->reader, json, at, "coalesce_ns", 0, INT64_MAX / 1000, 0);
+    if (d->nvme.size < 2)
+        reader_fail(&b->reader, &p, "1 slot is full before it is used; NVMe needs 2");
+}
+
 /* Two IDE channels would have the same ports, two devices the same addresses. */
 static void check_place(struct build *b, const struct place *at, const struct disk *d)
 {
@@ -126,7 +151,7 @@ static void check_place(struct build *b, const struct place *at, const struct di
     for (const struct disk *o = h->disk; o < d; o++) {
         const bool same = d->kind == DISK_IDE
                               ? o->kind == DISK_IDE
-                              : o->kind == d->kind && o->port == d->port &&
+                              : o->kind != DISK_IDE && o->port == d->port &&
                                     o->base < d->base + bytes && d->base < o->base + bytes;
 
         if (same)
@@ -143,6 +168,14 @@ static void check_threads(struct build *b, const struct place *at)
                     "a disk needs a main-loop and an aio-worker among machine.threads");
 }
 
+typedef void read_disk(struct build *b, const json_t *json, const struct place *at,
+                       struct disk *d);
+static read_disk *const readers[] = {
+    [DISK_IDE] = read_ide,
+    [DISK_VIRTIO_BLK] = read_blk,
+    [DISK_NVME] = read_nvme,
+};
+
 void plan_read_disks(struct build *b, const json_t *machine, const struct place *at)
 {
     struct hypervisor *h = &b->sim->machine;
@@ -158,10 +191,7 @@ void plan_read_disks(struct build *b, const json_t *machine, const struct place 
         d->random = rng_stream(b->sim->plan.seed, DISK_STREAMS + i);
         read_latency(b, json, &here, d);
         read_interrupt(b, json, &here, d);
-        if (d->kind == DISK_IDE)
-            read_ide(b, json, &here, d);
-        else
-            read_blk(b, json, &here, d);
+        readers[d->kind](b, json, &here, d);
         check_place(b, &here, d);
         check_threads(b, &here);
     }

@@ -408,11 +408,16 @@ inline void add_disks(Plan &p)
         ",\"event_idx\":" + (d.chance(50) ? "true" : "false") +
         ",\"indirect\":" + (d.chance(50) ? "true" : "false") +
         ",\"ioeventfd\":" + (d.chance(50) ? "true" : "false") + latency;
+    p.disks += ",{\"kind\":\"nvme\",\"device\":0,\"base\":4273864704,\"queue_size\":" +
+               std::to_string(2 << d.below(4)) +
+               ",\"ioeventfd\":" + (d.chance(50) ? "true" : "false") +
+               ",\"coalesce\":" + std::to_string(1 + d.below(4)) + ",\"coalesce_ns\":9000" +
+               latency;
     if (!p.chipset.empty())
         p.disks += ",{\"kind\":\"ide\",\"device\":5" + latency;
     for (auto &[name, operations] : p.programs)
         for (uint64_t i = name[0] == 'h' ? d.below(2) : 6 + d.below(12); i; i--)
-            operations = disk_operation(d, p.chipset.empty() ? 1 : 2) + "," + operations;
+            operations = disk_operation(d, p.chipset.empty() ? 2 : 3) + "," + operations;
 }
 
 /* A fair scheduler, vCPUs of different weights, and some that may run anywhere. */

@@ -41,6 +41,15 @@ int nvme_reap(struct nvme_queue *q)
     return e.id;
 }
 
+int nvme_done(const struct nvme_queue *q, unsigned n)
+{
+    const unsigned slot = (q->head + n) % q->size;
+    const bool phase = q->phase ^ (q->head + n >= q->size);
+
+    return n < q->size && q->completion[slot].phase == phase ? q->completion[slot].id
+                                                             : NVME_NONE;
+}
+
 /* --- the interrupt --- */
 
 static void interrupt(struct nvme_queue *q)

@@ -70,6 +70,9 @@ int nvme_submit(struct nvme_queue *q);
 /* The identifier of the next command that is done, or NVME_NONE. */
 int nvme_reap(struct nvme_queue *q);
 
+/* The n-th that is done and not reaped, or NVME_NONE; changes nothing. */
+int nvme_done(const struct nvme_queue *q, unsigned n);
+
 /* --- the device's end --- */
 
 void nvme_write_tail(struct nvme_queue *q, uint16_t tail);

@@ -1,5 +1,5 @@
 /*
- * Disks of QEMU's: an IDE channel's or a virtio block device, the raw image behind
+ * Disks of QEMU's: an IDE channel's, a virtio block device or an NVMe controller, the raw image behind
  * it, and the way of a request from the guest's driver there and back.
  *
  * An access of the guest's reaches the device model in userspace, under the vCPU
@@ -16,12 +16,14 @@
 #define VIRQSIM_HYPERVISOR_DISK_H
 
 #include "device/ide.h"
+#include "device/nvme_queue.h"
 #include "device/virtio_blk.h"
 #include "hypervisor/host_thread.h"
 
 #define DISK_KINDS(KIND)                                                                       \
     KIND(IDE, "ide", "an IDE channel with one disk, by PIO and bus master")                    \
-    KIND(VIRTIO_BLK, "virtio-blk", "a virtio block device with one queue")
+    KIND(VIRTIO_BLK, "virtio-blk", "a virtio block device with one queue")                     \
+    KIND(NVME, "nvme", "an NVMe controller with one pair of queues")
 
 enum disk_kind {
 #define KIND(id, name, meaning) DISK_##id,
@@ -66,7 +68,7 @@ struct disk {
     uint32_t under_way; /* IDE: the present request, or DISK_NO_REQUEST */
     bool ended;         /* and the medium has answered */
 
-    /* virtio-blk */
+    /* virtio-blk, NVMe */
     bool port;      /* the legacy interface */
     bool ioeventfd; /* the notification is one */
     uint64_t base;
@@ -79,18 +81,22 @@ struct disk {
     struct ide_port ide_port;
     struct virtio_blk blk;
     struct virtio_blk_port blk_port;
+    struct nvme_queue nvme;
+    struct nvme_port nvme_port;
+    bool gives_back; /* NVMe: what was reaped last asks for the head doorbell */
 };
 
 #define DISK_NO_REQUEST UINT32_MAX
 
-/* Before: kind, addresses, latency and interrupt are filled, `request` has room for each head; then
-   ide_init() or virtio_blk_init() with the disk's port. */
+/* Before: kind, addresses, latency and interrupt are filled, `request` has room for each request; then
+   ide_init() or virtio_blk_init() with the disk's port; of NVMe, size, threshold and time. */
 void disks_init(struct hypervisor *h);
-/* A disk's, with so many requests. */
+/* A disk's, with so many requests: theirs, and that of NVMe's coalescing. */
 static inline uint32_t disk_events(uint32_t requests)
 {
-    return requests;
+    return requests + 1;
 }
+uint64_t disk_requests_under_way(const struct disk *d);
 
 /* Is `a` an access to a disk, and who answers it. */
 bool disk_owns(const struct hypervisor *h, const struct access *a,
@@ -101,7 +107,7 @@ void disk_notify(struct vcpu *v);
 
 /* An operation of the guest's that touches its memory alone. False: it is none of a disk's. */
 bool disk_operation(struct vcpu *v, const struct guest_insn *i);
-/* The driver issues what was asked for; then the notification that this asks for, or ACCESS_NONE. */
-void disk_issue(struct vcpu *v, const struct guest_insn *i);
-struct access disk_notification(const struct vcpu *v, const struct guest_insn *i);
+/* disk_issue and disk_reap; then the access that this brings about, or ACCESS_NONE. */
+void disk_drive(struct vcpu *v, const struct guest_insn *i);
+struct access disk_access_of(const struct vcpu *v, const struct guest_insn *i);
 #endif

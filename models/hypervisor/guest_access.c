@@ -202,7 +202,8 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
     case GUEST_touch:
         return instruction(VIRT_UNMAPPED, o[0], 8, 0, true);
     case GUEST_disk_issue:
-        return disk_notification(v, i);
+    case GUEST_disk_reap:
+        return disk_access_of(v, i);
     case GUEST_cpuid:
         return instruction(VIRT_CPUID, 0, 0, 0, false);
     case GUEST_hypercall:

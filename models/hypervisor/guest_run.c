@@ -189,7 +189,8 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     case GUEST_pv_yield:
         return guest_pv_yield(v, i);
     case GUEST_disk_issue:
-        disk_issue(v, i);
+    case GUEST_disk_reap:
+        disk_drive(v, i);
         break;
     case GUEST_eoi:
         if (guest_in_handler(&v->guest) && pv_eoi(v))

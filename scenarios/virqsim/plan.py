@@ -374,6 +374,23 @@ class Machine:
                           space=space, base=base, queue_size=queue_size, event_idx=event_idx, indirect=indirect,
                           ioeventfd=ioeventfd)
 
+    def nvme(self, device: int, latency_ns: int, latency_high_ns: int | None = None, *, base: int = 0xFEBF0000,
+             queue_size: int = 128, ioeventfd: bool = True, coalesce: int = 1, coalesce_ns: int = 0) -> int:
+        """Adds an NVMe controller of QEMU's with one pair of queues and returns its number, for Program.disk_ask().
+
+        Args:
+            device: the `msi` by which it interrupts (Machine.device).
+            latency_ns: of the medium, for each request.
+            latency_high_ns: drawn evenly between the two; None: always `latency_ns`.
+            base: its address.
+            queue_size: of its queues, a power of two up to 1024; they hold one less.
+            ioeventfd: the doorbells are ioeventfds, with shadow doorbells in memory; else exits to userspace.
+            coalesce: completions for an interrupt, at most 256.
+            coalesce_ns: or so long after the first.
+        """
+        return self._disk(kind="nvme", device=device, latency_ns=latency_ns, latency_high_ns=latency_high_ns, base=base,
+                          queue_size=queue_size, ioeventfd=ioeventfd, coalesce=coalesce, coalesce_ns=coalesce_ns)
+
     def _disk(self, **keys: Any) -> int:
         self._disks.append({key: value for key, value in keys.items() if value is not None})
         return len(self._disks) - 1

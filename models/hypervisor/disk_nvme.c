@@ -1,0 +1,136 @@
+/* An NVMe controller with one pair of queues: a doorbell for what is new, and one for what is taken. */
+#include "hypervisor/disk_parts.h"
+
+enum { PAIR = 1 }; /* 0 is the admin queues' */
+
+static struct disk *of_port(struct nvme_port *port)
+{
+    return EVENT_OWNER(port, struct disk, nvme_port);
+}
+
+static void starts(struct nvme_port *port, unsigned id)
+{
+    struct disk *d = of_port(port);
+    struct disk_request *r = &d->request[id];
+
+    r->name = id;
+    disk_start(d, r);
+}
+
+static void interrupts(struct nvme_port *port)
+{
+    disk_interrupt(of_port(port), true);
+}
+
+static uint32_t requests(const struct disk *d)
+{
+    return d->nvme.size;
+}
+
+static void init(struct disk *d)
+{
+    d->nvme_port = (struct nvme_port){starts, interrupts};
+    nvme_init(&d->nvme, d->nvme.size, d->nvme.threshold, d->nvme.time_ps, d->hypervisor->events,
+              &d->nvme_port);
+}
+
+/* --- accesses --- */
+
+static bool owns(const struct disk *d, const struct access *a)
+{
+    return a->instruction == VIRT_MMIO && a->address >= d->base &&
+           a->address - d->base < DISK_PAGES;
+}
+
+static bool is_doorbell(const struct disk *d, const struct access *a, uint64_t offset)
+{
+    return a->write && a->address - d->base == offset;
+}
+
+static bool is_eventfd(const struct disk *d, const struct access *a)
+{
+    return d->ioeventfd && (is_doorbell(d, a, NVME_TAIL_DOORBELL(PAIR)) ||
+                            is_doorbell(d, a, NVME_HEAD_DOORBELL(PAIR)));
+}
+
+/* QEMU: nvme_process_db() notes the doorbell and schedules a bottom half. */
+static void do_access(struct disk *d, const struct access *a)
+{
+    if (is_doorbell(d, a, NVME_TAIL_DOORBELL(PAIR))) {
+        disk_tell(d, d->issued);
+        nvme_write_tail(&d->nvme, (uint16_t)a->value);
+        disk_schedule(d, d->actor);
+    } else if (is_doorbell(d, a, NVME_HEAD_DOORBELL(PAIR))) {
+        nvme_write_head(&d->nvme, (uint16_t)a->value);
+    }
+}
+
+/* An ioeventfd has no value: QEMU reads the shadow doorbells in memory, nvme_update_sq_tail(). */
+static void notified(struct disk *d)
+{
+    if (d->ioeventfd) {
+        nvme_write_tail(&d->nvme, d->nvme.tail);
+        nvme_write_head(&d->nvme, d->nvme.head);
+        disk_tell(d, d->issued);
+    }
+    nvme_process(&d->nvme);
+}
+
+static void completed(struct disk *d, struct disk_request *r)
+{
+    nvme_complete(&d->nvme, r->name);
+}
+
+/* --- the driver --- */
+
+static void issue(struct disk *d, unsigned vcpu)
+{
+    const uint16_t before = d->nvme.tail;
+    int id;
+
+    while (d->issued < d->asked && (id = nvme_submit(&d->nvme)) != NVME_NONE)
+        d->request[id].number = disk_issue_next(d, vcpu);
+    d->notifies = d->nvme.tail != before;
+}
+
+static struct access after_issue(const struct disk *d)
+{
+    return d->notifies ? disk_store(d, NVME_TAIL_DOORBELL(PAIR), 4, d->nvme.tail)
+                       : guest_no_access();
+}
+
+static void seen(struct disk *d, unsigned vcpu)
+{
+    int id;
+
+    for (unsigned n = 0; (id = nvme_done(&d->nvme, n)) != NVME_NONE; n++)
+        disk_reached(d, d->request[id].number, TRACE_DISK_SEEN, vcpu);
+}
+
+/* Linux: nvme_poll_cq(), which gives all slots back at once. */
+static uint32_t reap(struct vcpu *v, struct disk *d)
+{
+    uint32_t n = 0;
+    int id;
+
+    for (; (id = nvme_reap(&d->nvme)) != NVME_NONE; n++)
+        disk_reap_one(v, d, d->request[id].number);
+    d->gives_back = n > 0;
+    return n;
+}
+
+static struct access after_reap(const struct disk *d)
+{
+    return d->gives_back ? disk_store(d, NVME_HEAD_DOORBELL(PAIR), 4, d->nvme.head)
+                         : guest_no_access();
+}
+
+static uint64_t under_way(const struct disk *d)
+{
+    return d->nvme.in_ring;
+}
+
+const struct disk_model disk_nvme = {
+    requests, init, owns, is_eventfd,  do_access,  notified,  completed,
+    issue,    seen, reap, after_issue, after_reap, under_way,
+};
