@@ -26,7 +26,8 @@ static const char *const causes[] = {"operation", "delivery", "acknowledge",
                                      "handler",   "host",     "setup"};
 static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi",  "level",
                                                         "extint", "nmi",   "line", "user-ipi"};
-static const char *const held[] = {"IRR", "PIR", "NMI", "ExtINT", "PUIR", "UIRR", "PMIRR"};
+static const char *const held[] = {"IRR",  "PIR",  "NMI",   "ExtINT",
+                                   "PUIR", "UIRR", "PMIRR", "PBA"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn"};
@@ -339,6 +340,7 @@ json_t *describe_everything(void)
     json_object_set_new(d, "vcpu_states", state_list());
     json_object_set_new(d, "inhibits", inhibit_list());
     json_object_set_new(d, "rechecks", recheck_list());
+    json_object_set_new(d, "faults", plan_describe_faults());
     json_object_set_new(d, "findings", watchdog_describe());
     json_object_set_new(d, "vmcs_fields", vmcs_list());
     json_object_set_new(d, "vmcb_fields", vmcb_list());

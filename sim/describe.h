@@ -20,6 +20,9 @@ json_t *describe_effects(void);
 /* The vocabulary that a trace file carries: numbers in records index these lists. */
 json_t *describe_trace(void);
 
+/* plan_faults.c */
+json_t *plan_describe_faults(void);
+
 const char *describe_cause(enum trace_cause c);
 const char *describe_source(enum trace_source s);
 const char *describe_kvm_exit(enum kvm_exit e);

@@ -100,8 +100,8 @@ static bool cut_short(const struct vcpu *v, int vector)
            v->reinject != vector && v->hw.ops->interrupted_delivery(&v->hw, &nmi) == vector;
 }
 
-/* MSIs of assigned devices, which wait for the host's handler. */
-static uint64_t in_physical_apics(const struct hypervisor *h, unsigned vcpu, unsigned vector)
+/* MSIs that wait in a device that is masked; of assigned ones, for the host's handler. */
+static uint64_t before_apics(const struct hypervisor *h, unsigned vcpu, unsigned vector)
 {
     uint64_t n = 0;
 
@@ -109,6 +109,7 @@ static uint64_t in_physical_apics(const struct hypervisor *h, unsigned vcpu, uns
         const struct device *d = &h->device[i];
 
         n += d->landed && d->vcpu == vcpu && d->vector == vector;
+        n += d->withheld && d->vcpu == vcpu && d->vector == vector;
     }
     return n;
 }
@@ -151,7 +152,7 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     if (vector >= VECTORS)
         return pending_for_user(v, vector);
     n = in_outboxes(v->hypervisor, v->index, vector);
-    n += in_physical_apics(v->hypervisor, v->index, vector);
+    n += before_apics(v->hypervisor, v->index, vector);
     n += vec_has(&v->apic.regs.IRR, vector);
     n += vec_has(&v->descriptor.pir, vector);
     n += vec_has(&v->extint, vector);

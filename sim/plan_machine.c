@@ -446,7 +446,8 @@ void plan_read_machine(struct build *b)
     if (b->reader.failed)
         return;
     const uint32_t events =
-        plan_count_threads(b, machine, &at) + plan_count_disks(b, machine, &at);
+        plan_count_threads(b, machine, &at) + plan_count_disks(b, machine, &at) +
+        plan_count_faults(b);
     if (b->reader.failed)
         return;
     if (!machine_allocate(b->sim, events)) {
@@ -461,6 +462,7 @@ void plan_read_machine(struct build *b)
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
     plan_read_threads(b, machine, &at);
+    plan_read_faults(b);
     plan_read_disks(b, machine, &at);
     plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);

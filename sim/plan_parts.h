@@ -63,6 +63,10 @@ unsigned plan_vectors(const struct build *b);
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);
 
+/* plan_faults.c */
+uint32_t plan_count_faults(struct build *b); /* how many events they need */
+void plan_read_faults(struct build *b);      /* after devices and threads */
+
 /* plan_watch.c */
 void plan_read_rechecks(struct build *b, const json_t *hypervisor, const struct place *at);
 void plan_read_watchdog(struct build *b);

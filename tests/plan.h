@@ -36,6 +36,7 @@ struct Plan {
     std::string chipset;          /* JSON, or empty: none */
     std::string inhibits;         /* JSON, without the brackets */
     std::string without_rechecks; /* JSON, without the brackets */
+    std::string faults;           /* JSON, without the brackets */
     std::string watchdog;         /* JSON, or empty: no limits */
     std::string schedule;         /* JSON, or empty: events in their order */
     bool pit_reinject = false;
@@ -79,7 +80,8 @@ struct Plan {
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
           << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
           << (schedule.empty() ? "" : ",\"schedule\":" + schedule) << "}"
-          << (watchdog.empty() ? "" : ",\"watchdog\":" + watchdog) << "}";
+          << (watchdog.empty() ? "" : ",\"watchdog\":" + watchdog) << ",\"faults\":[" << faults
+          << "]}";
         return o.str();
     }
 

@@ -1,4 +1,5 @@
 /* Putting the machine together: who knows whom, and the first events. */
+#include "hypervisor/fault.h"
 #include "hypervisor/disk.h"
 #include "hypervisor/epic.h"
 #include "hypervisor/nic_path.h"
@@ -53,12 +54,17 @@ static void raise_extint(struct vcpu *v, uint8_t vector, trace_flow flow)
     extint_tell(v, NULL, vector, flow);
 }
 
-static void raise_once(struct device *d)
+static uint8_t vector_of(const struct device *d)
+{
+    return d->kind == DEVICE_NMI ? 2 : d->vector;
+}
+
+/* It leaves the device. */
+static void send(struct device *d, trace_flow flow)
 {
     struct hypervisor *h = d->hypervisor;
     struct vcpu *v = &h->vcpu[d->vcpu];
-    const trace_flow flow = trace_new_flow(h->trace);
-    const uint8_t vector = d->kind == DEVICE_NMI ? 2 : d->vector;
+    const uint8_t vector = vector_of(d);
     const struct epic_msg epic = {.vector = vector,
                                   .delivery = d->kind == DEVICE_NMI ? EPIC_NMI : EPIC_FIXED_EXT,
                                   .dest = e2k_cepic_id(d->vcpu),
@@ -73,9 +79,6 @@ static void raise_once(struct device *d)
         .flow = flow,
     };
 
-    trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector,
-              TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
-    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector, TRACE_PARENT(TRACE_NOWHERE, flow));
     if (v->epic)
         epic_accept(v, &epic, NULL);
     else if (d->kind == DEVICE_ASSIGNED)
@@ -84,6 +87,41 @@ static void raise_once(struct device *d)
         raise_extint(v, vector, flow);
     else
         hypervisor_accept(v, &msg, NULL);
+}
+
+/* PCI 3.0 "Per-vector Masking": one pending bit. */
+static void withhold(struct device *d, trace_flow flow)
+{
+    trace_put(d->hypervisor->trace, flow, d->withheld ? TRACE_COALESCED : TRACE_PENDING,
+              d->vcpu, vector_of(d), TRACE_HELD_PBA);
+    if (!d->withheld)
+        d->withheld = flow;
+}
+
+void hypervisor_device_mask(struct device *d, bool masked)
+{
+    const trace_flow flow = d->withheld;
+
+    d->masked = masked;
+    if (masked || !flow)
+        return;
+    d->withheld = 0;
+    send(d, flow);
+}
+
+static void raise_once(struct device *d)
+{
+    struct hypervisor *h = d->hypervisor;
+    const trace_flow flow = trace_new_flow(h->trace);
+
+    trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector_of(d),
+              TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
+    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector_of(d),
+              TRACE_PARENT(TRACE_NOWHERE, flow));
+    if (d->masked)
+        withhold(d, flow);
+    else
+        send(d, flow);
 }
 
 /* --- devices with a line --- */
@@ -276,5 +314,6 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         nic_path_init(h, &h->nic[i]);
     assigned_init(h);
     host_threads_init(h);
+    faults_init(h);
     disks_init(h);
 }

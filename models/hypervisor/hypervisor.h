@@ -38,6 +38,7 @@
  *   userspace.c  QEMU
  *   host.c       physical CPUs and their interrupts
  *   scheduler.c  and their threads
+ *   fault.c      what a plan makes go wrong around all this
  *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
  *   global_lock.c   QEMU's global lock
  *   disk.c       disks of QEMU's, and the guest's end of them
@@ -228,6 +229,8 @@ struct device {
     uint32_t at_count, at_next;
     struct wire line; /* driven from outside (SystemC) */
     struct wire_listener listener;
+    bool masked;         /* its vector, at the device */
+    trace_flow withheld; /* and the interrupt that waits for the end of that; or 0 */
 };
 
 struct thread;
@@ -533,6 +536,8 @@ struct hypervisor {
     uint32_t pcpu_count;
     struct pcpu *housekeeping; /* for the host's timers, where they are posted from; or NULL */
     struct board *board;       /* NULL: no 8259A and no I/O APIC; devices stand for them */
+    struct fault *fault;       /* of the plan's (fault.h) */
+    uint32_t fault_count;
     struct host_threads *threads; /* those that are no vCPUs (host_thread.h); NULL: none */
     struct global_lock *lock;     /* NULL: nobody but vCPUs works in userspace */
     struct host_idle *idle; /* (host_idle.h) NULL: every CPU sleeps as lightly as it can */
@@ -890,12 +895,16 @@ bool pcpu_works(const struct pcpu *p);
 void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an interrupt */
 /* One that slept is runnable; its CPU, where that is idle, hears of it at `at`. */
 void thread_ready(struct thread *t, sim_time at);
+/* The same of a real-time thread, which goes before all others, and stays as long as it wants. */
+void thread_seize(struct thread *t);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 /* `to`, which waits for its CPU, is to be the next there, at once. False: there is no point in it,
    since neither CPU has another thread. */
 bool thread_yield_to(struct thread *from, struct thread *to);
 void hypervisor_device_act(struct device *d);
 void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
+/* MSI, ASSIGNED: what it raises waits in the device, or goes out. */
+void hypervisor_device_mask(struct device *d, bool masked);
 
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */

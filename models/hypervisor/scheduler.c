@@ -271,14 +271,19 @@ void thread_leave(struct thread *t, bool runnable)
     run_next(p, true);
 }
 
-static void move_to_head(struct pcpu *p, struct thread *t)
+static void put_at_head(struct pcpu *p, struct thread *t)
 {
-    unqueue(t);
     p->yielded = true;
     t->next = p->queue;
     p->queue = t;
     if (!t->next)
         p->queue_end = &t->next;
+}
+
+static void move_to_head(struct pcpu *p, struct thread *t)
+{
+    unqueue(t);
+    put_at_head(p, t);
 }
 
 /* The scheduler of another CPU is told; whoever runs there has had its slice. */
@@ -342,6 +347,26 @@ void thread_ready(struct thread *t, sim_time at)
     if (p->current && p->current->vcpu && p->current->vcpu->state == VCPU_POLLING)
         halt_poll_yield(p->current->vcpu);
     tell_idle(p, at);
+}
+
+/* Whoever has the CPU has had its slice, whatever it is entitled to. */
+static void end_slice_now(struct pcpu *p)
+{
+    struct event_queue *q = p->hypervisor->events;
+
+    if (p->current && p->current->vcpu && p->current->vcpu->state == VCPU_POLLING)
+        halt_poll_yield(p->current->vcpu);
+    if (p->current)
+        event_arm(q, &p->slice, q->now);
+    else
+        tell_idle(p, q->now);
+}
+
+void thread_seize(struct thread *t)
+{
+    account(t->pcpu);
+    put_at_head(t->pcpu, t);
+    end_slice_now(t->pcpu);
 }
 
 void scheduler_init(struct pcpu *p)

@@ -26,6 +26,7 @@ enum trace_held {
     TRACE_HELD_PUIR,  /* a user interrupt, in its descriptor */
     TRACE_HELD_UIRR,  /* and in its processor */
     TRACE_HELD_PMIRR, /* of an EPIC */
+    TRACE_HELD_PBA,   /* in the device, whose vector is masked */
 };
 enum trace_refused {
     TRACE_REFUSED_NO_DESTINATION,

@@ -17,13 +17,13 @@ from .errors import NotModelled, VirqsimError
 from .guest import Program, icr, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical, assumed, traps, unchanged, virtualized
 from .nic import Arrivals, Moderation, Queue
-from .plan import GuestPoll, Hypervisor, IdleState, Inhibit, Machine, PauseLoop, Plan, Scheduler
+from .plan import Fault, GuestPoll, Hypervisor, IdleState, Inhibit, Machine, PauseLoop, Plan, Scheduler
 from .scenario import Parameter, Scenario, Sweep
 
 if TYPE_CHECKING:
     from .results import Results, load
 
-__all__ = ["Arrivals", "GuestPoll", "Hypervisor", "Hypothetical", "IdleState", "Inhibit", "Machine", "Moderation",
+__all__ = ["Arrivals", "Fault", "GuestPoll", "Hypervisor", "Hypothetical", "IdleState", "Inhibit", "Machine", "Moderation",
            "NotModelled", "Parameter", "PauseLoop", "Plan", "Program", "Queue", "Results", "Scenario", "Scheduler", "Sweep",
            "VirqsimError", "assumed", "icr", "load", "logical_flat", "logical_x2apic", "main", "run", "traps", "unchanged",
            "virtualized"]

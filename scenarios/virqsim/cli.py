@@ -35,6 +35,7 @@ _TABLES = {
     "inhibits": ("name", "vmx", "svm", "by", "meaning", "where"),
     "rechecks": ("name", "where", "meaning"),
     "findings": ("name", "meaning"),
+    "faults": ("name", "subject", "meaning"),
     "accesses": ("name", "conditions", "effects", "exits", "meaning"),
     "conditions": ("name", "values", "meaning"),
     "effects": ("name", "needs", "meaning"),

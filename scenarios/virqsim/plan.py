@@ -38,6 +38,29 @@ class Inhibit:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong around the guest (`virqsim list faults`, docs/faults.md).
+
+    Args:
+        kind: its name.
+        at_ns: when it begins.
+        for_ns: how long it lasts; None: `absent-vcpu`, which does not last, and the default of `off-cpu`.
+        of: whom it befalls, by the key that the list says: `{"device": 0}`; and of a storm `every_ns`, of an
+            `absent-vcpu` its `vector`.
+    """
+
+    kind: str
+    at_ns: int
+    for_ns: int | None = None
+    of: Mapping[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As the plan has it."""
+        lasts = {} if self.for_ns is None else {"for_ns": self.for_ns}
+        return {"kind": self.kind, "at_ns": self.at_ns, **lasts, **self.of}
+
+
+@dataclass(frozen=True)
 class PauseLoop:
     """When a loop of PAUSEs exits, with pause-loop-exiting or pause-filter; None is KVM's default.
 
@@ -432,7 +455,8 @@ class Plan:
     """What a scenario's plan() returns.
 
     `technology` and `features` are what the scenario suggests; the command
-    line's --tech and --features go before them.
+    line's --tech and --features go before them. `watchdog` has its limits (docs/watchdog.md);
+    None: it looks only at the end.
     """
 
     name: str
@@ -441,6 +465,8 @@ class Plan:
     until_ns: int = 0
     technology: str = "none"
     features: dict[str, bool] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+    watchdog: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         for part, wanted in ((self.machine, Machine), (self.hypervisor, Hypervisor)):
@@ -480,6 +506,8 @@ class Plan:
                       "cycles": profile.cycles},
             "programs": {name: program.operations for name, program in self.machine.programs.items()},
             "run": {"until_ns": self.until_ns},
+            **({"faults": [fault.document() for fault in self.faults]} if self.faults else {}),
+            **({} if self.watchdog is None else {"watchdog": dict(self.watchdog)}),
         })
         for part in ("seed", "machine", "hypervisor", "run"):  # Program looks after its own operands
             _check_integers(f"plan: {part}", plan[part])

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .. import features, profiles, runner, show
+from .. import features, runner, show
 from ..again import simulate
 from ..errors import unknown
 from ..hypothetical import declared
@@ -31,7 +31,7 @@ _LONGEST = 40  # lines of the sequence
 @click.option("--tech", metavar="T", help="The technology; by default the scenario's own.")
 @click.option("--features", "switched", default="", metavar="+A,-B", help="Switch single features on top.")
 @with_hypothetical
-@click.option("--profile", default="skylake-sp", show_default=True, metavar="P", help="Whose costs.")
+@click.option("--profile", metavar="P", help="Whose costs.  [default: those of the technology's machine]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default="1", metavar="N", help="Of the random streams.")
 @click.option("--without", multiple=True, metavar="RECHECK",
               help="A second look that this KVM does not take: virqsim list rechecks.")
@@ -47,7 +47,7 @@ _LONGEST = 40  # lines of the sequence
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 @click.pass_context
 def race_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str | None, switched: str,
-                 hypothetical: tuple[str, ...], profile: str, seed: int, without: tuple[str, ...], window_ns: int,
+                 hypothetical: tuple[str, ...], profile: str | None, seed: int, without: tuple[str, ...], window_ns: int,
                  held: int, runs: int, until_us: int, out: Path | None, as_json: bool) -> None:
     """Run a scenario in every order that its events could have, and say whether an interrupt can be
     lost: the exit status is 1 when one can, and the shortest such sequence is shown.
@@ -61,8 +61,8 @@ def race_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], t
     and others overtake it. Runs in which one event is late come before those in which two are. What is
     found is kept as a run folder whose plan holds that order, for `virqsim explain`.
     """
-    loaded, costs, known = Scenario.load(scenario), profiles.load(profile), declared(hypothetical)
-    plan = loaded.plan(loaded.values(settings_of(settings), costs.clocks))
+    loaded, known = Scenario.load(scenario), declared(hypothetical)
+    plan, _, costs = loaded.priced(settings_of(settings), tech, profile)
     technology = tech or plan.technology
     runner.check_technology(technology, known)
     document = plan.resolve(costs, technology, features.parse(switched, known), seed, known)
