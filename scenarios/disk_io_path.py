@@ -12,7 +12,9 @@ was spent.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, Sweep, VirqsimError, drivers
+
+HARDWARE = ("none", "apicv", "svm", "x2avic")
 
 PARAMETERS = {
     "disk": Parameter("virtio-blk", "", "what the guest sees", choices=("ide", "virtio-blk", "nvme")),
@@ -20,12 +22,17 @@ PARAMETERS = {
     "requests": Parameter(200, "requests", "in all"),
     "medium": Parameter(80, "us", "of each request in the worker's blocking call"),
     "workers": Parameter(64, "threads", "in QEMU's pool"),
+    "hardware": Parameter("none", "", "the technology, where --tech does not say", choices=HARDWARE),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
     "guest": Parameter("xapic", "", "the guest's controllers", choices=("8259a", "xapic", "x2apic")),
     "interrupt": Parameter("msi", "", "of virtio-blk", choices=("msi", "intx")),
     "ioeventfd": Parameter("on", "", "of virtio-blk and NVMe", choices=("on", "off")),
     "event_idx": Parameter("on", "", "of virtio-blk: event suppression by indices", choices=("on", "off")),
 }
+
+SWEEP = Sweep(over={"disk": ("ide", "virtio-blk", "nvme"), "irqchip": ("kernel", "split", "userspace"), "hardware": HARDWARE,
+                    "depth": (1, 2, 4, 8, 16, 32, 64)},
+              x="depth", y="kiops", panels="disk", points="delivery")
 
 IDE_IRQ, VECTOR = 14, 0x41
 PCI_INPUT, PCI_IRQ, ELCR = 20, 11, 0x4D0  # of INTx: at the I/O APIC, and at the 8259A pair, whose ELCR makes it a level
@@ -51,7 +58,7 @@ def plan(p):
     machine.thread("main-loop", 1)
     for n in range(min(p.workers, p.depth)):
         machine.thread("aio-worker", 2 + n)
-    return Plan("disk_io_path", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0))
+    return Plan("disk_io_path", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0), technology=p.hardware)
 
 
 def ide(machine, main, p, done):
@@ -126,7 +133,7 @@ def report(results, p):
            "interrupts": results.accounting["raised"].sum() / requests}
     row |= {f"{stage}_us": ps / requests / 1e6 for stage, ps in disk["stages_ps"].items()}
     row |= {"all_us": disk["sum_ps"] / requests / 1e6, "kiops": requests / results.document["time_ps"] * 1e9}
-    return pd.DataFrame([row]).round(2)
+    return pd.DataFrame([row]).round(2).assign(delivery=f"{results.document['technology']}, {p.irqchip}")
 
 
 if __name__ == "__main__":
