@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import reading
 import simulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,16 @@ def simulator_section(effort: Effort) -> list[dict[str, Any]]:
     return measured
 
 
+def reading_section(effort: Effort) -> list[dict[str, Any]]:
+    """Events of recorded traces that are read in a second of processor time."""
+    measured = reading.measure(effort.rounds // 5)
+    shown = table(f"Reading a trace of {measured[0]['events']:,} events", "reader", "events/s", "MiB")
+    for row in measured:
+        shown.add_row(row["reader"], f"{row['events_per_s']:,.0f}", f"{row['mebibytes']:.0f}")
+    console.print(shown)
+    return measured
+
+
 def draw(costs: Costs, path: Path) -> None:
     """Nanoseconds an event against the events armed."""
     import matplotlib
@@ -207,9 +218,10 @@ def main() -> None:
     show_growth(costs)
     counts = instructions_section()
     simulated = simulator_section(effort)
+    read = reading_section(effort)
     write(options.out, {"format": "virqsim-bench-1", "machine": machine(), "effort": effort._asdict(),
                         "kernels": rows(costs, "ns"), "instructions": rows(counts, "instructions"),
-                        "simulator": simulated})
+                        "simulator": simulated, "reading": read})
     draw(costs, options.out / "events.png")
     console.print(f"Medians of {effort.repetitions} interleaved runs. Numbers and figure: {options.out}")
 

@@ -134,15 +134,23 @@ def _event(path: Path, line: Line) -> Event:
     if line.event is None:
         raise VirqsimError(f"{path}:{line.number}: the line ends before the event's name")
     fields = _parsed(line.event, line.payload)
-    if fields is None or any(not low <= fields[name] <= high for name, (low, high) in _LIMITS.items()
-                             if fields.get(name) is not None):
+    if fields is None:
         raise VirqsimError(f"{path}:{line.number}: {line.event}: cannot read {line.payload[:200]!r}")
     return Event(line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields)
 
 
 # What these can be in any trace: KVM_MAX_VCPUS is at most 4096, and kvm_eoi has -1 for none.
 _LIMITS = {"vcpu": (0, 4095), "apicid": (0, 4095), "vector": (-1, 255), "irq": (0, 255), "pin": (0, 4095)}
-_parsed = lru_cache(1 << 14)(payloads.parse)  # a guest does the same again and again
+
+
+@lru_cache(1 << 16)  # a guest does the same again and again
+def _parsed(event: str, text: str) -> payloads.Fields | None:
+    """None too for numbers that no trace has."""
+    fields = payloads.parse(event, text)
+    if fields is None or any(not low <= fields[name] <= high for name, (low, high) in _LIMITS.items()
+                             if fields.get(name) is not None):
+        return None
+    return fields
 
 
 def _last_event(path: Path, line: Line, complete: bool) -> Event:
@@ -189,7 +197,7 @@ def _with_vcpus(events: list[Event]) -> list[Event]:
             vcpu = vcpu_of.get(event.pid)
             if vcpu is None and event.name == "kvm_exit":
                 vcpu = vcpu_of.setdefault(event.pid, len(vcpu_of))
-        numbered.append(event._replace(vcpu=vcpu))
+        numbered.append(event if vcpu == event.vcpu else event._replace(vcpu=vcpu))
     return numbered
 
 
