@@ -82,7 +82,7 @@ static uint32_t read_subject(struct build *b, const json_t *json, const struct p
     case FAULT_STALL:
         return read_index(b, json, at, key, h->threads ? h->threads->count : 0);
     default:
-        return read_index(b, json, at, key, h->device_count);
+        return read_index(b, json, at, key, hypervisor_plan_devices(h));
     }
 }
 

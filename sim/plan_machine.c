@@ -457,11 +457,11 @@ void plan_read_machine(struct build *b)
     read_topology(b, machine, &at);
     read_chipset(b, machine, &at);
     read_devices(b, machine, &at);
-    plan_read_nics(b, machine, &at);
     plan_read_programs(b);
     read_vcpus(b, machine, &at);
     read_load(b, machine, &at);
     plan_read_threads(b, machine, &at);
+    plan_read_nics(b, machine, &at);
     plan_read_faults(b);
     plan_read_disks(b, machine, &at);
     plan_read_host(b, machine, &at);

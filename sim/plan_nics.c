@@ -149,23 +149,53 @@ static void read_queue(struct build *b, const json_t *json, const struct place *
     c->ring = build_take(b, c->size, sizeof *c->ring);
 }
 
+/* Which worker of the plan's threads brings its frames. */
+static void read_vhost(struct build *b, const json_t *json, const struct place *at,
+                       struct nic_path *path)
+{
+    const struct host_threads *all = b->sim->machine.threads;
+    const struct place p = place_key(at, "thread");
+
+    path->worker = (uint32_t)reader_uint(&b->reader, json, at, "thread", 0, UINT16_MAX);
+    if (!b->reader.failed && (!all || path->worker >= all->count ||
+                              all->thread[path->worker].kind != HOST_THREAD_VHOST))
+        reader_fail(&b->reader, &p, "%u is no vhost worker of machine.threads", path->worker);
+    path->work = build_take(b, path->nic.queues, sizeof *path->work);
+}
+
+static void read_queues(struct build *b, const json_t *json, const struct place *at,
+                        struct nic_path *path, uint32_t first)
+{
+    const json_t *queues = json_object_get(json, "queues");
+    const struct place p = place_key(at, "queues");
+
+    for (size_t i = 0; i < json_array_size(queues) && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+
+        path->config[i].number = (uint16_t)(first + i);
+        read_queue(b, json_array_get(queues, i), &here, &path->device[i], &path->config[i]);
+    }
+}
+
+enum { ASSIGNED, EMULATED, VHOST, PATHS };
+
 static void read_nic(struct build *b, const json_t *json, const struct place *at,
                      struct nic_path *path, uint32_t first)
 {
-    static const char *const paths[] = {"assigned", "emulated"};
-    static const enum device_kind kinds[] = {DEVICE_ASSIGNED, DEVICE_MSI};
+    static const char *const paths[PATHS] = {"assigned", "emulated", "vhost"};
     struct hypervisor *h = &b->sim->machine;
     struct reader *r = &b->reader;
-    const json_t *queues = json_object_get(json, "queues");
-    const struct place queues_at = place_key(at, "queues");
-    const size_t count = json_array_size(queues);
+    const size_t count = json_array_size(json_object_get(json, "queues"));
+    const unsigned how = reader_choice(r, json, at, "path", paths, PATHS);
     struct moderation_config moderation = {.kind = MODERATION_none};
     uint32_t ring;
 
     reader_keys(r, json, at,
-                KEYS("name", "path", "auto_mask", "ring", "delay_ns", "moderation", "queues"));
+                how == VHOST ? KEYS("name", "path", "auto_mask", "ring", "delay_ns",
+                                    "moderation", "queues", "thread")
+                             : KEYS("name", "path", "auto_mask", "ring", "delay_ns",
+                                    "moderation", "queues"));
     reader_string(r, json, at, "name");
-    const enum device_kind kind = kinds[reader_choice(r, json, at, "path", paths, 2)];
     path->nic.auto_mask = reader_bool_or(r, json, at, "auto_mask", true);
     ring = (uint32_t)reader_uint_or(r, json, at, "ring", 1, NIC_RING_MAX, DEFAULT_RING);
     const uint64_t delay_ns = reader_uint_or(r, json, at, "delay_ns", 0, MOST_NS, 0);
@@ -174,16 +204,15 @@ static void read_nic(struct build *b, const json_t *json, const struct place *at
     path->nic.queue = build_take(b, count, sizeof *path->nic.queue);
     path->config = build_take(b, count, sizeof *path->config);
     path->device = &h->device[hypervisor_plan_devices(h) + first];
+    if (how == VHOST)
+        read_vhost(b, json, at, path);
     for (size_t i = 0; i < count && !r->failed; i++) {
-        const struct place here = place_item(&queues_at, i);
-
-        path->device[i].kind = kind;
+        path->device[i].kind = how == ASSIGNED ? DEVICE_ASSIGNED : DEVICE_MSI;
         path->device[i].delay_ps = PS_PER_NS * delay_ns;
-        path->config[i].number = (uint16_t)(first + i);
         path->config[i].size = ring;
         path->config[i].moderation = moderation;
-        read_queue(b, json_array_get(queues, i), &here, &path->device[i], &path->config[i]);
     }
+    read_queues(b, json, at, path, first);
 }
 
 void plan_read_nics(struct build *b, const json_t *machine, const struct place *at)

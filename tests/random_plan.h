@@ -318,6 +318,20 @@ inline void add_threads(Plan &p)
     }
 }
 
+/* The number of the vhost worker among the threads; -1: there is none. */
+inline int vhost_worker(const Plan &p)
+{
+    const size_t worker = p.threads.find("\"vhost\"");
+    int before = -1;
+
+    if (worker == std::string::npos)
+        return -1;
+    for (size_t at = p.threads.find("\"kind\""); at < worker;
+         at = p.threads.find("\"kind\"", at + 1))
+        before++;
+    return before;
+}
+
 /* Two cards: their queues share handlers' vectors with everybody, and some drivers never look. */
 inline void add_nics(Draw &d, Plan &p)
 {
@@ -326,10 +340,12 @@ inline void add_nics(Draw &d, Plan &p)
     if (d.chance(50))
         return;
     for (unsigned card = 0; card < 2; card++) {
-        const bool assigned = d.chance(60);
+        const bool assigned = d.chance(60), vhost = !assigned && vhost_worker(p) >= 0;
         p.nics += std::string(card ? "," : "") + "{\"name\":\"n\",\"path\":\"" +
-                  (assigned ? "assigned" : "emulated") +
-                  "\",\"auto_mask\":" + (d.chance(50) ? "true" : "false") +
+                  (assigned ? "assigned\""
+                   : vhost  ? "vhost\",\"thread\":" + std::to_string(vhost_worker(p))
+                            : "emulated\"") +
+                  ",\"auto_mask\":" + (d.chance(50) ? "true" : "false") +
                   ",\"ring\":" + std::to_string(1 + d.below(20)) + ",\"moderation\":" +
                   d.of<std::string>({"{\"kind\":\"none\"}", "{\"kind\":\"adaptive\"}",
                                      "{\"kind\":\"fixed\",\"interval_ns\":7000}",

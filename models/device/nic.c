@@ -49,11 +49,20 @@ void nic_mask(struct nic_queue *q)
 void nic_unmask(struct nic_queue *q)
 {
     set_mask(q, false);
-    q->cause = q->waiting > 0;
+    q->cause = q->ready > 0;
     interrupt(q);
 }
 
 /* ---- frames ---- */
+
+/* The next one is in the ring; `in_flight` are behind it. */
+static void enter_ring(struct nic_queue *q, uint32_t in_flight)
+{
+    q->ready++;
+    if (moderation_wants(&q->moderation, q->nic->events->now, in_flight))
+        q->cause = true;
+    interrupt(q);
+}
 
 static void frame_arrived(struct event *e)
 {
@@ -61,22 +70,34 @@ static void frame_arrived(struct event *e)
     struct event_queue *events = q->nic->events;
     const bool full = q->waiting == q->size;
     const uint32_t in_flight = arrivals_in_flight(&q->arrivals);
+    struct nic_port *port = q->nic->port;
 
     trace_put(q->nic->trace, 0, full ? TRACE_FRAME_DROPPED : TRACE_FRAME, TRACE_NOWHERE,
               q->number, q->arrived++);
     if (!full)
         q->ring[(q->head + q->waiting++) % q->size] = events->now;
     event_arm(events, &q->arrival, time_later_of(events->now, arrivals_next(&q->arrivals)));
-    if (moderation_wants(&q->moderation, events->now, in_flight) && !full)
-        q->cause = true;
-    interrupt(q);
+    if (full)
+        return;
+    if (port->received)
+        port->received(port, q->index);
+    else
+        enter_ring(q, in_flight);
+}
+
+bool nic_deliver(struct nic_queue *q)
+{
+    if (q->ready == q->waiting)
+        return false;
+    enter_ring(q, q->waiting - q->ready - 1);
+    return true;
 }
 
 bool nic_take(struct nic_queue *q, unsigned vcpu)
 {
     struct nic *nic = q->nic;
 
-    if (q->waiting == 0) {
+    if (q->ready == 0) {
         moderation_taken(&q->moderation, q->taken);
         q->taken = 0;
         return false;
@@ -85,6 +106,7 @@ bool nic_take(struct nic_queue *q, unsigned vcpu)
               nic->events->now.ps - q->ring[q->head].ps);
     q->head = (q->head + 1) % q->size;
     q->waiting--;
+    q->ready--;
     q->taken++;
     return true;
 }

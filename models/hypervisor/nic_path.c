@@ -13,9 +13,45 @@ static void message_goes_out(struct nic_port *port, unsigned queue)
     hypervisor_device_act(&path->device[queue]);
 }
 
+/* --- vhost-net --- */
+
+static void brought(struct host_item *item, struct host_thread *by)
+{
+    struct nic_work *w = EVENT_OWNER(item, struct nic_work, item);
+
+    nic_deliver(w->queue);
+    if (w->queue->ready < w->queue->waiting)
+        host_submit(w->worker, item, &by->thread);
+}
+
+/* The socket wakes the worker, from the handler of the real card. */
+static void received(struct nic_port *port, unsigned queue)
+{
+    struct nic_path *path = EVENT_OWNER(port, struct nic_path, port);
+
+    host_submit(path->work[queue].worker, &path->work[queue].item, NULL);
+}
+
+static void vhost_init(struct hypervisor *h, struct nic_path *path)
+{
+    path->port.received = received;
+    for (unsigned n = 0; n < path->nic.queues; n++)
+        path->work[n] = (struct nic_work){
+            .item = {.before = h->costs.of[COST_HOST_VHOST_FRAME],
+                     .number = n,
+                     .done = brought},
+            .queue = &path->nic.queue[n],
+            .worker = host_pool_of(h, path->worker),
+        };
+}
+
+/* --- */
+
 void nic_path_init(struct hypervisor *h, struct nic_path *path)
 {
     path->port.interrupt = message_goes_out;
+    if (path->work)
+        vhost_init(h, path);
     path->nic.events = h->events;
     path->nic.trace = h->trace;
     path->nic.port = &path->port;

@@ -328,18 +328,19 @@ class Machine:
         return len(self._devices) - 1
 
     def nic(self, name: str, queues: Sequence[Queue], path: str = "assigned", auto_mask: bool = True, ring: int = 512,
-            delay_ns: int = 0, moderation: Moderation | None = None) -> int:
+            delay_ns: int = 0, moderation: Moderation | None = None, thread: int | None = None) -> int:
         """Adds a network card and returns the number of its first queue, for Program.rx_poll() and rx_unmask().
 
         Args:
             name: for people.
             queues: one or more; their vCPUs must have been added before.
-            path: `assigned`, a real card or VF that belongs to the guest, or `emulated`, one of the host's
-                that interrupts by irqfd, as vhost-net does.
+            path: `assigned`, a real card or VF that belongs to the guest; `emulated`, one of the host's
+                that interrupts by irqfd; `vhost`, the same, whose frames a vhost worker brings.
             auto_mask: an interrupt masks its queue until the driver unmasks it.
             ring: how many frames a queue holds.
             delay_ns: from a queue's interrupt to the message.
             moderation: by default none.
+            thread: of the path vhost, the worker: Machine.thread("vhost", pin).
         """
         first = sum(len(nic["queues"]) for nic in self._nics)
         rows = []
@@ -349,7 +350,8 @@ class Machine:
                 row["cpu"] = self._vcpus[queue.vcpu]["pin"] if queue.cpu is None else queue.cpu
             rows.append(row)
         self._nics.append({"name": name, "path": path, "auto_mask": auto_mask, "ring": ring, "delay_ns": delay_ns,
-                           "moderation": (moderation or Moderation.none()).document, "queues": rows})
+                           "moderation": (moderation or Moderation.none()).document, "queues": rows,
+                           **({} if thread is None else {"thread": thread})})
         return first
 
     def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = ()) -> int:

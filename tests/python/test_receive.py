@@ -117,3 +117,16 @@ def test_arrivals_from_a_file(tmp_path):
         assert str(error.value) == f"arrivals {file}: {wrong}"
     with pytest.raises(VirqsimError, match="No such file"):
         Arrivals.from_file(tmp_path / "none")
+
+
+def test_a_vhost_worker_brings_the_frames_of_a_card_and_its_time_is_the_threads():
+    from virqsim import Arrivals, Machine, Plan, Program, Queue, profiles, runner
+
+    machine = Machine()
+    taken = machine.word("taken")
+    vcpu = machine.vcpu(Program("guest").halt_until(taken, 20), {50: Program("driver").eoi().rx_poll(taken).rx_unmask()})
+    machine.nic("virtio", [Queue(vcpu, 50, Arrivals.periodic(20, 50_000))], path="vhost", thread=machine.thread("vhost", 1))
+    results = runner.run(Plan("vhost", machine).resolve(profiles.load("skylake-sp"), "apicv"))
+    assert results.queues.iloc[0]["taken"] == 20
+    ran = results.threads.set_index("state")["time_ns"]["RUNS"]
+    assert ran >= 20 * profiles.load("skylake-sp").cycles["host.vhost_frame"] / 2.5

@@ -193,6 +193,38 @@ TEST(NicPath, QueuesAreNumberedThroughAllCardsBehindTheDevices)
     EXPECT_EQ(3u, m.latency("msi", "count"));
 }
 
+/* The worker needs 100 ns for each frame, a wake-up and its CPU; then the guest is interrupted by irqfd. */
+TEST(NicPath, AVhostWorkerBringsEachFrameInItsTime)
+{
+    Plan p = receiver("apicv", 8, 4, napi, true, "vhost");
+    p.nics.insert(1, "\"thread\":1,");
+    p.threads = R"({"kind":"main-loop","pin":2},{"kind":"vhost","pin":1})";
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(0u, m.exits(0));
+    EXPECT_EQ(8u, of_queue(m, 0, "taken"));
+    Plan emulated = receiver("apicv", 8, 4, napi, true, "emulated");
+    Machine without(emulated);
+    EXPECT_EQ(VIRQSIM_ENDED, without.run());
+    EXPECT_GE(of_queue(m, 0, "mean_ps"), of_queue(without, 0, "mean_ps") + 100000);
+    p.nics.replace(p.nics.find("\"thread\":1"), 10, "\"thread\":0");
+    EXPECT_EQ("plan: machine.nics[0].thread: 0 is no vhost worker of machine.threads",
+              Machine(p).error());
+}
+
+/* On the vCPU's own CPU it gets there when the vCPU's slice is over, or sleeps. */
+TEST(NicPath, AVhostWorkerSharesItsCpu)
+{
+    Plan p = receiver("apicv", 1, 1, napi, true, "vhost");
+    p.nics.insert(1, "\"thread\":0,");
+    p.threads = R"({"kind":"vhost","pin":0})";
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_GT(of_queue(m, 0, "mean_ps"), UINT64_C(900000000)); /* of a slice of 1 ms */
+}
+
 TEST(NicPath, WhatIsWrongIsRefusedWithItsPlace)
 {
     const auto refused = [](const std::string &was, const std::string &is,

@@ -40,11 +40,12 @@ class Card : public ::testing::Test, public TimeBase, protected nic_port
     nic card{};
     nic_queue queues[3];
     std::vector<message> messages;
+    std::vector<unsigned> came;
     std::vector<fact> facts;
     moderation_config moderation{MODERATION_none, 0, 1500, 1000000000};
     uint32_t ring = 8;
 
-    Card() : nic_port{heard}
+    Card() : nic_port{heard, nullptr}
     {
         facts_sink.self = this;
         facts_sink.put = put;
@@ -84,6 +85,10 @@ class Card : public ::testing::Test, public TimeBase, protected nic_port
         c.arrivals.within_ps = within_ns * PS_PER_NS;
         c.arrivals.count = count;
         start({c});
+    }
+    static void frame_came(nic_port *port, unsigned n)
+    {
+        static_cast<Card *>(port)->came.push_back(n);
     }
     void at(uint64_t ns)
     {
@@ -261,6 +266,30 @@ TEST_F(Card, TheTraceSaysWhenTheMaskChangesAndNotWhenItIsOnlyWritten)
     ASSERT_EQ(count(TRACE_QUEUE_MASK), 2u);
     EXPECT_EQ(facts[0].b, 1u);
     EXPECT_EQ(facts[1].b, 0u);
+}
+
+/* ---- a backend that brings the frames ---- */
+
+TEST_F(Card, WhatABackendHasNotBroughtTheDriverDoesNotSee)
+{
+    received = frame_came;
+    card.auto_mask = true;
+    ring = 3;
+    insert({{}, {100, 150, 200, 210}});
+    at(250);
+    EXPECT_EQ(came, (std::vector<unsigned>{1, 1, 1})); /* the fourth finds no place */
+    EXPECT_TRUE(messages.empty());
+    EXPECT_EQ(take_all(1), 0u);
+    EXPECT_TRUE(nic_deliver(&queues[1]));
+    EXPECT_EQ(messages, (Messages{{250, 1}}));
+    EXPECT_TRUE(nic_deliver(&queues[1]));
+    EXPECT_EQ(take_all(1), 2u);
+    nic_unmask(&queues[1]);
+    EXPECT_EQ(messages.size(), 1u); /* the third is still the backend's */
+    EXPECT_TRUE(nic_deliver(&queues[1]));
+    EXPECT_FALSE(nic_deliver(&queues[1]));
+    EXPECT_EQ(messages.size(), 2u);
+    EXPECT_EQ(take_all(1), 1u);
 }
 
 /* ---- moderation ---- */
