@@ -216,7 +216,7 @@ def timeline(trace, plan=None):
     sources = Sources(trace, plan, emit)
     tracks, apics, threads = {}, {}, {}
     states = trace.header["states"]
-    for ps, flow, event, where, a, b in trace.records.tolist():
+    for ps, flow, event, where, a, b in trace.rows():
         ts = ps / 1e6
         name = trace.events[event]
         if where == NOWHERE:

@@ -14,6 +14,7 @@ NOWHERE = 0xFFFF
 NO_VECTOR = 0xFFFFFFFF
 USER_VECTORS = 0x100
 MAGIC = b"VIRQTRC1"
+_ROWS = 1 << 16
 
 
 @dataclass
@@ -36,6 +37,11 @@ class Trace:
     def of(self, event):
         """The records of one event, by name."""
         return self.records[self.records["event"] == self.number[event]]
+
+    def rows(self):
+        """The records as tuples of Python's numbers, a part of the file at a time: traces may be larger than memory."""
+        for begin in range(0, len(self.records), _ROWS):
+            yield from self.records[begin : begin + _ROWS].tolist()
 
     def exit_reason(self, a):
         return self.header["exit_reasons"][int(a) & 0xFFFF]
@@ -113,7 +119,41 @@ def read(path):
         raise ValueError(f"{path}: was cut short: record {count} has {rest} of its {RECORD.itemsize} bytes")
     if not count:
         return Trace(header, np.empty(0, RECORD))
-    return Trace(header, np.memmap(path, RECORD, mode="r", offset=offset, shape=(count,)))
+    trace = Trace(header, np.memmap(path, RECORD, mode="r", offset=offset, shape=(count,)))
+    _check(path, trace)
+    return trace
+
+
+_PCPUS_MAX = 1 << 12
+_WORDS = (  # an event, one of its words, the bits of it that are an index, and the header's list or the limit
+    ("VM_EXIT", "a", (0, 16), "exit_reasons"), ("VM_EXIT", "a", (16, 8), "causes"),
+    ("VCPU_STATE", "a", (0, 64), "states"), ("VCPU_STATE", "b", (0, 64), "states"), ("THREAD", "a", (0, 64), _PCPUS_MAX),
+    ("USERSPACE", "a", (0, 64), "kvm_exits"), ("INHIBIT", "a", (0, 64), "inhibits"), ("RAISED", "b", (32, 32), "sources"),
+    ("PENDING", "b", (0, 64), "held"), ("COALESCED", "b", (0, 64), "held"), ("REFUSED", "b", (0, 64), "refused"),
+    ("NOTIFIED", "b", (0, 64), "notify"), ("INJECTED", "b", (0, 64), "inject"),
+    ("HOST_THREAD", "a", (0, 64), "threads"), ("HOST_THREAD", "b", (0, 32), "host_thread_states"),
+)
+
+
+def _check(path, trace):
+    """Every number in a record must be one that the header has a name for."""
+    events = trace.records["event"]
+    _refuse(path, events >= len(trace.events), "has an event without a name")
+    _refuse(path, np.diff(trace.records["ps"].astype(np.int64), prepend=0) < 0, "is earlier than the one before")
+    for event, word, (shift, bits), known in _WORDS:
+        limit = known if isinstance(known, int) else len(trace.header.get(known, ()))
+        if event in trace.number and limit:
+            part = trace.records[word] >> np.uint64(shift) & np.uint64((1 << bits) - 1)
+            _refuse(path, (events == trace.number[event]) & (part >= limit), f"is a {event} with a number that means nothing")
+    operation = trace.records["a"] >> np.uint64(24) & np.uint64(0xFF)
+    if "VM_EXIT" in trace.number and "operations" in trace.header:
+        _refuse(path, (events == trace.number["VM_EXIT"]) & (operation > len(trace.header["operations"])),
+                "is a VM_EXIT by an operation without a name")
+
+
+def _refuse(path, wrong, why):
+    if wrong.any():
+        raise ValueError(f"{path}: is damaged: record {int(np.argmax(wrong))} {why}")
 
 
 def _header(path, text):

@@ -187,7 +187,7 @@ def write(trace, path, plan=None):
         file.writelines(f"{line}\n" for line in ("$timescale 1ps $end", *signals.header(), "$enddefinitions $end",
                                                  "#0", "$dumpvars", *signals.initial(), "$end"))
         last = 0
-        for ps, flow, number, where, a, b in trace.records.tolist():
+        for ps, flow, number, where, a, b in trace.rows():
             event = trace.events[number]
             changes = list(sources.step(event, b) if where == NOWHERE else vcpus[where].step(trace, flow, event, a, b))
             if not changes:

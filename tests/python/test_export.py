@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import shutil
 import subprocess
 from collections import defaultdict
@@ -245,6 +246,45 @@ def test_gtkwaves_tools_keep_every_signal_and_every_change(tmp_path):
         if ".state" not in name and ".cpu" not in name:
             assert [v for v in there[name] if v[0]] == [v for v in values if v[0]], name
     assert [v for v in there["virqsim.vcpu1.state"]][-1] == here["virqsim.vcpu1.state"][-1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run whose trace is to be damaged."""
+    machine = Machine()
+    machine.vcpu(Program("sender").compute(9000).ipi(icr(48), 1).port_out(0x80, 1, 1), {64: Program("on_nic").eoi()})
+    machine.vcpu(Program("target").halt_until(0, 1), {48: Program("on_ipi").eoi().word_add(0)})
+    machine.device("nic", "msi", 0, 64, 0, [3000])
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    runner.run(Plan("whole", machine).resolve(profiles.load("unit")), folder=folder, trace=True)
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_trace_is_exported_or_refused_in_one_line(whole, tmp_path, seed):
+    draw = random.Random(seed)
+    data = bytearray((whole / "trace.vqt").read_bytes())
+    records = 12 + int.from_bytes(data[8:12], "little")
+    for _ in range(draw.randint(1, 3)):
+        data[draw.randrange(records, len(data))] = draw.randrange(256)
+    (tmp_path / "trace.vqt").write_bytes(data)
+    for to in WRITERS:
+        try:
+            export(tmp_path, to)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            assert str(tmp_path / "trace.vqt") in str(error)
+
+
+def test_a_record_that_names_what_the_header_has_not_is_refused_by_its_number(whole, tmp_path):
+    trace = vqt.read(whole / "trace.vqt")
+    data = bytearray((whole / "trace.vqt").read_bytes())
+    at = int(np.argmax(trace.records["event"] == trace.number["PENDING"]))
+    place = len(data) - 32 * (len(trace.records) - at)
+    data[place + 24] = 99  # where it is held
+    (tmp_path / "trace.vqt").write_bytes(data)
+    with pytest.raises(ValueError, match=f"is damaged: record {at} is a PENDING with a number that means nothing"):
+        export(tmp_path, "csv")
 
 
 def test_a_folder_without_a_trace_and_a_file_that_is_none_are_refused(tmp_path):

@@ -1,11 +1,13 @@
 """A run as KVM's tracepoints: what the lines say, that trace-cmd reads the file, and that a replay of either
 charges what the run charged."""
 
+import ctypes
 import random
 import shutil
 import struct
 import subprocess
 from collections import Counter
+from ctypes.util import find_library
 
 import pytest
 
@@ -144,6 +146,19 @@ def test_without_plugins_trace_cmd_prints_the_lines_of_the_text(tmp_path):
     text = [" ".join(line.replace(".....", "").split()) for line in export(tmp_path / "run", "ftrace").read_text().splitlines()
             if not line.startswith("#")]
     assert said == text
+
+
+@pytest.mark.skipif(not find_library("kshark"), reason="KernelShark's library is not installed")
+def test_kernelshark_loads_every_event(tmp_path):
+    run(random_plan(3), tmp_path / "run")
+    path = export(tmp_path / "run", "trace.dat")
+    kshark, context, rows = ctypes.CDLL(find_library("kshark")), ctypes.c_void_p(), ctypes.POINTER(ctypes.c_void_p)()
+    kshark.kshark_load_entries.restype = ctypes.c_ssize_t
+    assert kshark.kshark_instance(ctypes.byref(context))
+    stream = kshark.kshark_open(context, str(path).encode())
+    assert stream >= 0
+    loaded = kshark.kshark_load_entries(context, stream, ctypes.byref(rows))
+    assert loaded == len(lines(export(tmp_path / "run", "ftrace")))
 
 
 @needs_trace_cmd

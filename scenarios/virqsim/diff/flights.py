@@ -70,7 +70,7 @@ class _Reader:
     def read(self) -> list[Flight]:
         special = {"RAISED": self._raise, "ROUTED": self._route, "DEADLINE": self._deadline, "VM_EXIT": self._exit}
         takes = [special.get(name, self._step if name in _REACHES or name in _ENDS else None) for name in self._trace.events]
-        for ps, flow, event, where, a, b in self._trace.records.tolist():
+        for ps, flow, event, where, a, b in self._trace.rows():
             take = takes[event]
             if take and flow:
                 take(self._trace.events[event], ps, flow, where, a, b)

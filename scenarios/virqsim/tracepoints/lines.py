@@ -103,7 +103,7 @@ class Lines:
             yield Hit(ns, cpu, pid, tracepoint, values)
 
     def _hits(self) -> Iterator[tuple[int, int, str, dict[str, Any]]]:
-        for ps, flow, event, where, a, b in self._trace.records.tolist():
+        for ps, flow, event, where, a, b in self._trace.rows():
             take = getattr(self, f"_on_{self._trace.events[event].lower()}", None)
             for pid, tracepoint, values in take(where, flow, a, b, ps) if take else ():
                 yield ps, pid, tracepoint, values

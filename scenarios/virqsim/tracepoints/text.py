@@ -41,13 +41,12 @@ def parameters(plan: dict[str, Any]) -> str:
 
 def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
     """Writes the trace's tracepoints, a line each."""
-    hits = list(Lines(trace, plan))
+    exits = Counter(trace.exit_reason(a) for a in trace.of("VM_EXIT")["a"].tolist())
     with path.open("w") as file:
-        exits = Counter(hit.values["reason"] for hit in hits if hit.name == "kvm_exit")
         if plan:
             file.write(f"# module parameters: {parameters(plan)}\n")
         file.write(f"# exits by reason in this file: {'; '.join(f'{r}={n}' for r, n in sorted(exits.items()))}\n")
         file.write(HEADER)
-        for ns, cpu, pid, name, values in hits:
+        for ns, cpu, pid, name, values in Lines(trace, plan):
             file.write(f" {comm(pid):>15}-{pid:<5} [{cpu:03}] ..... {ns // 10**9:5}.{ns % 10**9:09}: "
                        f"{name}: {TRACEPOINTS[name].text(values)}\n")
