@@ -171,7 +171,7 @@ bool virqsim_schedule(struct virqsim *sim, uint64_t window_ps, const struct virq
     return plan_schedule(sim, window_ps, holds, count);
 }
 
-void virqsim_explored(const struct virqsim *sim, struct virqsim_explored *explored)
+void virqsim_exploration(const struct virqsim *sim, struct virqsim_explored *explored)
 {
     const struct schedule *s = sim->schedule;
 

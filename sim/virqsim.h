@@ -115,7 +115,7 @@ struct virqsim_explored {
 };
 
 /* What came of it; all zero without a schedule. */
-void virqsim_explored(const struct virqsim *sim, struct virqsim_explored *explored);
+void virqsim_exploration(const struct virqsim *sim, struct virqsim_explored *explored);
 
 /* Values to watch, for waveforms, by number: the name ("vcpu0.state") and the width of number n.
    False past the last. */

@@ -193,7 +193,7 @@ class Simulation:
     def explored(self) -> Explored:
         """What came of a schedule."""
         found = self._ffi.new("struct virqsim_explored *")
-        self._lib.virqsim_explored(self._sim, found)
+        self._lib.virqsim_exploration(self._sim, found)
         return Explored(found.places, found.signature, found.findings, tuple(found.past))
 
     def vcpu_state(self, vcpu: int) -> dict[str, Any]:

@@ -163,14 +163,14 @@ std::pair<unsigned, unsigned> tried(const Plan &p, uint64_t window_ps, bool ends
     EXPECT_EQ("", base.error());
     EXPECT_TRUE(virqsim_schedule(base.sim(), window_ps, nullptr, 0));
     base.run();
-    virqsim_explored(base.sim(), &all);
+    virqsim_exploration(base.sim(), &all);
     for (uint32_t place = 0; place < all.places; place++)
         for (uint32_t past = 1;; past++) {
             const virqsim_hold hold = {place, past};
             Machine m(p);
             EXPECT_TRUE(virqsim_schedule(m.sim(), window_ps, &hold, 1));
             const virqsim_state state = m.run();
-            virqsim_explored(m.sim(), &one);
+            virqsim_exploration(m.sim(), &one);
             if (one.past[0] < past)
                 break;
             EXPECT_NE(VIRQSIM_BROKEN, state);
@@ -257,8 +257,8 @@ TEST(Explore, AScheduleInThePlanIsThatOfTheCall)
     planned.run();
     struct virqsim_explored a {
     }, b{};
-    virqsim_explored(called.sim(), &a);
-    virqsim_explored(planned.sim(), &b);
+    virqsim_exploration(called.sim(), &a);
+    virqsim_exploration(planned.sim(), &b);
     EXPECT_EQ(a.signature, b.signature);
     EXPECT_EQ(2u, b.past[0]);
     json_t *told = json_array_get(
