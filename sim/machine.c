@@ -100,6 +100,11 @@ static bool cut_short(const struct vcpu *v, int vector)
            v->reinject != vector && v->hw.ops->interrupted_delivery(&v->hw, &nmi) == vector;
 }
 
+static unsigned device_vector(const struct device *d)
+{
+    return d->hypervisor->guest_epic ? d->epic_vector : d->vector;
+}
+
 /* MSIs that wait in a device that is masked; of assigned ones, for the host's handler. */
 static uint64_t before_apics(const struct hypervisor *h, unsigned vcpu, unsigned vector)
 {
@@ -109,7 +114,7 @@ static uint64_t before_apics(const struct hypervisor *h, unsigned vcpu, unsigned
         const struct device *d = &h->device[i];
 
         n += d->landed && d->vcpu == vcpu && d->vector == vector;
-        n += d->withheld && d->vcpu == vcpu && d->vector == vector;
+        n += d->withheld && d->vcpu == vcpu && device_vector(d) == vector;
     }
     return n;
 }
@@ -137,6 +142,7 @@ static uint64_t in_epic_int2(const struct hypervisor *h, unsigned vcpu, unsigned
 static uint64_t pending_for_epic(const struct vcpu *v, unsigned vector)
 {
     return in_outboxes(v->hypervisor, v->index, vector) +
+           before_apics(v->hypervisor, v->index, vector) +
            in_epic_int2(v->hypervisor, v->index, vector) + epic_pending(v, vector) +
            (v->delivering == (int)vector) + (v->timer_due && v->timer_vector == vector);
 }

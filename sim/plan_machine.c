@@ -263,9 +263,11 @@ static void read_source(struct build *b, const json_t *json, const struct place 
         reader_keys(&b->reader, json, at,
                     KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
     d->vcpu = (uint16_t)reader_uint(&b->reader, json, at, "vcpu", 0, h->vcpu_count - 1);
-    d->vector =
-        (uint8_t)(d->kind == DEVICE_NMI ? NMI_VECTOR
-                                        : reader_uint(&b->reader, json, at, "vector", 16, 255));
+    d->epic_vector =
+        (uint16_t)(d->kind == DEVICE_NMI
+                       ? NMI_VECTOR
+                       : reader_uint(&b->reader, json, at, "vector", 16, plan_vectors(b) - 1));
+    d->vector = (uint8_t)d->epic_vector;
     if (d->kind == DEVICE_ASSIGNED)
         d->cpu = (uint16_t)reader_uint(&b->reader, json, at, "cpu", 0, h->pcpu_count - 1);
 }

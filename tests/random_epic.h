@@ -93,7 +93,7 @@ inline Plan random_epic(uint64_t seed)
         p.load = {(unsigned)d.below(4)};
     for (unsigned i = 0; i < 3; i++)
         p.devices += std::string(i ? "," : "") + "{\"name\":\"d\",\"kind\":\"" +
-                     (i == 2 ? "nmi\",\"vcpu\":" : "msi\",\"vector\":220,\"vcpu\":") +
+                     (i == 2 ? "nmi\",\"vcpu\":" : "msi\",\"vector\":520,\"vcpu\":") +
                      std::to_string(d.below(vcpus)) + ",\"at_ns\":[1000,1000,40000]}";
     return p;
 }

@@ -265,7 +265,9 @@ static void svm_set(struct vcpu *v)
 /* KVM: kvm_hv_setup_ctxt_state(), kvm_hv_epic_load(). */
 static void e2k_set(struct vcpu *v)
 {
+    v->hw.passive_context = true;
     v->hw.e2k.rr_idr = true;
+    v->hw.e2k.g_preempt_tmr = feature_in(v->hypervisor->features, FEATURE_GUEST_QUANTUM);
     v->hw.e2k.epic =
         v->epic && feature_in(v->hypervisor->features, FEATURE_EPIC_VIRTUALIZATION);
 }

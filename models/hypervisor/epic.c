@@ -137,7 +137,7 @@ static void hit(struct vcpu *sender, const struct avic_target *t, sim_time at)
 void epic_tell_targets(struct vcpu *sender)
 {
     struct hypervisor *h = sender->hypervisor;
-    const uint64_t write = sender->extra.n + h->costs.of[COST_HW_APIC_ACCESS].n;
+    const uint64_t write = sender->extra.n + h->costs.of[COST_HW_APIC_PAGE].n;
     const sim_time there = hv_after(h, write + h->costs.of[COST_HW_IPI].n);
 
     sender->epic->message = cepic_decode_icr(&sender->epic->cepic, sender->access.value);
@@ -188,6 +188,22 @@ uint32_t epic_missed(const struct vcpu *sender, unsigned vcpu, unsigned vector)
     for (uint32_t n = 0; n < sender->hw.target_count; n++)
         count += !sender->hw.target[n].running && sender->hw.target[n].index == vcpu;
     return count;
+}
+
+/* --- glaunch and interception --- */
+
+/* What the hardware does not switch: AAU, CTPRs, loop and global registers (hv_glaunch.c). */
+void epic_pay_interception(struct vcpu *v)
+{
+    vcpu_pay(v, COST_HW_STACKS);
+    vcpu_pay(v, COST_KVM_PASSIVE_SAVE);
+}
+
+void epic_pay_launch(struct vcpu *v)
+{
+    vcpu_pay(v, COST_KVM_PASSIVE_RESTORE);
+    if (v->hw.e2k.g_preempt_tmr)
+        vcpu_pay(v, COST_KVM_QUANTUM);
 }
 
 /* --- before an entry --- */
@@ -288,7 +304,7 @@ void epic_ask_vector(struct vcpu *v)
         return;
     }
     answer(v, flow, verdict.value);
-    vcpu_pay(v, COST_HW_APIC_ACCESS);
+    vcpu_pay(v, COST_HW_APIC_PAGE);
     vcpu_continue(v, guest_run);
 }
 

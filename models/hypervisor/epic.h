@@ -49,6 +49,10 @@ enum cost_key epic_cost(const struct access *a);
 /* Interrupts of that vector which its controller holds. */
 uint64_t epic_pending(const struct vcpu *v, unsigned vector);
 
+/* The context switch of e2k beside hw.exit and hw.entry. */
+void epic_pay_interception(struct vcpu *v);
+void epic_pay_launch(struct vcpu *v);
+
 /* --- epic_guest.c --- */
 struct access epic_access_of(const struct vcpu *v, const struct guest_insn *i, unsigned part);
 

@@ -599,6 +599,7 @@ void exit_handle(struct vcpu *v)
     direct_leave(v);
     host_take_pending(v, v->exit.reason == EXIT_VMX_EXTERNAL_INTERRUPT || met_host(v) ||
                              v->exit.reason == EXIT_SVM_INTR ||
-                             v->exit.reason == EXIT_E2K_HV_INT);
+                             v->exit.reason == EXIT_E2K_HV_INT ||
+                             v->exit.reason == EXIT_E2K_G_TMR);
     handlers[v->exit.reason].act(v);
 }

@@ -131,6 +131,9 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, enum host_vector vect
 {
     const bool nmi = vector != HOST_GUEST && host_kicks_by_nmi(v->hypervisor);
 
+    if (vector == HOST_TICK && v->hw.passive_context && v->hw.e2k.g_preempt_tmr)
+        return v->hw.ops->preemption_timer(&v->hw);
+
     return v->hw.ops->external_interrupt(&v->hw, nmi ? VIRT_NMI : host_numbers[vector]);
 }
 

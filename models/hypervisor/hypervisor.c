@@ -54,9 +54,9 @@ static void raise_extint(struct vcpu *v, uint8_t vector, trace_flow flow)
     extint_tell(v, NULL, vector, flow);
 }
 
-static uint8_t vector_of(const struct device *d)
+static uint16_t vector_of(const struct device *d)
 {
-    return d->kind == DEVICE_NMI ? 2 : d->vector;
+    return d->kind == DEVICE_NMI ? 2 : d->hypervisor->guest_epic ? d->epic_vector : d->vector;
 }
 
 /* It leaves the device. */
@@ -64,8 +64,8 @@ static void send(struct device *d, trace_flow flow)
 {
     struct hypervisor *h = d->hypervisor;
     struct vcpu *v = &h->vcpu[d->vcpu];
-    const uint8_t vector = vector_of(d);
-    const struct epic_msg epic = {.vector = vector,
+    const uint8_t vector = (uint8_t)vector_of(d);
+    const struct epic_msg epic = {.vector = vector_of(d),
                                   .delivery = d->kind == DEVICE_NMI ? EPIC_NMI : EPIC_FIXED_EXT,
                                   .dest = e2k_cepic_id(d->vcpu),
                                   .source = TRACE_NOWHERE,

@@ -212,6 +212,7 @@ struct device {
     enum device_kind kind;
     uint16_t vcpu;
     uint8_t vector;
+    uint16_t epic_vector; /* in its place, where the guest has an EPIC */
     uint8_t gsi, driver; /* LINE: the input, and which of its drivers this is */
     uint16_t cpu;        /* ASSIGNED: the physical CPU that it reaches without posting */
     trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */

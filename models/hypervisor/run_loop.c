@@ -234,6 +234,8 @@ static void last_check(struct vcpu *v)
         direct_enter(v);
         v->hw.ops->sync(&v->hw);
         timer_wait(v);
+        if (v->hw.passive_context)
+            epic_pay_launch(v);
         vcpu_take(v, VCPU_ON_READY);
     }
 }
@@ -242,6 +244,8 @@ static void last_check(struct vcpu *v)
 static void leave(struct vcpu *v)
 {
     line_take(v, &v->line[LINE_MODE], true);
+    if (v->hw.passive_context)
+        epic_pay_interception(v);
     exit_pay(v);
     vcpu_take(v, VCPU_ON_LEFT);
 }

@@ -21,6 +21,7 @@
 enum { E2K_CORES = EPIC_DAT_ROWS };
 
 struct e2k {
+    bool g_preempt_tmr; /* G_PREEMPT_TMR.v: the guest's time quantum is counted by the core */
     bool rr_idr; /* VIRT_CTRL_CU.rr_idr: reading the identification register is intercepted */
     /* PREPIC_CTRL2.virt_en, and the core's CEPIC has GSTBASE and GSTID: the guest's accesses reach
        it, its interrupts come from it. */

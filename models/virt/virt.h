@@ -155,6 +155,7 @@ struct virt_cpu {
        and wrmsr(). Hardware that completes the write announces the destination with ROUTED (a:
        vector, b: this flow; where: the destination's index) and lets the vector carry it. */
     trace_flow message_flow;
+    bool passive_context; /* software switches a part of the guest's context: e2k */
     bool delivery_faults; /* the next delivery meets an unmapped page (IDT or stack) */
     bool recognized;      /* VMX: the last evaluation found a virtual interrupt to deliver */
 };

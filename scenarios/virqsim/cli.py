@@ -54,6 +54,7 @@ _LATER = {  # commands loaded when they are called
     "bill": "virqsim.bill.command:bill_command",
     "diff": "virqsim.diff.command:diff_command",
     "device": "virqsim.device.command:device_command",
+    "exits": "virqsim.sidebyside:exits_command",
     "explain": "virqsim.explain.command:explain_command",
     "race": "virqsim.race.command:race_command",
     "replay": "virqsim.replay.command:replay_command",

@@ -16,6 +16,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
+from .profiles import ASSUMED_THROUGHOUT  # noqa: E402
+
 # Okabe and Ito, "Color Universal Design", 2008; grey for what is left over.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442"]
 HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
@@ -56,10 +58,14 @@ def plot(run_dirs, out):
 
 
 def labels(runs):
-    """A run's technology; its scenario too, where that is not the same for all."""
-    if len({run["name"] for run in runs}) == 1:
-        return [run["technology"] for run in runs]
-    return [f"{run['name']}\n{run['technology']}" for run in runs]
+    """A run's technology; its scenario too, where that is not the same for all; and what its numbers are worth."""
+    several = len({run["name"] for run in runs}) > 1
+    return [(f"{run['name']}\n" if several else "") + run["technology"] + caveat(run) for run in runs]
+
+
+def caveat(run):
+    """Under a run's label, where no number of its profile is known."""
+    return f"\n({ASSUMED_THROUGHOUT})" if run.get("profile_kind") == ASSUMED_THROUGHOUT else ""
 
 
 def sources(runs):

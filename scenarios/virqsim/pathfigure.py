@@ -21,6 +21,7 @@ from .errors import VirqsimError
 from .explain.flows import Flow, Flows
 from .explain.story import Step, Story
 from .explain.times import us
+from .profiles import ASSUMED_THROUGHOUT
 from .trace import Trace
 
 matplotlib.use("Agg")
@@ -58,7 +59,7 @@ def plot_flow(folder: Path, number: int, out: Path, progress: Callable[[float], 
     story = Story(again, flows, flows[number])
     out.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(figures.STYLE):
-        figure = _draw(story, flows, again.trace)
+        figure = _draw(story, flows, again.trace, again.plan["costs"]["kind"])
         rows = [[at + 1, step.ps, step.ps - story.steps[0].ps, step.name, _lane(step), step.sentence, step.section]
                 for at, step in enumerate(story.steps)]
         return figures.save(figure, out, f"path_{number}",
@@ -76,7 +77,11 @@ def _lanes(story: Story) -> list[str]:
     return [lane for lane in named if lane != last] + [last]
 
 
-def _draw(story: Story, flows: Flows, trace: Trace) -> Any:
+def _caveat(kind: str) -> str:
+    return f"; costs are {kind}" if kind == ASSUMED_THROUGHOUT else ""
+
+
+def _draw(story: Story, flows: Flows, trace: Trace, kind: str) -> Any:
     lanes = _lanes(story)
     notes = _notes(story.steps)
     above, below = 0.55 + 0.42 * len(lanes), 0.125 * sum(map(_lines, notes))
@@ -93,7 +98,7 @@ def _draw(story: Story, flows: Flows, trace: Trace) -> Any:
     axes.set_xlim((window[0] - first) / 1e3, (window[1] - first) / 1e3)
     axes.set_ylim(len(lanes) - 0.5, -0.75)
     axes.set_yticks(range(len(lanes)), [_name(lane, story.flow, flows) for lane in lanes])
-    axes.set_xlabel(f"ns since it was raised, at {us(first)} us of the run")
+    axes.set_xlabel(f"ns since it was raised, at {us(first)} us of the run{_caveat(kind)}")
     handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="black", linewidth=0.4, label=kind)
                for kind, (colour, hatch, _) in _KINDS.items() if kind in used]
     figure.legend(handles=handles, loc="outside upper center", ncols=6, frameon=False, handlelength=1.6)

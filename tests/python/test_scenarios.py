@@ -13,6 +13,8 @@ SMALL = {
     "ipi_broadcast": {"vcpus": 4, "rounds": 3},
     "timer_ticks": {"ticks": 5},
     "delivery_in_software": {"rounds": 3},
+    "elbrus_epic": {"interrupts": 4, "gap_us": 20},
+    "elbrus_guest_launch": {"rounds": 3},
     "disk_io_path": {"requests": 8, "depth": 2},
     "inhibited": {"rounds": 5, "start": 10, "length": 30},
     "legacy_guest": {"ticks": 3, "device_interrupts": 6},
@@ -34,6 +36,8 @@ def test_a_scenario_asks_a_question_and_explains_its_parameters(name):
 @pytest.mark.parametrize("technology", ["none", "apicv", "ipiv"])
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_scenario_runs_to_its_end_and_loses_no_interrupt(name, technology):
+    if name.startswith("elbrus"):
+        technology = {"none": "epic-sw"}.get(technology, "epic-hw")
     results = run(name, technology=technology, **SMALL[name])
     assert results.document["state"] == "ended"
     sums = results.accounting
@@ -321,3 +325,32 @@ def test_where_nobody_loses_its_cpu_a_yield_helps_nobody_and_costs():
 def test_a_lock_needs_cpus_and_rounds(settings):
     with pytest.raises(VirqsimError, match="at least 1 and 2 belong here"):
         run("lock_holder_preemption", **settings)
+
+
+def counted(technology, **parameters):
+    results = run("elbrus_epic", technology=technology, interrupts=8, gap_us=200, **parameters)
+    return {(row["vcpu"], row["reason"], row["cause"]): row["count"] / 8 for _, row in results.exits.iterrows()}
+
+
+def test_a_hit_of_the_destination_address_table_leaves_nobody_and_a_miss_interrupts_the_senders_host():
+    assert counted("epic-hw", target="running") == {}
+    assert counted("epic-hw", target="halted") == {(0, "cu:hv_int", "host"): 1, (1, "cu:wait_trap", "operation"): 1}
+    assert counted("epic-hw", target="running", source="device") == {}
+    assert counted("epic-hw", target="halted", source="device") == {(1, "cu:wait_trap", "operation"): 1}
+    assert counted("epic-hw", target="running", source="timer") == {}
+
+
+def test_an_emulated_cepic_costs_an_interception_an_access():
+    assert counted("epic-sw", target="running") == {
+        (0, "mu:gpa_data", "operation"): 2, (1, "cu:hv_int", "delivery"): 1, (1, "mu:gpa_data", "delivery"): 1,
+        (1, "mu:gpa_data", "acknowledge"): 1}
+
+
+def test_elbrus_leaves_its_guest_by_the_cause_that_each_operation_has():
+    for quantum, cause in ((True, "cu:g_tmr"), (False, "cu:hv_int")):
+        results = run("elbrus_guest_launch", rounds=5, features="+guest-quantum" if quantum else "-guest-quantum")
+        counts = results.exits.groupby(["vcpu", "reason"])["count"].sum()
+        assert {reason: count for (vcpu, reason), count in counts.items() if vcpu == 0} == {
+            "cu:rr_idr": 5, "hcall": 5, "mu:gpa_data": 10, "mu:mas_ioaddr": 5, "mu:cache_flush": 5, "cu:hv_int": 5,
+            "mu:gpa_instr": 5, "cu:wait_trap": 5}
+        assert {reason for vcpu, reason in counts.index if vcpu == 1} == {cause}

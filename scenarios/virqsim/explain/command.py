@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .. import results, runner
+from .. import library, results, runner
 from ..again import Again
 from ..errors import VirqsimError
 from . import case, pages, story, times, whynot
@@ -74,6 +74,8 @@ def _explain_flow(again: Again, flows: Flows, flow: int, as_json: bool) -> None:
 
 def _explain_why_not(again: Again, flows: Flows, vector: int, vcpu: int | None, ps: int, as_json: bool) -> None:
     vcpu = case.destination(again, flows, vector) if vcpu is None else vcpu
+    if library.vendor(again.plan["technology"]) == "e2k":
+        raise VirqsimError("--why-not: what holds an EPIC guest's interrupt back is not told; --flow N tells how it went")
     asked = case.case(again, flows, vector, vcpu, ps)
     found = whynot.reasons(asked)
     if as_json:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..again import Again, State
 from ..features import switched_on
-from . import sections
+from . import elbrus, sections
 from .bits import Change, changes
 from .flows import ENDS, Flow, Flows
 from .times import us
@@ -59,6 +59,11 @@ class Story:
         self.steps.sort(key=lambda step: step.ps)
         for ps, both in states.items():
             self._give([step for step in self.steps if step.ps == ps], changes(*both, flow.vector))
+
+    @property
+    def elbrus(self) -> bool:
+        """The guest has an EPIC."""
+        return self._technology.e2k
 
     @staticmethod
     def _arrivals(states: dict[int, tuple[State, State]], end: int) -> list[int]:
@@ -120,8 +125,18 @@ class Story:
     def _step(self, record: np.void) -> Step:
         name = self._trace.events[record["event"]]
         vcpu = None if record["where"] == 0xFFFF else int(record["where"])
-        sentence, section = getattr(self, f"_{name.lower()}")(record)
+        words = self._of_elbrus if self._technology.e2k else getattr(self, f"_{name.lower()}")
+        sentence, section = words(record)
         return Step(int(record["ps"]), _NAMES.get(name, name.lower()), vcpu, sentence, section)
+
+    def _of_elbrus(self, record: np.void) -> tuple[str, str]:
+        name, header = self._trace.events[record["event"]], self._trace.header
+        if name == "VM_EXIT":
+            by = self._trace.exit_operation(record["a"])
+            return elbrus.interception(self._trace.exit_reason(record["a"]), by[0] if by else None)
+        lists = {"PENDING": "held", "NOTIFIED": "notify"}
+        word = header[lists[name]][int(record["b"])] if name in lists else ""
+        return elbrus.step(name, self.flow.kind, word, self._technology.hardware)
 
     # each event: what happened in a sentence, and where it is written
 
@@ -229,9 +244,10 @@ class _Technology:
     """Which manual applies to a vCPU just before a step, by its control bits."""
 
     def __init__(self, state: State) -> None:
-        self.svm = "svm" in state
+        self.svm, self.e2k = "svm" in state, "e2k" in state
         controls = state["vmx"]["controls"] if "vmx" in state else []
-        self.hardware = "virtual-interrupt delivery" in controls or (self.svm and state["svm"]["AVIC"])
+        self.hardware = "virtual-interrupt delivery" in controls or (
+            self.svm and state["svm"]["AVIC"]) or (self.e2k and state["e2k"]["epic"])
         """Virtual interrupts are delivered by the CPU."""
         self.in_guest = state["thread"]["state"] == "GUEST"
 
@@ -274,7 +290,8 @@ def document(story: Story, flows: Flows) -> dict[str, Any]:
 def title(story: Story, flows: Flows) -> str:
     """The story in a line."""
     flow = story.flow
-    said = (f"flow {flow.number}: {flows.source(flow)}, vector {flow.vector} ({flow.vector:02X}H, class {flow.vector >> 4}), "
+    vector_class = flow.vector >> (8 if story.elbrus else 4)
+    said = (f"flow {flow.number}: {flows.source(flow)}, vector {flow.vector} ({flow.vector:02X}H, class {vector_class}), "
             f"to vCPU {flow.vcpu}")
     raised = f"; raised at {us(flow.raised_ps)} us"
     reached = "" if flow.latency_ps is None else f", in its handler {flow.latency_ps / 1000:.1f} ns later"

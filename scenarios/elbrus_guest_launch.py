@@ -1,0 +1,74 @@
+"""What does leaving and entering a guest cost on Elbrus, and for which causes does it leave?
+
+One vCPU does, one after the other and `rounds` times each, what a guest of e2k
+leaves for: it reads the identification register (whose value the hypervisor
+replaces), calls the hypervisor, touches a page that is not mapped, a device, the
+I/O space, flushes the cache, waits for an event, is interrupted for the host,
+meets a trap whose page is not mapped, and uses up its time quantum beside another
+thread (`--features=-guest-quantum`: the host's tick ends it).
+
+Each operation stands between two stamps; what lies between them, less that of no
+operation, is what the guest loses by it (with the wait, where it waits). Every time
+is assumed: profile elbrus-16c.
+"""
+
+import pandas as pd
+
+import virqsim
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError
+
+PARAMETERS = {
+    "rounds": Parameter(20, "rounds", "how often each operation is done"),
+    "slice_us": Parameter(200, "us", "the guest's time quantum, where it shares its core"),
+}
+
+VECTOR = 48
+PAGE, DEVICE, PORT = 0x2000, 0xFEBF_0000, 0x80
+
+OPERATIONS = (
+    ("nothing", "", lambda program: program.compute(1)),
+    ("identification register, replaced", "cu:rr_idr", lambda program: program.cpuid()),
+    ("hypercall", "hcall", lambda program: program.hypercall()),
+    ("unmapped page", "mu:gpa_data", lambda program: program.touch(PAGE)),
+    ("device of userspace", "mu:gpa_data", lambda program: program.mmio_write(DEVICE, 4)),
+    ("I/O space", "mu:mas_ioaddr", lambda program: program.port_out(PORT, 1)),
+    ("cache flush", "mu:cache_flush", lambda program: program.wbinvd()),
+    ("interrupt for the host", "cu:hv_int", lambda program: program.host_interrupt().compute(1)),
+    ("trap on an unmapped page", "mu:gpa_instr",
+     lambda program: program.delivery_fault().epic_ipi(VECTOR, 0).compute(1)),
+    ("wait for an event", "cu:wait_trap", lambda program: program.timer_count(200, 1).halt()),
+)
+"""What, the cause that it is to have, and the operations of the guest. Stamp n is operation n's."""
+
+
+def plan(p):
+    for name in ("rounds", "slice_us"):
+        if getattr(p, name) < 1:
+            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
+    machine, guest = Machine("epic"), Program("guest").timer_mode(VECTOR, 0)
+    for stamp, (_, _, operation) in enumerate(OPERATIONS):
+        with guest.repeat(p.rounds):
+            operation(guest.stamp(stamp)).stamp(stamp)
+    machine.vcpu(guest, {VECTOR: Program("on_interrupt").eoi()})
+    shares = Program("shares").compute(p.core_hz // 1_000_000 * p.slice_us * p.rounds)
+    machine.load(machine.vcpu(shares))
+    return Plan("elbrus_guest_launch", machine, Hypervisor(halt_poll_ns=0, time_slice_ns=p.slice_us * 1000),
+                technology="epic-hw", features={"guest-quantum": True})
+
+
+def report(results, p):
+    """What each operation takes, and the run's interceptions of that cause."""
+    counts = results.exits.groupby("reason")["count"].sum()
+    stamps = results.stamps[results.stamps["vcpu"] == 0].set_index("id")
+    rows = [{"operation": what, "cause": cause or "-", "cycles": int(stamps.loc[n, "max_cycles"] - stamps.loc[0, "max_cycles"])}
+            for n, (what, cause, _) in enumerate(OPERATIONS)]
+    rows.append({"operation": "end of the time quantum", "cause": "cu:g_tmr" if "cu:g_tmr" in counts else "cu:hv_int",
+                 "cycles": -1})
+    frame = pd.DataFrame(rows)
+    frame["of the run"] = [int(counts.get(cause, 0)) for cause in frame["cause"]]
+    frame["cycles"] = ["-" if cycles < 0 else str(cycles) for cycles in frame["cycles"]]
+    return frame
+
+
+if __name__ == "__main__":
+    virqsim.main(__file__)
