@@ -48,14 +48,18 @@ static void read_work(struct build *b, const json_t *json, const struct place *a
     struct hypervisor *h = &b->sim->machine;
     struct host_item *item = &w->item;
     const uint64_t most = INT64_MAX / 1000;
+    const struct place pauses_at = place_key(at, "pauses_ns");
 
     reader_keys(&b->reader, json, at,
-                KEYS("at_ns", "cycles", "sleep_ns", "after_cycles", "signals"));
+                KEYS("at_ns", "cycles", "sleep_ns", "after_cycles", "signals", "pauses_ns"));
     w->thread = t;
     w->at = plan_read_times(b, json, at, &w->at_count);
     item->before.n = reader_uint(&b->reader, json, at, "cycles", 0, UINT32_MAX);
     item->sleeps_ps = PS_PER_NS * reader_uint_or(&b->reader, json, at, "sleep_ns", 0, most, 0);
     item->after.n = reader_uint_or(&b->reader, json, at, "after_cycles", 0, UINT32_MAX, 0);
+    w->pauses_ps = PS_PER_NS * reader_uint_or(&b->reader, json, at, "pauses_ns", 0, most, 0);
+    if (w->pauses_ps && t->kind != HOST_THREAD_MAIN_LOOP)
+        reader_fail(&b->reader, &pauses_at, "is for the main loop, which pauses the VM");
     if (!json_object_get(json, "signals") || b->reader.failed)
         return;
     if (hypervisor_plan_devices(h) == 0) {

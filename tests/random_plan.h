@@ -314,7 +314,11 @@ inline void add_threads(Plan &p)
                      "],\"cycles\":" + std::to_string(d.below(4000)) +
                      ",\"sleep_ns\":" + std::to_string(d.chance(50) ? 0 : d.below(30000)) +
                      ",\"after_cycles\":" + std::to_string(d.below(900)) +
-                     ",\"signals\":" + std::to_string(d.below(4)) + "}]}";
+                     ",\"signals\":" + std::to_string(d.below(4)) +
+                     (kind[0] == 'm' && d.chance(60)
+                          ? ",\"pauses_ns\":" + std::to_string(1 + d.below(30000))
+                          : "") +
+                     "}]}";
     }
 }
 

@@ -30,6 +30,8 @@ static int timer_to_come(const struct vcpu *v)
 /* KVM: kvm_vcpu_has_events(): is there something that the guest would take now? */
 static bool finds_interrupt(const struct vcpu *v)
 {
+    if (v->stop) /* a signal: KVM_RUN returns */
+        return true;
     if (v->epic)
         return epic_wakes(v);
     if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt ||

@@ -295,9 +295,10 @@ static void work_done(struct host_item *item, struct host_thread *by)
 {
     struct host_work *w = EVENT_OWNER(item, struct host_work, item);
 
-    (void)by;
     if (w->signals)
         hypervisor_device_act(w->signals);
+    if (w->pauses_ps)
+        vm_pause_begin(&by->hypervisor->threads->pause, &by->thread, w->pauses_ps);
 }
 
 /* --- building --- */
@@ -324,8 +325,10 @@ void host_thread_add(struct hypervisor *h, uint32_t index, enum host_thread_kind
     t->next_member = t->pool->members;
     t->pool->members = t;
     pcpu_add_thread(p, &t->thread, &ops);
-    if (own->under_lock)
+    if (own->under_lock) {
         global_lock_init(h, &h->threads->lock);
+        vm_pause_init(h, &h->threads->pause);
+    }
     event_init(h->events, &t->step, EVENT_PHASE_CPU, stepped);
 }
 
@@ -343,5 +346,5 @@ void host_threads_init(struct hypervisor *h)
 
 uint32_t host_thread_events(uint32_t threads, uint32_t works)
 {
-    return GLOBAL_LOCK_EVENTS + threads + works;
+    return GLOBAL_LOCK_EVENTS + VM_PAUSE_EVENTS + threads + works;
 }

@@ -30,6 +30,7 @@
 #define VIRQSIM_HYPERVISOR_HOST_THREAD_H
 
 #include "hypervisor/global_lock.h"
+#include "hypervisor/vm_pause.h"
 
 #define HOST_THREAD_KINDS(KIND)                                                                \
     KIND(MAIN_LOOP, "main-loop",                                                               \
@@ -106,6 +107,7 @@ struct host_work {
     struct host_item item;
     struct host_thread *thread;
     struct device *signals; /* what it acts through when it is done; or NULL */
+    uint64_t pauses_ps;     /* MAIN_LOOP: and then it pauses the VM so long; or 0 */
     struct event event;
     const sim_time *at;
     uint32_t at_count, at_next;
@@ -119,6 +121,7 @@ struct host_threads {
     struct host_work *work;
     uint32_t work_count;
     struct global_lock lock;
+    struct vm_pause pause;
 };
 
 extern const char *const host_thread_kind_names[HOST_THREAD_KIND_COUNT + 1];

@@ -41,6 +41,7 @@
  *   fault.c      what a plan makes go wrong around all this
  *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
  *   global_lock.c   QEMU's global lock
+ *   vm_pause.c      all vCPUs stop, and go on
  *   disk.c       disks of QEMU's, and the guest's end of them
  *   host_idle.c     how deep a physical CPU sleeps
  *   controls.c   features and policy to control bits
@@ -75,7 +76,8 @@
     STATE(POLLING, "halted, the thread polls for an interrupt")                                \
     STATE(PARKING, "the thread is being taken off its physical CPU")                           \
     STATE(BLOCKED, "halted, the thread sleeps")                                                \
-    STATE(LOCKED, "the thread sleeps until userspace's global lock is free")
+    STATE(LOCKED, "the thread sleeps until userspace's global lock is free")                   \
+    STATE(STOPPED, "the VM is paused: the thread sleeps in userspace")
 
 enum vcpu_state {
 #define STATE(name, meaning) VCPU_##name,
@@ -100,6 +102,7 @@ enum vcpu_state {
     SIGNAL(POLL)                                                                               \
     SIGNAL(BLOCK)                                                                              \
     SIGNAL(LOCK)                                                                               \
+    SIGNAL(STOP)                                                                               \
     SIGNAL(WOKEN)
 
 enum vcpu_signal {
@@ -381,6 +384,7 @@ struct vcpu {
     bool reschedule;     /* its time slice is over */
     bool in_userspace;   /* where to resume after being parked */
     bool wants_lock;     /* and there it waits for the global lock */
+    bool stop, stopped;  /* QEMU: cpu->stop, asked for, and done */
     bool window_wanted;  /* userspace waits for the interrupt window */
     bool window_open;    /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after this entry */

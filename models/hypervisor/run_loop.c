@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "hypervisor/global_lock.h"
+#include "hypervisor/vm_pause.h"
 #include "hypervisor/epic.h"
 
 static void resume(struct vcpu *v);
@@ -12,6 +13,7 @@ static void idle(struct vcpu *v);
 static void park(struct vcpu *v);
 static void block(struct vcpu *v);
 static void lock_sleep(struct vcpu *v);
+static void stop_sleep(struct vcpu *v);
 
 #define arrive    guest_arrive
 #define run_guest guest_run
@@ -336,6 +338,19 @@ static void lock_sleep(struct vcpu *v)
     }
     vcpu_take(v, VCPU_ON_LOCK);
     thread_leave(&v->thread, false);
+}
+
+/* Off its CPU until the VM goes on; which it may do already. */
+static void stop_sleep(struct vcpu *v)
+{
+    give_up(v);
+    if (!v->stop) {
+        vcpu_take(v, VCPU_ON_WOKEN);
+        return;
+    }
+    vcpu_take(v, VCPU_ON_STOP);
+    thread_leave(&v->thread, false);
+    vm_pause_stopped(v);
 }
 
 /* Nothing to do until somebody schedules or wakes the thread. */

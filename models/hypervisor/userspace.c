@@ -61,9 +61,11 @@ static void give_lock(struct vcpu *v)
     global_lock_give(&v->thread, hv_after(v->hypervisor, vcpu_owes(v)));
 }
 
+/* An I/O instruction is complete only when KVM has run once more. Who is to stop kicks itself before
+   that (kvm_cpu_kick_self()): KVM_RUN completes the instruction, and returns -EINTR at once. */
 static void run_again(struct vcpu *v)
 {
-    v->signal = false;
+    v->signal = v->stop;
     before_run(v);
     give_lock(v);
     vcpu_pay(v, COST_USER_ENTRY);
@@ -119,9 +121,45 @@ static void halted(struct vcpu *v)
     vcpu_take(v, VCPU_ON_BLOCK);
 }
 
+/* The outer loop, qemu_wait_io_event(): stop here, if somebody asked. */
+static void interrupted(struct vcpu *v)
+{
+    if (!v->stop) {
+        run_again(v);
+        return;
+    }
+    give_lock(v);
+    v->in_userspace = v->stopped = true;
+    vcpu_take(v, VCPU_ON_STOP);
+}
+
+static bool has_halted(const struct vcpu *v)
+{
+    return v->exit.reason == EXIT_VMX_HLT || v->exit.reason == EXIT_SVM_HLT ||
+           v->exit.reason == EXIT_SVM_IDLE_HLT;
+}
+
+/* The VM goes on. One that had halted still does: mp_state has not changed. */
+static void go_on(struct vcpu *v)
+{
+    v->in_userspace = v->stopped = false;
+    if (!has_halted(v) || halt_ends(v)) {
+        run_again(v);
+        return;
+    }
+    vcpu_pay(v, COST_USER_ENTRY);
+    halt_begin(v);
+    timer_sleeps(v);
+    v->in_userspace = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE;
+    vcpu_take(v, VCPU_ON_BLOCK);
+}
+
 static void handle_reason(struct vcpu *v)
 {
     switch (v->kvm_exit) {
+    case KVM_EXIT_INTR:
+        interrupted(v);
+        break;
     case KVM_EXIT_IO:
     case KVM_EXIT_MMIO:
         device_access(v);
@@ -157,6 +195,10 @@ void userspace_run(struct vcpu *v)
 {
     if (v->wants_lock) {
         locked(v);
+        return;
+    }
+    if (v->stopped) {
+        go_on(v);
         return;
     }
     if (v->in_userspace) { /* it was waiting here, not in KVM_RUN */

@@ -274,7 +274,7 @@ class Machine:
         return len(self._threads) - 1
 
     def work(self, thread: int, at_ns: Sequence[int], cycles: int, sleep_ns: int = 0, after_cycles: int = 0,
-             signals: int | None = None) -> None:
+             signals: int | None = None, pauses_ns: int = 0) -> None:
         """Gives a host thread work of its own.
 
         Args:
@@ -285,10 +285,12 @@ class Machine:
             sleep_ns: then it sleeps so long, in a blocking call.
             after_cycles: and needs the CPU again.
             signals: the device that acts when it is done; None: none does.
+            pauses_ns: the main loop then pauses the VM for so long.
         """
         self._threads[thread]["work"].append({
             "at_ns": list(at_ns), "cycles": cycles, "sleep_ns": sleep_ns, "after_cycles": after_cycles,
-            **({} if signals is None else {"signals": signals})})
+            **({} if signals is None else {"signals": signals}),
+            **({"pauses_ns": pauses_ns} if pauses_ns else {})})
 
     def region(self, space: str, first: int, last: int, handler: str) -> None:
         """Says who answers accesses to first..last of `port` or `mmio`: kernel, userspace, eventfd, external."""

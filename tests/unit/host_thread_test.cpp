@@ -161,6 +161,18 @@ TEST(GlobalLock, ManyWaitersAllGetIt)
     EXPECT_GE(m.number("lock_waits"), 3u);
 }
 
+/* Its price is paid once, and the lock is held from the first item to the last. */
+TEST(GlobalLock, WhatIsReadyTogetherIsOneTurn)
+{
+    Plan p =
+        with_threads(R"({"kind":"main-loop","pin":1,"work":[{"at_ns":[1000],"cycles":5000},)"
+                     R"({"at_ns":[1000],"cycles":7000}]})");
+    Machine m(p);
+    m.run();
+    EXPECT_EQ(2u, m.thread_items(0));
+    EXPECT_EQ((5000 + 7000) * NS + COST, m.thread_ps(0, "RUNS"));
+}
+
 /* What is submitted during a turn waits for the next one: who comes just between two turns finds the
    lock free, though the main loop has more to do. */
 TEST(GlobalLock, IsGivenBackBetweenTwoTurns)
