@@ -2,6 +2,7 @@
 #include "chip_tables.h"
 
 #include "device/hpet.h"
+#include "irq/cepic.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -133,6 +134,27 @@ static const struct chip_row pirq_rows[] = {
 #undef FIELD
 };
 
+/* The one group of equal registers: PMIRR. */
+static const struct chip_row cepic_rows[] = {
+#define REG(name, offset, width, may, reset, writable, effect, title)                          \
+    {ROW(name, offset, width, reset, writable, title), .access = #may,                         \
+     .count = (offset) == CEPIC_PMIRR ? EPIC_VECTORS / 64 : 0,                                 \
+     .stride = (offset) == CEPIC_PMIRR ? (width) : 0},
+#define FIELD(...)
+#include "irq/cepic_regs.def"
+#undef REG
+#undef FIELD
+};
+
+static const struct chip_row ioepic_rows[] = {
+#define REG(name, offset, may, reset, writable, clears, title)                                 \
+    {ROW(name, offset, 4, reset, writable, title), .access = #may},
+#define FIELD(...)
+#include "irq/ioepic_regs.def"
+#undef REG
+#undef FIELD
+};
+
 #define REG(...)
 #define TIMER(...)
 #define ENTRY(...)
@@ -171,6 +193,14 @@ static const struct chip_field pirq_fields[] = {
 #include "irq/pirq_regs.def"
 };
 
+static const struct chip_field cepic_fields[] = {
+#include "irq/cepic_regs.def"
+};
+
+static const struct chip_field ioepic_fields[] = {
+#include "irq/ioepic_regs.def"
+};
+
 static const struct chip_field posted_fields[] = {
 #include "irq/posted_fields.def"
 };
@@ -187,11 +217,10 @@ static const struct chip_field posted_fields[] = {
     }
 
 const struct chip chips[] = {
-    CHIP(lapic),  CHIP(i8259),
-    CHIP(ioapic), CHIP(msi),
-    CHIP(msix),   CHIP(pirq),
-    CHIP(pit),    CHIP(hpet),
-    CHIP(remap),  {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
+    CHIP(lapic),  CHIP(i8259), CHIP(ioapic),
+    CHIP(msi),    CHIP(msix),  CHIP(pirq),
+    CHIP(pit),    CHIP(hpet),  CHIP(cepic),
+    CHIP(ioepic), CHIP(remap), {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
 };
 
 const size_t chip_count = COUNT(chips);
