@@ -1,8 +1,8 @@
 """Can an interrupt be lost between the last look at it and the entry, or the sleep?
 
 One interrupt comes while its target leaves the guest and enters it again
-(`target=running`), goes to sleep (`halting`), or waits for its CPU (`preempted`),
-and the target waits for it for ever. `virqsim race` moves the interrupt to every
+(`target=running`), goes to sleep (`halting`), waits for its CPU (`preempted`), or
+is taken to another one (`moved`), and the target waits for it for ever. `virqsim race` moves the interrupt to every
 place that it can have among the steps of the run loop:
 
     virqsim race last_look --set target=halting --window-ns 5000
@@ -10,24 +10,25 @@ place that it can have among the steps of the run loop:
 """
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, icr
+from virqsim import Fault, Hypervisor, Machine, Parameter, Plan, Program, icr
 
 PARAMETERS = {
     "target": Parameter("running", "", "what the interrupt's target is about to do",
-                        choices=("running", "halting", "preempted")),
+                        choices=("running", "halting", "preempted", "moved")),
     "source": Parameter("msi", "", "a message by irqfd, an assigned device, or another vCPU",
                         choices=("msi", "assigned", "ipi")),
     "poll_ns": Parameter(0, "ns", "the longest halt polling"),
 }
 
 VECTOR = 48
+MOVED_NS = 2_000  # in the middle of its work
 
 
 def plan(p):
-    machine = Machine()
+    machine = Machine(physical_cpus=3 if p.target == "moved" else None)
     taken = machine.word("taken")
     main = Program("target")
-    if p.target == "preempted":
+    if p.target in ("preempted", "moved"):
         main.compute(10_000)
     elif p.source == "ipi":
         main.word_add(machine.word("go"))
@@ -38,13 +39,18 @@ def plan(p):
     machine.vcpu(main, {VECTOR: Program("handler").eoi().word_add(taken)})
     if p.target == "preempted":
         machine.vcpu(other(p), pin=0)
+    elif p.source == "ipi" and p.target == "moved":
+        machine.vcpu(Program("sender").compute(4_000).ipi(icr(VECTOR), 0))
     elif p.source == "ipi":
         machine.vcpu(Program("sender").spin_until(machine.word("go"), 1).ipi(icr(VECTOR), 0))
+    by_itself = (MOVED_NS,) if p.target == "moved" and p.source != "ipi" else ()
     if p.source == "assigned":
-        machine.assigned("disk", 0, VECTOR)
+        machine.assigned("disk", 0, VECTOR, at_ns=by_itself)
     else:
-        machine.device("disk", "msi", 0, VECTOR)
-    return Plan("last_look", machine, Hypervisor(halt_poll_ns=p.poll_ns, time_slice_ns=20_000), technology="apicv")
+        machine.device("disk", "msi", 0, VECTOR, at_ns=by_itself)
+    faults = [Fault("moved", MOVED_NS, of={"vcpu": 0, "cpu": 2})] if p.target == "moved" else []
+    return Plan("last_look", machine, Hypervisor(halt_poll_ns=p.poll_ns, time_slice_ns=20_000), technology="apicv",
+                faults=faults)
 
 
 def other(p):

@@ -66,6 +66,21 @@ static uint32_t read_absent(struct build *b, const json_t *json, const struct pl
     return (uint32_t)reader_uint(&b->reader, json, at, "apic_id", h->vcpu_count, last);
 }
 
+/* Where interrupts are the guest's own, its CPU is its own for good. */
+static uint32_t read_moved(struct build *b, const json_t *json, const struct place *at,
+                           struct fault *f)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const uint32_t cpu = read_index(b, json, at, "cpu", h->pcpu_count);
+
+    f->to = &h->pcpu[cpu];
+    if (f->to == h->housekeeping)
+        reader_fail(&b->reader, at, "moves a vCPU to the housekeeping CPU");
+    if (feature_in(h->features, FEATURE_DIRECT_INTERRUPTS))
+        reader_fail(&b->reader, at, "moves a vCPU whose interrupts are those of its CPU");
+    return read_index(b, json, at, faults[f->kind].subject, h->vcpu_count);
+}
+
 static uint32_t read_subject(struct build *b, const json_t *json, const struct place *at,
                              struct fault *f)
 {
@@ -77,6 +92,8 @@ static uint32_t read_subject(struct build *b, const json_t *json, const struct p
         return read_input(b, json, at);
     case FAULT_ABSENT:
         return read_absent(b, json, at, f);
+    case FAULT_MOVED:
+        return read_moved(b, json, at, f);
     case FAULT_OFF_CPU:
         return read_index(b, json, at, key, h->vcpu_count);
     case FAULT_STALL:
@@ -106,6 +123,8 @@ static void read_fault(struct build *b, const json_t *json, const struct place *
         return;
     if (f->kind == FAULT_STORM)
         reader_keys(r, json, at, KEYS("kind", "at_ns", "for_ns", "device", "every_ns"));
+    else if (f->kind == FAULT_MOVED)
+        reader_keys(r, json, at, KEYS("kind", "at_ns", "vcpu", "cpu"));
     else if (f->kind == FAULT_ABSENT)
         reader_keys(r, json, at, KEYS("kind", "at_ns", "apic_id", "vector"));
     else
@@ -114,7 +133,7 @@ static void read_fault(struct build *b, const json_t *json, const struct place *
     f->subject = read_subject(b, json, at, f);
     if (f->kind == FAULT_OFF_CPU)
         f->for_ps = PS_PER_NS * reader_uint_or(r, json, at, "for_ns", 1, most, OFF_CPU_NS);
-    else if (f->kind != FAULT_ABSENT)
+    else if (f->kind != FAULT_ABSENT && f->kind != FAULT_MOVED)
         f->for_ps = PS_PER_NS * reader_uint(r, json, at, "for_ns", 1, most);
     if (f->kind == FAULT_STORM)
         f->every_ps = PS_PER_NS * reader_uint(r, json, at, "every_ns", 1, most);

@@ -447,9 +447,8 @@ void plan_read_machine(struct build *b)
     check_epic(b, machine, &at);
     if (b->reader.failed)
         return;
-    const uint32_t events =
-        plan_count_threads(b, machine, &at) + plan_count_disks(b, machine, &at) +
-        plan_count_faults(b);
+    const uint32_t events = plan_count_threads(b, machine, &at) +
+                            plan_count_disks(b, machine, &at) + plan_count_faults(b);
     if (b->reader.failed)
         return;
     if (!machine_allocate(b->sim, events)) {
@@ -464,9 +463,9 @@ void plan_read_machine(struct build *b)
     read_load(b, machine, &at);
     plan_read_threads(b, machine, &at);
     plan_read_nics(b, machine, &at);
-    plan_read_faults(b);
     plan_read_disks(b, machine, &at);
     plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);
+    plan_read_faults(b);
     read_regions(b, machine, &at);
 }

@@ -3,9 +3,15 @@
 
 #include <stdio.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/fault.h"
 
 /* --- names --- */
+
+static const char *const fault_names[] = {
+#define FAULT(id, name, subject, meaning) name,
+#include "hypervisor/faults.def"
+#undef FAULT
+};
 
 static const char *const host_vector_names[] = {
 #define VECTOR(name, number, meaning) #name,
@@ -59,6 +65,14 @@ static bool name_of_device(const struct hypervisor *h, uint32_t n, const struct 
     return what != NULL;
 }
 
+static bool name_of_fault(const struct fault *f, const struct event *e, char *name)
+{
+    if (e != &f->event)
+        return false;
+    snprintf(name, SCHEDULE_NAME, "fault: %s", fault_names[f->kind]);
+    return true;
+}
+
 static void name_event(const struct hypervisor *h, const struct event *e, char *name)
 {
     for (uint32_t i = 0; i < h->vcpu_count; i++)
@@ -69,6 +83,9 @@ static void name_event(const struct hypervisor *h, const struct event *e, char *
             return;
     for (uint32_t i = 0; i < h->device_count; i++)
         if (name_of_device(h, i, e, name))
+            return;
+    for (uint32_t i = 0; i < h->fault_count; i++)
+        if (name_of_fault(&h->fault[i], e, name))
             return;
     snprintf(name, SCHEDULE_NAME, "the board or the host: event %u", e->slot);
 }

@@ -214,6 +214,34 @@ inline void add_chipset(Draw &d, Plan &p)
     }
 }
 
+/* Something goes wrong, at times that a run comes to. */
+inline void add_faults(Draw &d, Plan &p)
+{
+    const bool fixed = p.technology == "eli" || p.technology == "direct" ||
+                       p.technology == "did" || p.housekeeping_cpu >= 0;
+    const std::string vcpu = std::to_string(d.below(p.vcpus.size()));
+    std::vector<std::string> faults = {
+        R"("storm","for_ns":20000,"every_ns":300,"device":0)",
+        R"("storm","for_ns":20000,"every_ns":700,"device":4)",
+        R"("masked-msi","for_ns":30000,"device":0)",
+        R"("absent-vcpu","vector":50,"apic_id":)" + std::to_string(p.vcpus.size()),
+        R"("off-cpu","for_ns":300000,"vcpu":)" + vcpu,
+        R"("stall","for_ns":20000,"thread":0)",
+    };
+    if (!p.chipset.empty())
+        faults.push_back(R"("stuck-line","for_ns":60000,"gsi":5)");
+    if (!fixed)
+        faults.push_back(R"("moved","vcpu":)" + vcpu +
+                         ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)));
+    for (const std::string &fault : faults) {
+        const std::string at = std::to_string(d.below(150000));
+        if (d.chance(20) && (fault.find("stall") == std::string::npos || !p.threads.empty()))
+            p.faults += (p.faults.empty() ? "{\"kind\":" : ",{\"kind\":") + fault +
+                        ",\"at_ns\":" + at + "}";
+    }
+    p.watchdog = "{}";
+}
+
 /* Reasons against APICv, for a while each. */
 inline void add_inhibits(Draw &d, Plan &p)
 {
@@ -515,6 +543,7 @@ inline Plan random_plan(uint64_t seed)
     add_identities(d, p);
     add_user_interrupts(d, p);
     add_nics(d, p);
+    add_faults(d, p);
     if (seed % 3 == 0)
         declare_features(p);
     return p;

@@ -128,6 +128,12 @@ static void off_cpu(struct fault *f)
     thread_seize(&f->thread);
 }
 
+static void moved(struct fault *f)
+{
+    trace_put(f->hypervisor->trace, 0, TRACE_FAULT, TRACE_NOWHERE, f->kind, true);
+    thread_send_to(&f->hypervisor->vcpu[f->subject].thread, f->to);
+}
+
 /* What it is about to do comes so much later; if it waits for something, what follows that. */
 static void stall(struct fault *f)
 {
@@ -149,6 +155,7 @@ static void happens(struct event *e)
     static void (*const by_kind[FAULT_COUNT])(struct fault *) = {
         [FAULT_STORM] = storm,   [FAULT_STUCK] = stuck,     [FAULT_MASKED] = masked,
         [FAULT_ABSENT] = absent, [FAULT_OFF_CPU] = off_cpu, [FAULT_STALL] = stall,
+        [FAULT_MOVED] = moved,
     };
     struct fault *f = EVENT_OWNER(e, struct fault, event);
 

@@ -23,7 +23,8 @@ struct fault {
     uint32_t subject; /* a device, an input, an APIC ID, a vCPU or a host thread */
     sim_time at;
     uint64_t for_ps, every_ps;
-    uint8_t vector; /* ABSENT */
+    uint8_t vector;  /* ABSENT */
+    struct pcpu *to; /* MOVED */
 
     struct event event;
     bool on;

@@ -257,10 +257,11 @@ struct thread {
 
     /* For a fair scheduler. */
     uint32_t weight;
-    bool roams;        /* it may run on any CPU */
-    bool moved;        /* it has come to this one, and did not run yet */
-    uint64_t vruntime; /* picoseconds of CPU time, as many more as its weight is less */
-    sim_time since;    /* that much is charged */
+    bool roams;           /* it may run on any CPU */
+    struct pcpu *goes_to; /* it is to leave its CPU for this one; or NULL */
+    bool moved;           /* it has come to this one, and did not run yet */
+    uint64_t vruntime;    /* picoseconds of CPU time, as many more as its weight is less */
+    sim_time since;       /* that much is charged */
 };
 
 enum { CPUS_MAX = 1024, SOCKETS_MAX = 8 };
@@ -902,6 +903,8 @@ void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an int
 void thread_ready(struct thread *t, sim_time at);
 /* The same of a real-time thread, which goes before all others, and stays as long as it wants. */
 void thread_seize(struct thread *t);
+/* Linux: set_cpus_allowed_ptr(). It runs there alone from now on; who sleeps goes when it wakes up. */
+void thread_send_to(struct thread *t, struct pcpu *to);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
 /* `to`, which waits for its CPU, is to be the next there, at once. False: there is no point in it,
    since neither CPU has another thread. */

@@ -124,6 +124,8 @@ static void preempt_for(const struct thread *t, sim_time at)
 /* Its time is over; under a fair scheduler only if another is more entitled to it. */
 bool scheduler_turns(struct pcpu *p)
 {
+    if (p->current && p->current->goes_to)
+        return true;
     if (!p->current || !p->queue)
         return false;
     account(p);
@@ -174,6 +176,7 @@ static void move(struct thread *t, struct pcpu *to)
     to->threads = t;
     t->vruntime = to->least + less(t->vruntime, t->pcpu->least);
     t->pcpu = to;
+    t->goes_to = NULL;
     t->moved = true;
 }
 
@@ -205,8 +208,9 @@ static void push(struct thread *t)
 {
     const struct hypervisor *h = t->pcpu->hypervisor;
 
-    move(t, idle_cpu_for(t));
+    move(t, t->goes_to ? t->goes_to : idle_cpu_for(t));
     enqueue(t->pcpu, t);
+    limit_slice(t->pcpu);
     if (t->moved)
         tell_idle(t->pcpu, hv_after(h, h->costs.of[COST_HW_IPI].n));
 }
@@ -264,7 +268,7 @@ void thread_leave(struct thread *t, bool runnable)
     account(p);
     p->current = NULL;
     event_disarm(p->hypervisor->events, &p->slice);
-    if (runnable && p->queue)
+    if (runnable && (p->queue || t->goes_to))
         push(t);
     else if (runnable)
         enqueue(p, t);
@@ -336,7 +340,9 @@ void thread_ready(struct thread *t, sim_time at)
 {
     struct pcpu *p;
 
-    if (!is_idle(t->pcpu))
+    if (t->goes_to)
+        move(t, t->goes_to);
+    else if (!is_idle(t->pcpu))
         move(t, idle_cpu_for(t));
     p = t->pcpu;
     account(p);
@@ -367,6 +373,29 @@ void thread_seize(struct thread *t)
     account(t->pcpu);
     put_at_head(t->pcpu, t);
     end_slice_now(t->pcpu);
+}
+
+static bool is_queued(const struct thread *t)
+{
+    const struct thread *other = t->pcpu->queue;
+
+    while (other && other != t)
+        other = other->next;
+    return other != NULL;
+}
+
+void thread_send_to(struct thread *t, struct pcpu *to)
+{
+    t->roams = false;
+    t->goes_to = to == t->pcpu ? NULL : to;
+    if (!t->goes_to)
+        return;
+    if (t->pcpu->current == t) {
+        end_slice_now(t->pcpu);
+    } else if (is_queued(t)) {
+        unqueue(t);
+        push(t);
+    }
 }
 
 void scheduler_init(struct pcpu *p)

@@ -24,7 +24,7 @@ def race(virqsim):
 
 @pytest.mark.parametrize("technology", ["none", "apicv", "vtd-pi", "svm"])
 @pytest.mark.parametrize("source", ["msi", "assigned"])
-@pytest.mark.parametrize("target", ["running", "halting", "preempted"])
+@pytest.mark.parametrize("target", ["running", "halting", "preempted", "moved"])
 def test_nothing_is_lost_while_kvm_looks_again(race, tmp_path, target, source, technology):
     status, said = race("--set", f"target={target}", "--set", f"source={source}", "--tech", technology)
     assert status == 0
@@ -44,6 +44,15 @@ def test_without_one_look_an_interrupt_is_lost(race, recheck):
     assert len(said["found"]["late"]) <= 1
     assert said["found"]["findings"][0]["vector"] == 48
     assert "PENDING" in [step["event"] for step in said["found"]["sequence"]]
+
+
+def test_a_notification_to_the_cpu_that_was_left_loses_nothing(race):
+    words = ("--set", "target=moved", "--set", "source=assigned", "--tech", "vtd-pi")
+    status, said = race(*words)
+    assert (status, said["exhausted"]) == (0, True)
+    status, said = race(*words, "--without", "pi_set_on")
+    assert status == 1
+    assert "pending" in [finding["what"] for finding in said["found"]["findings"]]
 
 
 def test_what_was_found_is_a_run_that_repeats(race, virqsim, tmp_path):

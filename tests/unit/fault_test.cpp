@@ -209,6 +209,57 @@ TEST(Faults, AWorkerThatStallsCompletesItsItemsLaterAndLosesNone)
         }
 }
 
+/* The descriptor names another CPU between the read and the notification. Whenever it does, and
+   whatever the vCPU is doing, the interrupt reaches it. */
+class AVcpuThatIsMoved
+    : public testing::TestWithParam<std::tuple<const char *, const char *, const char *>>
+{
+};
+
+TEST_P(AVcpuThatIsMoved, GetsTheInterruptThatIsOnItsWay)
+{
+    const auto [technology, source, main] = GetParam();
+    for (unsigned ns = 98500; ns < 102500; ns += 50) {
+        Plan p = working(technology);
+        p.devices = std::string(R"({"name":"d","kind":")") + source +
+                    R"(","vcpu":0,"vector":48,"at_ns":[100000])" +
+                    (std::string(source) == "assigned" ? R"(,"cpu":0})" : "}");
+        p.programs["main"] = main;
+        p.faults = R"({"kind":"moved","vcpu":0,"cpu":2,"at_ns":)" + std::to_string(ns) +
+                   R"(},{"kind":"moved","vcpu":0,"cpu":0,"at_ns":)" +
+                   std::to_string(ns + 20000) + "}";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << ns << m.text();
+        ASSERT_EQ(1, account(m, 48, "delivered")) << ns;
+        ASSERT_EQ(Names{}, found(m)) << ns;
+        ASSERT_GT(20000000u, m.latency("msi", "max_ps")) << ns;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Anywhere, AVcpuThatIsMoved,
+    testing::Combine(
+        testing::Values("none", "apicv", "ipiv", "vtd-pi", "svm", "x2avic", "avic-pi"),
+        testing::Values("msi", "assigned"),
+        testing::Values("[\"spin_until\",0,1],[\"compute\",40000]",
+                        "[\"halt_until\",0,1],[\"compute\",40000]",
+                        "[\"repeat\",140],[\"compute\",500],[\"cpuid\"],[\"end\"]")));
+
+TEST(Faults, AMovedVcpuRunsThere)
+{
+    Plan p = working("apicv");
+    p.load = {0};
+    p.time_slice_ns = 50000;
+    Machine shares(p);
+    EXPECT_EQ(VIRQSIM_ENDED, shares.run());
+    p.faults = R"({"kind":"moved","vcpu":0,"cpu":3,"at_ns":1000})";
+    Machine alone(p);
+    EXPECT_EQ(VIRQSIM_ENDED, alone.run());
+    EXPECT_GT(450000000u, virqsim_now(alone.sim()));
+    EXPECT_LT(700000000u, virqsim_now(shares.sim()));
+}
+
 TEST(Faults, BadOnesNameTheirPlace)
 {
     Plan p = working("none");
@@ -225,6 +276,8 @@ TEST(Faults, BadOnesNameTheirPlace)
         {R"({"kind":"stall","at_ns":1,"for_ns":1,"thread":0})",
          "plan: faults[0].thread: the machine has none"},
         {R"({"kind":"off-cpu","at_ns":1,"device":0})", "plan: faults[0].device: "},
+        {R"({"kind":"moved","at_ns":1,"vcpu":0,"cpu":4})",
+         "plan: faults[0].cpu: 4 is out of range (0..3)"},
     };
     for (const auto &[fault, message] : bad) {
         p.faults = fault;
