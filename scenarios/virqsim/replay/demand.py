@@ -135,6 +135,7 @@ class _Extractor:
             _settle_states(steps, self.recorded)
             _pass_on(steps)
             _deliveries(steps, self.recorded)
+            _settle_beginning(steps)
             _timer_arms(steps)
             _forget_masked(steps)
             _noise(steps)
@@ -221,15 +222,27 @@ def _timers_before(trace: Trace) -> dict[int, tuple[int, int]]:
             if event.fields["access"] == "write" and (index < trace.begin or event.vcpu not in timers):
                 timers[event.vcpu] = event.fields["value"] & 0xff, event.fields["value"] >> 17 & 3
     deadline = {e.vcpu for e in trace.events if recorded.is_timer_arm(e) and e.fields.get("msr") == 0x6e0}
-    own: dict[int, Counter[int]] = {}
-    for event in trace.events:
-        if event.name == "kvm_apic_accept_irq" and event.vcpu == event.fields["apicid"] and event.vcpu not in timers:
-            own.setdefault(event.vcpu, Counter())[event.fields["vector"]] += 1
+    own = _raised_by_nobody(trace, timers)
     armed = {e.vcpu for e in trace.events if recorded.is_timer_arm(e)}
     for vcpu, vectors in own.items():
         if vcpu in armed:
-            timers[vcpu] = max(vectors, key=lambda v: (v, vectors[v])), 2 if vcpu in deadline else 0
+            timers[vcpu] = max(vectors, key=lambda v: (vectors[v], v)), 2 if vcpu in deadline else 0
     return timers
+
+
+def _raised_by_nobody(trace: Trace, known: dict[int, tuple[int, int]]) -> dict[int, Counter[int]]:
+    """What a vCPU's own thread offers it without a line before that says who raised it: its timer's, as a rule."""
+    found: dict[int, Counter[int]] = {}
+    raised: dict[int | None, bool] = {}
+    for event in trace.events:
+        if event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
+            raised[event.pid] = True
+        elif event.name in ("kvm_entry", "kvm_exit", "kvm_msr"):
+            raised[event.pid] = False
+        elif event.name == "kvm_apic_accept_irq" and event.vcpu == event.fields["apicid"] and event.vcpu not in known:
+            if not raised.get(event.pid) and event.fields["trigger"] == "edge":
+                found.setdefault(event.vcpu, Counter())[event.fields["vector"]] += 1
+    return found
 
 
 class _Sources:
@@ -329,7 +342,7 @@ def _deliveries(steps: list[Step], recorded: Recorded) -> None:
         for event in step.episode.named("kvm_inj_virq"):
             if _is_repeated(event, step, steps, recorded):
                 continue
-            delivery = _deliver(steps, step, event.fields["irq"], pending)
+            delivery = _deliver(steps, step, event.fields["irq"], pending, recorded.guest_apic == "none")
             if delivery.extint:
                 extints.add(delivery.vector)
             delivery.extint = delivery.vector in extints
@@ -338,6 +351,16 @@ def _deliveries(steps: list[Step], recorded: Recorded) -> None:
     for arrival in pending:  # the recording ended while the guest had them masked
         if arrival.source != "extint":
             arrival.delivered = Delivery(arrival.vector, len(steps), arrival)
+
+
+def _settle_beginning(steps: list[Step]) -> None:
+    """A recording that begins in the host begins in a HLT only if what arrives there ends it: is delivered at once."""
+    first = steps[0]
+    met = first.met("blocked")
+    if first.episode.exit is None and len(steps) > 1 and met and not first.episode.named("kvm_vcpu_wakeup"):
+        if all(arrival.delivered and arrival.delivered.step > first.number for arrival in met):
+            for arrival in met:
+                arrival.state = "host"
 
 
 def _is_repeated(event: Event, step: Step, steps: list[Step], recorded: Recorded) -> bool:
@@ -349,13 +372,13 @@ def _is_repeated(event: Event, step: Step, steps: list[Step], recorded: Recorded
     return bool(same) or recorded.irqchip != "userspace"
 
 
-def _deliver(steps: list[Step], step: Step, vector: int, pending: list[Arrival]) -> Delivery:
+def _deliver(steps: list[Step], step: Step, vector: int, pending: list[Arrival], no_apic: bool) -> Delivery:
     """An injection takes its vector's arrivals off the list; the first is the one that was delivered."""
     mine = [a for a in pending if a.vector == vector and a.source != "extint"]
     extint = not mine
     mine = mine or [a for a in pending if a.source == "extint" and a.pin == vector & 7][:1]
     if not mine:
-        mine, extint = [_unseen(steps, step, vector)], False
+        mine, extint = [_unseen(steps, step, vector)], no_apic  # a guest without an APIC has its 8259A only
     for arrival in mine:
         if arrival in pending:
             pending.remove(arrival)

@@ -118,11 +118,13 @@ class _Writer:
             self.main.apic_write(0xd0, 1 << 24 + self._vcpu)  # LDR, flat: one bit a vCPU, as Linux does
         if self._steps and self._began_halted(self._steps[0]):
             self._halt(self._steps[0].met("blocked"))
+        elif self._steps and self._began_in_exit(self._steps[0]):
+            self._meet_before(self._steps[0].arrivals)
         self.main.setup(False)
 
     def write(self, step: Step) -> None:
         """One step: what met the vCPU in the guest, what it did, what the entry delivered."""
-        if self._began_halted(step):
+        if self._began_halted(step) or self._began_in_exit(step):
             self._waiting += step.arrivals
         else:
             self._work(step)
@@ -139,6 +141,19 @@ class _Writer:
     def _began_halted(self, step: Step) -> bool:
         """The recording begins in the host's part of a HLT."""
         return step.number == 0 and step.episode.exit is None and bool(step.met("blocked"))
+
+    def _began_in_exit(self, step: Step) -> bool:
+        """The recording begins in the host's part of another exit, where interrupts came that the guest masked."""
+        return step.number == 0 and step.episode.exit is None and bool(step.met("host"))
+
+    def _meet_before(self, met: list[Arrival]) -> None:
+        """They are there when the recording begins."""
+        self._hold_back(self._steps[0], met)
+        self._sync.announce(self._program, met)
+        for arrival in met:
+            self._raise(arrival, 0)
+        self._sync.wait(self._program, met)
+        self._program.compute(self._pace.settle * self._pace.scale)
 
     def _logical(self) -> bool:
         sent = (step.operation for steps in self._demand.steps.values() for step in steps)
