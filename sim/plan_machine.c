@@ -394,7 +394,7 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
 {
     const struct hypervisor *h = &b->sim->machine;
     const struct place cpus_at = place_key(at, "physical_cpus");
-    static const char *const absent[] = {"chipset", "disks", "nics"};
+    static const char *const absent[] = {"chipset", "disks", "nics", "serial"};
     const struct place vcpus_at = place_key(at, "vcpus");
 
     if (!h->guest_epic || b->reader.failed)
@@ -428,7 +428,7 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "nics", "chipset", "topology", "idle_states", "guest_poll"));
+                     "nics", "serial", "chipset", "topology", "idle_states", "guest_poll"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -448,7 +448,8 @@ void plan_read_machine(struct build *b)
     if (b->reader.failed)
         return;
     const uint32_t events = plan_count_threads(b, machine, &at) +
-                            plan_count_disks(b, machine, &at) + plan_count_faults(b);
+                            plan_count_disks(b, machine, &at) + plan_count_faults(b) +
+                            plan_count_serial(machine);
     if (b->reader.failed)
         return;
     if (!machine_allocate(b->sim, events)) {
@@ -464,6 +465,7 @@ void plan_read_machine(struct build *b)
     plan_read_threads(b, machine, &at);
     plan_read_nics(b, machine, &at);
     plan_read_disks(b, machine, &at);
+    plan_read_serial(b, machine, &at);
     plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);
     plan_read_faults(b);

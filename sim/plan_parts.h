@@ -53,6 +53,10 @@ void plan_read_host(struct build *b, const json_t *machine, const struct place *
 uint32_t plan_count_threads(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_threads(struct build *b, const json_t *machine, const struct place *at);
 
+/* plan_serial.c */
+uint32_t plan_count_serial(const json_t *machine);
+void plan_read_serial(struct build *b, const json_t *machine, const struct place *at);
+
 /* plan_disks.c: as threads. Devices and threads are read before. */
 uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_disks(struct build *b, const json_t *machine, const struct place *at);

@@ -141,6 +141,17 @@ static uint64_t under_way(const struct disk *d)
 }
 
 const struct disk_model disk_ide = {
-    requests, init, owns, is_eventfd, do_access, notified,  completed,
-    issue,    seen, reap, no_access,  no_access, under_way,
+    .requests = requests,
+    .init = init,
+    .owns = owns,
+    .is_eventfd = is_eventfd,
+    .access = do_access,
+    .notified = notified,
+    .completed = completed,
+    .issue = issue,
+    .seen = seen,
+    .reap = reap,
+    .after_issue = no_access,
+    .after_reap = no_access,
+    .under_way = under_way,
 };

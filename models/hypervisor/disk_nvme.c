@@ -131,6 +131,17 @@ static uint64_t under_way(const struct disk *d)
 }
 
 const struct disk_model disk_nvme = {
-    requests, init, owns, is_eventfd,  do_access,  notified,  completed,
-    issue,    seen, reap, after_issue, after_reap, under_way,
+    .requests = requests,
+    .init = init,
+    .owns = owns,
+    .is_eventfd = is_eventfd,
+    .access = do_access,
+    .notified = notified,
+    .completed = completed,
+    .issue = issue,
+    .seen = seen,
+    .reap = reap,
+    .after_issue = after_issue,
+    .after_reap = after_reap,
+    .under_way = under_way,
 };

@@ -1,6 +1,7 @@
 /* Putting the machine together: who knows whom, and the first events. */
 #include "hypervisor/fault.h"
 #include "hypervisor/disk.h"
+#include "hypervisor/serial.h"
 #include "hypervisor/epic.h"
 #include "hypervisor/nic_path.h"
 
@@ -316,4 +317,5 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     host_threads_init(h);
     faults_init(h);
     disks_init(h);
+    serial_init(h);
 }

@@ -43,6 +43,7 @@
  *   global_lock.c   QEMU's global lock
  *   vm_pause.c      all vCPUs stop, and go on
  *   disk.c       disks of QEMU's, and the guest's end of them
+ *   serial.c     QEMU's serial port
  *   host_idle.c     how deep a physical CPU sleeps
  *   controls.c   features and policy to control bits
  *   inhibit.c    why APICv or AVIC is off, and the way there and back
@@ -549,7 +550,8 @@ struct hypervisor {
     struct host_idle *idle; /* (host_idle.h) NULL: every CPU sleeps as lightly as it can */
     struct device *device;
     uint32_t device_count;
-    struct disk *disk; /* disk.h */
+    struct disk *disk;     /* disk.h */
+    struct serial *serial; /* serial.h; NULL: none */
     uint32_t disk_count;
     struct nic_path *nic; /* network cards; their queues are the last of the devices */
     uint32_t nic_count;

@@ -7,6 +7,7 @@
  * among its threads): for the device, or in the outer loop, which -EINTR returns to.
  */
 #include "hypervisor/disk.h"
+#include "hypervisor/serial.h"
 
 /* Its local APIC has something for the guest. */
 static bool apic_has(const struct vcpu *v)
@@ -99,6 +100,7 @@ static void device_access(struct vcpu *v)
         ask_external(v);
     board_access(v);
     disk_access(v);
+    serial_access(v);
     guest_access_done(v);
     if (v->outbox_count) {
         v->after_outbox = run_again;

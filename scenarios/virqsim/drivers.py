@@ -158,3 +158,38 @@ def ide_complete(program: Program, disk: int, word: int) -> Program:
     program.port_out(_BUS_MASTER, 1, _TO_MEMORY).port_in(_IDE_CONTROL, 1).port_in(_IDE_CONTROL, 1)
     program.port_in(_IDE + _STATUS, 1).port_in(_BUS_MASTER + 2, 1).port_out(_BUS_MASTER + 2, 1, _BM_INTERRUPT)
     return program.disk_reap(disk, word)
+
+
+_COM1 = 0x3F8
+_IER, _IIR, _FCR, _LCR, _MCR, _LSR, _MSR = 1, 2, 2, 3, 4, 5, 6
+
+
+def serial_start(program: Program) -> Program:
+    """Sets a 16550 up for a terminal: 115200 baud, 8 bits, FIFOs, OUT2; interrupts of received data and line status."""
+    for register, value in ((_LCR, 0x83), (0, 1), (_IER, 0), (_LCR, 3), (_FCR, 7), (_MCR, 0x0B), (_IER, 5)):
+        program.port_out(_COM1 + register, 1, value)
+    return program
+
+
+def serial_write(program: Program) -> Program:
+    """Linux's serial8250_start_tx(): the interrupt of an empty transmitter, which brings the bytes, is enabled."""
+    return program.port_out(_COM1 + _IER, 1, 7)
+
+
+def serial_transmit(program: Program, text: bytes) -> Program:
+    """Linux's serial8250_interrupt() for it: 1 to 16 bytes, after which nothing is left to write.
+
+    Raises:
+        VirqsimError: the FIFO takes 16.
+    """
+    if not 1 <= len(text) <= 16:
+        raise VirqsimError(f"serial_transmit: {len(text)} bytes are not 1 to 16")
+    program.port_in(_COM1 + _IIR, 1).port_in(_COM1 + _LSR, 1).port_in(_COM1 + _MSR, 1)
+    for byte in text:
+        program.port_out(_COM1, 1, byte)
+    return program.port_out(_COM1 + _IER, 1, 5).port_in(_COM1 + _IIR, 1)
+
+
+def serial_nothing(program: Program) -> Program:
+    """The same for an interrupt that has gone: one look."""
+    return program.port_in(_COM1 + _IIR, 1)

@@ -188,6 +188,7 @@ class Machine:
         self._regions: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
         self._disks: list[dict[str, Any]] = []
+        self._serial: dict[str, Any] | None = None
         self._nics: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
 
@@ -371,6 +372,15 @@ class Machine:
                               "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
         return len(self._devices) - 1
 
+    def serial(self, device: int, base: int = 0x3F8) -> None:
+        """Gives the machine QEMU's serial port, a 16550.
+
+        Args:
+            device: the line by which it interrupts (Machine.line), of COM1 input 4.
+            base: the first of its eight ports.
+        """
+        self._serial = {"device": device, "base": base}
+
     def ide(self, device: int, latency_ns: int, latency_high_ns: int | None = None) -> int:
         """Adds QEMU's IDE disk and returns its number, for Program.disk_ask() and drivers.ide_issue().
 
@@ -443,6 +453,7 @@ class Machine:
             "regions": self._regions,
             "devices": self._devices,
             **({"disks": self._disks} if self._disks else {}),
+            **({"serial": self._serial} if self._serial else {}),
             **({"nics": self._nics} if self._nics else {}),
             **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
             **({"topology": {"sockets": self.sockets, "threads_per_core": self.threads_per_core}}

@@ -417,4 +417,76 @@ TEST(Ide, TheBusMastersStatusKeepsWhatSoftwareNotesThere)
     EXPECT_EQ(0x20u, c.in(IDE_BM_STATUS));
 }
 
+TEST(Ide, ASectorIsWholeWithItsLastWord)
+{
+    Channel c;
+    c.address(7, 1);
+    c.out(IDE_COMMAND, 0x30);
+    for (int n = 0; n < 255; n++)
+        c.out(IDE_DATA, 0);
+    EXPECT_TRUE(c.requests.empty());
+    c.out(IDE_DATA, 0);
+    EXPECT_EQ(1u, c.requests.size());
+    c.complete();
+    c.out(IDE_COMMAND, 0x20);
+    c.complete();
+    for (int n = 0; n < 255; n++)
+        c.in(IDE_DATA);
+    EXPECT_EQ((uint32_t)TRANSFER, c.status());
+    c.in(IDE_DATA);
+    EXPECT_EQ((uint32_t)IDLE, c.status());
+    EXPECT_EQ(0u, c.in(IDE_ERROR));
+}
+
+TEST(Ide, ARequestIsAnsweredOnce)
+{
+    Channel c;
+    c.address(7, 2);
+    c.out(IDE_COMMAND, 0x20);
+    EXPECT_TRUE(ide_complete(&c.chip, c.requests.back().tag, true));
+    EXPECT_FALSE(ide_complete(&c.chip, c.requests.back().tag, true));
+    EXPECT_EQ((uint32_t)TRANSFER, c.status());
+}
+
+TEST(Ide, AWriteBeyondTheMediumIsRefusedToo)
+{
+    Channel c(100);
+    c.address(100, 1);
+    c.out(IDE_COMMAND, 0x30);
+    EXPECT_EQ(0x51u, c.status());
+    c.out(IDE_COMMAND, 0xe7);
+    EXPECT_EQ(1u, c.requests.size()) << "a flush has no address";
+}
+
+TEST(Ide, TheBusMasterIsActiveFromItsStartAndNotBefore)
+{
+    Channel c;
+    c.out(IDE_BM_COMMAND, 8);
+    EXPECT_EQ(0u, c.in(IDE_BM_STATUS));
+    c.address(3, 1);
+    c.out(IDE_COMMAND, 0xc8);
+    c.out(IDE_BM_COMMAND, 9);
+    c.complete();
+    c.out(IDE_BM_COMMAND, 9);
+    EXPECT_EQ(4u, c.in(IDE_BM_STATUS)) << "set already: that starts nothing";
+    c.out(IDE_BM_COMMAND, 8);
+    c.out(IDE_COMMAND, 0xc8);
+    c.out(IDE_BM_COMMAND, 9);
+    c.out(IDE_BM_COMMAND, 8);
+    EXPECT_EQ(0u, c.in(IDE_ERROR)) << "a transfer that is stopped is no error of the disk's";
+}
+
+TEST(Ide, AnyWriteOfTheCommandBlockShowsThePresentValues)
+{
+    Channel c;
+    c.out(IDE_LBA_LOW, 0x11);
+    c.out(IDE_LBA_LOW, 0x22);
+    for (ide_reg reg : {IDE_DEVICE, IDE_COMMAND}) {
+        c.out(IDE_CONTROL, 0x80);
+        EXPECT_EQ(0x11u, c.in(IDE_LBA_LOW));
+        c.out(reg, reg == IDE_COMMAND ? 0xe7 : 0xa0);
+        EXPECT_EQ(0x22u, c.in(IDE_LBA_LOW));
+    }
+}
+
 } // namespace
