@@ -26,9 +26,9 @@ static bool set_watchdog(struct virqsim *sim)
 {
     struct watchdog *w = &sim->watchdog;
 
-    watchdog_init(w, &sim->machine,
-                  arena_alloc(&sim->arena, sim->machine.vcpu_count, sizeof *w->vcpu));
-    sim->counters.sink.next = &w->sink;
+    if (watchdog_init(w, &sim->machine, &sim->counters,
+                      arena_alloc(&sim->arena, sim->machine.vcpu_count, sizeof *w->vcpu)))
+        sim->counters.sink.next = &w->sink;
     return w->vcpu != NULL;
 }
 

@@ -2,10 +2,9 @@
  * Looks are taken at records of the trace, at least a quarter of the shortest limit apart: a
  * record is written in the middle of things, so nothing is wrong that one look alone has seen.
  */
-#include "watchdog.h"
-
 #include <inttypes.h>
-#include <stdio.h>
+
+#include "simulation.h"
 
 static const struct {
     const char *name, *what;
@@ -50,6 +49,18 @@ static void find(struct watchdog *w, enum finding_kind kind, uint16_t vcpu,
 
 /* --- what lasts --- */
 
+/* Of an interrupt that the counters have lost sight of, now. */
+static uint64_t pending_since(const struct watchdog *w, uint16_t vcpu, int vector,
+                              trace_flow flow)
+{
+    const struct flight *f = w->counters->vcpu[vcpu].flight[vector];
+
+    for (unsigned n = 0; n < FLIGHTS; n++)
+        if (f[n].flow == flow)
+            return f[n].at[LATENCY_pending];
+    return now_of(w);
+}
+
 /* What the guest would take at its next instruction boundary; since when it has been pending. */
 static struct suspicion takeable(const struct watchdog *w, const struct vcpu *v)
 {
@@ -61,15 +72,14 @@ static struct suspicion takeable(const struct watchdog *w, const struct vcpu *v)
         return (struct suspicion){.on = true,
                                   .vector = 2,
                                   .flow = v->apic.nmi_flow,
-                                  .since = w->vcpu[v->index].pending_at[2]};
+                                  .since = pending_since(w, v->index, 2, v->apic.nmi_flow)};
     if (!v->hw.interrupts_enabled || v->hw.shadow || !lapic_takes(&v->apic, highest))
         return s;
-    return (struct suspicion){
-        .on = true,
-        .vector = highest,
-        .flow = posted > held ? v->descriptor.flow[highest] : v->apic.pending_flow[highest],
-        .since = w->vcpu[v->index].pending_at[highest],
-    };
+    s.on = true;
+    s.vector = highest;
+    s.flow = posted > held ? v->descriptor.flow[highest] : v->apic.pending_flow[highest];
+    s.since = pending_since(w, v->index, highest, s.flow);
+    return s;
 }
 
 /* An interrupt of the host's is about to reach the vCPU's CPU, or waits there. */
@@ -114,7 +124,7 @@ static void look_at(struct watchdog *w, const struct vcpu *v, bool for_ever)
         unseen = (struct suspicion){.on = true, .vector = vector, .since = now_of(w)};
         if (vector != NO_VECTOR) {
             unseen.flow = v->descriptor.flow[vector];
-            unseen.since = known->pending_at[vector];
+            unseen.since = pending_since(w, v->index, vector, unseen.flow);
         }
         waits.on = false;
     }
@@ -189,23 +199,17 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_RAISED:
         line_raised(w, r);
         break;
-    case TRACE_PENDING:
-        if (r->a < VECTORS)
-            w->vcpu[r->where].pending_at[r->a] = r->ps;
-        break;
     case TRACE_EOI:
-        if (w->look_ps)
-            acknowledged(w, r);
+        acknowledged(w, r);
         break;
     case TRACE_SPURIOUS_EOI:
-        if (w->look_ps)
-            find(w, FINDING_EOI, r->where,
-                 &(struct suspicion){.vector = NO_VECTOR, .since = r->ps});
+        find(w, FINDING_EOI, r->where,
+             &(struct suspicion){.vector = NO_VECTOR, .since = r->ps});
         break;
     default:
         break;
     }
-    if (w->look_ps && r->ps >= w->next_look) {
+    if (r->ps >= w->next_look) {
         look(w, false);
         w->next_look = r->ps + w->look_ps;
     }
@@ -216,15 +220,17 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-void watchdog_init(struct watchdog *w, const struct hypervisor *machine,
-                   struct watchdog_vcpu *vcpus)
+bool watchdog_init(struct watchdog *w, const struct hypervisor *machine,
+                   const struct counters *counters, struct watchdog_vcpu *vcpus)
 {
     const struct watchdog_limits *l = &w->limits;
 
     w->sink.put = put;
     w->machine = machine;
+    w->counters = counters;
     w->vcpu = vcpus;
     w->look_ps = least(l->pending_ps, least(l->notification_ps, l->wakeup_ps)) / LOOKS_A_LIMIT;
+    return w->look_ps;
 }
 
 /* --- in words --- */

@@ -19,6 +19,8 @@ enum finding_kind {
     FINDING_COUNT
 };
 
+struct counters;
+
 struct watchdog_limits {
     uint64_t pending_ps, notification_ps, wakeup_ps;
     uint64_t repeats; /* EOIs in a row that leave the line asserted */
@@ -35,7 +37,6 @@ struct suspicion {
 
 struct watchdog_vcpu {
     struct suspicion pending, notification, wakeup;
-    uint64_t pending_at[VECTORS]; /* when the vector became pending last */
 };
 
 /* One that comes again is counted. */
@@ -53,6 +54,7 @@ enum { WATCHDOG_FINDINGS = 64 };
 struct watchdog {
     struct trace_sink sink;
     const struct hypervisor *machine;
+    const struct counters *counters; /* who know since when an interrupt is pending */
     struct watchdog_limits limits;
     struct watchdog_vcpu *vcpu;
     uint64_t look_ps, next_look;
@@ -63,9 +65,10 @@ struct watchdog {
     uint32_t count;
 };
 
-/* `vcpus` has an element for each vCPU. Without limits it looks only at rest. */
-void watchdog_init(struct watchdog *w, const struct hypervisor *machine,
-                   struct watchdog_vcpu *vcpus);
+/* `vcpus` has an element for each vCPU. True: it has limits, and its sink is to see the trace;
+   without them it looks only at rest. */
+bool watchdog_init(struct watchdog *w, const struct hypervisor *machine,
+                   const struct counters *counters, struct watchdog_vcpu *vcpus);
 void watchdog_look(struct watchdog *w);
 /* Nothing can happen any more: what is pending now is pending for ever. */
 void watchdog_look_at_rest(struct watchdog *w);
