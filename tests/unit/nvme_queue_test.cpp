@@ -146,6 +146,75 @@ TEST(NvmeQueue, CoalescingWaitsForTheThresholdOrForTheTime)
     EXPECT_EQ(2u, p.interrupts) << "from the first one on";
 }
 
+TEST(NvmeQueue, AfterAnInterruptTheThresholdCountsAnew)
+{
+    Pair p(16, 4, 1000000);
+    for (int n = 0; n < 8; n++)
+        nvme_submit(&p.q);
+    p.ring();
+    for (unsigned n = 0; n < 7; n++)
+        nvme_complete(&p.q, n);
+    EXPECT_EQ(1u, p.interrupts);
+    nvme_complete(&p.q, 7);
+    EXPECT_EQ(2u, p.interrupts);
+}
+
+TEST(NvmeQueue, WhatIsDoneIsSeenBeforeItIsTakenAlsoAcrossTheEndOfTheRing)
+{
+    Pair p(4);
+    for (unsigned round = 0; round < 9; round++) {
+        std::vector<int> ids = {nvme_submit(&p.q), nvme_submit(&p.q)};
+        EXPECT_EQ(NVME_NONE, nvme_done(&p.q, 0)) << round;
+        p.ring();
+        for (int id : ids)
+            nvme_complete(&p.q, (unsigned)id);
+        EXPECT_EQ(ids[0], nvme_done(&p.q, 0)) << round;
+        EXPECT_EQ(ids[1], nvme_done(&p.q, 1)) << round;
+        for (unsigned n : {2u, 3u, 4u, 5u})
+            EXPECT_EQ(NVME_NONE, nvme_done(&p.q, n)) << round;
+        EXPECT_EQ(ids[0], p.reap());
+        EXPECT_EQ(ids[1], nvme_done(&p.q, 0)) << round;
+        EXPECT_EQ(ids[1], p.reap());
+        p.give_back();
+    }
+}
+
+TEST(NvmeQueue, AnIdentifierThatIsUnderWayIsNotGivenAgain)
+{
+    Pair p(4);
+    for (int n = 0; n < 3; n++)
+        nvme_submit(&p.q);
+    p.ring();
+    for (unsigned turn = 0; turn < 6; turn++) { /* 1 and 2 are never done */
+        nvme_complete(&p.q, p.started.back() == 2 ? 0 : p.started.back());
+        ASSERT_NE(NVME_NONE, p.reap());
+        p.give_back();
+        const int id = nvme_submit(&p.q);
+        EXPECT_TRUE(id == 0 || id == 3) << id;
+        p.ring();
+    }
+}
+
+TEST(NvmeQueue, AHeadBeyondTheRingGivesNothingBack)
+{
+    Pair p(3);
+    nvme_submit(&p.q);
+    nvme_submit(&p.q);
+    p.ring();
+    nvme_complete(&p.q, 0);
+    nvme_complete(&p.q, 1);
+    p.reap();
+    p.reap();
+    nvme_submit(&p.q);
+    p.ring();
+    nvme_write_head(&p.q, 3);
+    nvme_complete(&p.q, p.started.back());
+    EXPECT_EQ(NVME_NONE, p.reap());
+    EXPECT_EQ(2u, p.interrupts);
+    p.give_back();
+    EXPECT_NE(NVME_NONE, p.reap());
+}
+
 TEST(NvmeQueue, NothingIsLostHoweverTheEndsAct)
 {
     for (unsigned seed = 0; seed < 100; seed++) {

@@ -222,6 +222,32 @@ TEST(Uart16550, TheFifosAreClearedOnRequestAndWhenTheyAreSwitched)
     EXPECT_EQ("a", p.sent);
 }
 
+TEST(Uart16550, ATransmitterThatIsClearedIsEmptyAndSaysSo)
+{
+    Port p;
+    p.out(IIR, 1);
+    p.out(IER, 2);
+    p.out(RBR, 'a');
+    p.out(RBR, 'b');
+    EXPECT_FALSE(p.asserted());
+    p.out(IIR, 5);
+    EXPECT_TRUE(p.asserted());
+    EXPECT_EQ(0x20u, p.in(LSR));
+}
+
+TEST(Uart16550, WithoutTheEnableBitTheOthersOfFcrDoNotCount)
+{
+    Port p;
+    uart16550_receive(&p.chip, 'x');
+    p.out(RBR, 'a');
+    p.out(RBR, 'b');
+    p.out(IIR, 0xc6);
+    EXPECT_EQ(0x01u, p.in(LSR));
+    p.after(2 * p.byte());
+    EXPECT_EQ("ab", p.sent);
+    EXPECT_EQ((unsigned)'x', p.in(RBR));
+}
+
 TEST(Uart16550, OnAPcOut2GatesTheLine)
 {
     Port p;
