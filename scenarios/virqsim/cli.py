@@ -52,6 +52,7 @@ _DESCRIBED_AS = {"exit-reasons": "exit_reasons", "operations": "guest_operations
 _LATER = {  # commands loaded when they are called
     "anonymize": "virqsim.share.command:anonymize_command",
     "bill": "virqsim.bill.command:bill_command",
+    "calibrate": "virqsim.calibrate:calibrate_command",
     "diff": "virqsim.diff.command:diff_command",
     "device": "virqsim.device.command:device_command",
     "exits": "virqsim.sidebyside:exits_command",
