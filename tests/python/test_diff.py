@@ -50,6 +50,14 @@ def test_the_lives_of_interrupts_add_up_to_the_results(tmp_path, technology):
     assert all(by_flow[r] <= n for r, n in results.exits.groupby("reason")["count"].sum().items())
 
 
+def test_a_timer_that_is_raised_ahead_counts_from_its_deadline(virqsim, tmp_path):
+    assert virqsim("run", "timer_ticks", "--features=+timer-advance", "--trace", "--out", "run").status == 0
+    (row,) = json.loads((tmp_path / "run" / "results.json").read_text())["latency"]
+    trace = vqt.read(tmp_path / "run" / "trace.vqt")
+    assert len(trace.of("DEADLINE"))
+    assert sum(f.latency for f in flights(trace) if f.latency is not None) == row["sum_ps"]
+
+
 def test_a_run_beside_itself_has_no_difference(virqsim, tmp_path):
     run(tmp_path / "a")
     run(tmp_path / "b")

@@ -130,6 +130,27 @@ def test_an_interrupt_that_is_lost_is_not_one_whose_injection_was_taken_away(vir
     assert "does not show 'lost:0xec'" in refused("anonymize", "bad.txt", "--shrink", "lost:0xec")
 
 
+def look(tmp_path, *hits, origin):
+    (tmp_path / "part.txt").write_text(told(*hits))
+    return properties.Look(reader.read(tmp_path / "part.txt"), PROFILE, origin)
+
+
+def test_what_is_lost_in_a_part_only_is_not_lost(tmp_path):
+    shows = properties.parse("lost")
+    whole = [enters(), exits("hlt"), accepted(35), enters(), exits("cpuid"), accepted(236), injected(236), enters(),
+             exits("cpuid"), enters(), exits("cpuid"), enters()]
+    assert shows(look(tmp_path, *whole, origin=range(12)))
+    kept = [0, 4, 5, 7, 8, 9, 10, 11]
+    assert not shows(look(tmp_path, *(whole[n] for n in kept), origin=kept))
+    kept = [0, 1, 2, 3, 8, 9, 10, 11]
+    assert shows(look(tmp_path, *(whole[n] for n in kept), origin=kept))
+
+
+def test_what_was_accepted_as_the_recording_ended_is_not_lost(tmp_path):
+    end = [enters(), exits("cpuid"), enters(), exits("hlt"), accepted(35), enters()]
+    assert not properties.parse("lost")(look(tmp_path, *end, origin=range(6)))
+
+
 def test_shrinking_ends_when_no_piece_can_be_taken_away():
     tried = []
 

@@ -7,7 +7,7 @@ import pytest
 
 from virqsim import Machine, Plan, Program, icr, profiles, results, runner, stats
 from virqsim import trace as vqt
-from virqsim.perfstat import durations
+from virqsim.perfstat import durations, table
 
 
 @pytest.fixture
@@ -109,6 +109,12 @@ def test_the_table_is_perfs(virqsim, run):
     assert sum(float(row[2].rstrip("%")) for row in rows.values()) == pytest.approx(100, abs=0.1)
     assert sum(float(row[3].rstrip("%")) for row in rows.values()) == pytest.approx(100, abs=0.1)
     assert lines[-1].startswith(f"Total Samples:{sum(int(row[1]) for row in rows.values())}, ")
+
+
+def test_the_error_is_that_of_the_mean():
+    """Of 1 and 3 us the standard deviation is sqrt(2), that of their mean 1, and the mean 2."""
+    (row,) = table({"HLT": [1000, 3000]}, "sample")
+    assert (row["mean_us"], row["error_percent"]) == (2.0, pytest.approx(50.0))
 
 
 def test_one_vcpu_and_the_order(virqsim, run):

@@ -11,7 +11,7 @@ from ctypes.util import find_library
 
 import pytest
 
-from virqsim import Machine, Plan, Program, icr, profiles, runner
+from virqsim import Hypervisor, Machine, Plan, Program, icr, profiles, runner
 from virqsim.export import export
 from virqsim.replay import reader
 from virqsim.replay.compare import Replay, by_reason
@@ -218,6 +218,20 @@ def test_random_runs_come_back_with_the_same_counts(tmp_path):
         exits, off, exact = exits + sum(was.values()), off + difference, exact + (not difference)
     assert exact >= 0.9 * plans
     assert off <= 0.02 * exits
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("changed", [
+    {"features": {"pv-eoi": True}}, {"hypervisor": Hypervisor(irqchip="split")}, {"technology": "ipiv"},
+    {"technology": "none", "features": {"preemption-timer": False}},
+], ids=["pv-eoi", "split", "ipiv", "no preemption timer"])
+def test_other_hypervisors_and_features_come_back_too(tmp_path, changed, seed):
+    plan = random_plan(seed)
+    for name, value in changed.items():
+        setattr(plan, name, value)
+    run(plan, tmp_path / "run")
+    was, now = replayed(export(tmp_path / "run", "ftrace"))
+    assert now == was
 
 
 @pytest.mark.parametrize("technology", ["none", "apicv", "svm"])
