@@ -2,20 +2,24 @@
 charges what the run charged."""
 
 import ctypes
+import json
 import random
 import shutil
 import struct
 import subprocess
 from collections import Counter
 from ctypes.util import find_library
+from itertools import pairwise
 
 import pytest
 
 from virqsim import Hypervisor, Machine, Plan, Program, icr, profiles, runner
+from virqsim import trace as vqt
 from virqsim.export import export
 from virqsim.replay import reader
 from virqsim.replay.compare import Replay, by_reason
 from virqsim.tracepoints import formats, tracedat
+from virqsim.tracepoints.lines import Lines
 
 PROFILE = profiles.load("skylake-sp")
 needs_trace_cmd = pytest.mark.skipif(not shutil.which("trace-cmd"), reason="trace-cmd is not installed")
@@ -122,6 +126,19 @@ def test_a_record_has_its_fields_where_its_format_file_says():
     text = tracedat.format_file(formats.TRACEPOINTS["kvm_msr"])
     assert "field:u64 data;\toffset:16;\tsize:8;\tsigned:0;" in text
     assert len(record) % 4 == 0
+
+
+def test_a_field_stands_where_the_compiler_would_put_it():
+    assert [field.offset for field in formats.TRACEPOINTS["kvm_entry"].fields] == [8, 16]
+    assert [field.offset for field in formats.TRACEPOINTS["kvm_inj_virq"].fields] == [8, 12, 13]
+
+
+def test_no_two_cpus_hit_a_tracepoint_in_the_same_nanosecond(tmp_path):
+    run(random_plan(3), tmp_path / "run")
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    hits = list(Lines(vqt.read(tmp_path / "run" / "trace.vqt"), plan))
+    assert len({hit.cpu for hit in hits}) > 1
+    assert all(a.ns < b.ns if a.cpu != b.cpu else a.ns <= b.ns for a, b in pairwise(hits))
 
 
 @needs_trace_cmd
