@@ -146,6 +146,28 @@ TEST(NicPath, APollWithABudgetLeavesTheRest)
     EXPECT_EQ(4u, m.latency("msi", "count"));
 }
 
+TEST(NicPath, EachPollHasItsBudgetAnew)
+{
+    Plan p = receiver(
+        "vtd-pi", 8, 8,
+        R"(["compute",30000],["rx_poll",0,0,2],["rx_poll",0,0,2],["eoi"],["rx_unmask",0])",
+        true);
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(2u, m.latency("msi", "count"));
+}
+
+TEST(NicPath, MaskingIsTheHostsTime)
+{
+    Plan p = receiver("none", 1, 1, masked, false);
+    Machine without(p);
+    p.features["masked-delivery"] = true;
+    Machine with(p);
+    EXPECT_EQ(VIRQSIM_ENDED, without.run());
+    EXPECT_EQ(VIRQSIM_ENDED, with.run());
+    EXPECT_EQ(without.latency("msi", "mean_ps") + 100000, with.latency("msi", "mean_ps"));
+}
+
 TEST(NicPath, AFixedIntervalThinsInterruptsOut)
 {
     EXPECT_EQ(4u, exits_of(receiver("apicv", 32, 32, classic, false, "assigned",
@@ -211,6 +233,19 @@ TEST(NicPath, AVhostWorkerBringsEachFrameInItsTime)
     p.nics.replace(p.nics.find("\"thread\":1"), 10, "\"thread\":0");
     EXPECT_EQ("plan: machine.nics[0].thread: 0 is no vhost worker of machine.threads",
               Machine(p).error());
+}
+
+TEST(NicPath, AVhostWorkerGoesOnUntilItsSocketIsEmpty)
+{
+    Plan p = receiver("apicv", 6, 6, napi, true, "vhost");
+    p.nics.insert(1, "\"thread\":0,");
+    p.nics.replace(p.nics.find("\"within_ns\":2000"), 16, "\"within_ns\":10");
+    p.threads = R"({"kind":"vhost","pin":1})";
+    p.until_ns = 100000;
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(6u, of_queue(m, 0, "taken"));
 }
 
 /* On the vCPU's own CPU it gets there when the vCPU's slice is over, or sleeps. */
