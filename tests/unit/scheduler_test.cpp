@@ -144,6 +144,22 @@ TEST(Scheduler, MigrationsAreCounted)
     EXPECT_EQ(0u, migrations(stay, 0) + migrations(stay, 1));
 }
 
+/* CPU 1's own thread has run for 10 ms and sleeps; one that has run less comes from CPU 0. It must not
+   be ahead by those 10 ms when the other one wakes up. */
+TEST(Scheduler, WhoComesFromAnotherCpuIsNoBetterOffThanThoseWhoAreThere)
+{
+    Plan p = busy(3, 2, true);
+    p.programs["sleeper"] = "[\"compute\",10000000],[\"halt_take\",0,1],[\"compute\",3000000]";
+    p.programs["handler"] = "[\"word_add\",0,1],[\"eoi\"]";
+    p.vcpus[1] = {1, "sleeper", {{48, "handler"}}};
+    p.devices = R"({"name":"d","kind":"msi","vcpu":1,"vector":48,"at_ns":[12000000]})";
+    Machine m(p);
+    m.run();
+    EXPECT_EQ(1u, migrations(m, 0) + migrations(m, 2));
+    EXPECT_EQ(1u, m.latency("msi", "count"));
+    EXPECT_LT(m.latency("msi", "max_ps"), 1000000 * NS);
+}
+
 /* IPI virtualization posts by the descriptor's NDST: it names the CPU to which the target has gone. */
 TEST(Scheduler, AVcpuThatHasMigratedIsNotifiedWhereItRuns)
 {
