@@ -286,9 +286,9 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
         reader_string(&b->reader, json, &here, "name");
         d->kind = (enum device_kind)reader_choice(&b->reader, json, &here, "kind",
                                                   device_kind_names, DEVICE_KIND_COUNT);
-        if (h->guest_epic && d->kind != DEVICE_MSI && d->kind != DEVICE_NMI)
+        if (b->sim->plan.vendor == VIRT_E2K && d->kind != DEVICE_MSI && d->kind != DEVICE_NMI)
             reader_fail(&b->reader, &here,
-                        "an EPIC guest has devices of the kinds msi and nmi");
+                        "an Elbrus machine has devices of the kinds msi and nmi");
         else if (d->kind == DEVICE_LINE)
             read_line(b, json, &here, d);
         else
@@ -379,12 +379,12 @@ static void read_guest_apic(struct build *b, const json_t *machine, const struct
 
     h->guest_epic = choice == GUEST_EPIC;
     h->guest_apic = h->guest_epic ? LAPIC_MODE_DISABLED : (enum lapic_mode)choice;
-    if (b->reader.failed || h->guest_epic == e2k)
+    if (b->reader.failed || (h->guest_epic && e2k))
         return;
-    if (e2k)
-        reader_fail(&b->reader, &p, "a guest of %s has an EPIC (epic)",
+    if (e2k && h->guest_apic != LAPIC_MODE_XAPIC)
+        reader_fail(&b->reader, &p, "a guest of %s has an EPIC, or a local APIC (epic, xapic)",
                     b->sim->plan.technology);
-    else
+    else if (h->guest_epic)
         reader_fail(&b->reader, &p, "%s has no EPIC (xapic, x2apic, none)",
                     b->sim->plan.technology);
 }
@@ -397,7 +397,7 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
     static const char *const absent[] = {"chipset", "disks", "nics", "serial"};
     const struct place vcpus_at = place_key(at, "vcpus");
 
-    if (!h->guest_epic || b->reader.failed)
+    if (b->sim->plan.vendor != VIRT_E2K || b->reader.failed)
         return;
     if (h->pcpu_count > E2K_CORES)
         reader_fail(&b->reader, &cpus_at, "%u are too many for EPIC (at most %d)",
@@ -414,7 +414,7 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
             reader_fail(&b->reader, &p, "there is none in an Elbrus machine yet");
     }
     if (h->policy.irqchip != IRQCHIP_KERNEL)
-        reader_fail(&b->reader, at, "has an EPIC guest, whose irqchip is the kernel's");
+        reader_fail(&b->reader, at, "is an Elbrus machine, whose irqchip is the kernel's");
 }
 
 void plan_read_machine(struct build *b)

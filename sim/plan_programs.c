@@ -95,13 +95,15 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
     static const enum guest_op x86[] = {GUEST_cr8,         GUEST_cr8_read,   GUEST_rdmsr,
                                         GUEST_wrmsr,       GUEST_pv_ipi,     GUEST_mwait,
                                         GUEST_mwait_until, GUEST_mwait_take, GUEST_pv_yield};
-    const bool epic = b->sim->machine.guest_epic;
+    const bool epic = b->sim->machine.guest_epic, e2k = b->sim->plan.vendor == VIRT_E2K;
 
     if (!epic && i->op == GUEST_epic_ipi)
         reader_fail(&b->reader, at, "epic_ipi needs an EPIC guest");
-    for (size_t n = 0; epic && n < sizeof x86 / sizeof x86[0]; n++)
+    if (e2k && !epic && i->op == GUEST_tsc_deadline)
+        reader_fail(&b->reader, at, "an Elbrus guest's local APIC has no TSC deadline");
+    for (size_t n = 0; e2k && n < sizeof x86 / sizeof x86[0]; n++)
         if (i->op == x86[n])
-            reader_fail(&b->reader, at, "an EPIC guest has no %s", guest_ops[i->op].name);
+            reader_fail(&b->reader, at, "an Elbrus guest has no %s", guest_ops[i->op].name);
     if (epic && i->op == GUEST_ipi && i->operand[0] >> 11 & 1)
         reader_fail(&b->reader, at, "an EPIC has no logical destinations");
 }

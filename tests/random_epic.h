@@ -68,6 +68,28 @@ inline std::string epic_program(Draw &d, unsigned vcpus, bool handler)
            "[\"compute\",10],[\"end\"]";
 }
 
+/* A guest that knows only a local APIC: no vectors above 255, no TSC deadline. */
+inline void make_legacy(Plan &p)
+{
+    const auto replace = [](std::string &s, const std::string &from, const std::string &to) {
+        for (size_t at = 0; (at = s.find(from, at)) != std::string::npos; at += to.size())
+            s.replace(at, from.size(), to);
+    };
+    p.guest_apic = "xapic";
+    for (auto &[name, operations] : p.programs) {
+        for (const char *vector : {"300", "301", "555", "700", "1023"}) {
+            replace(operations, std::string("epic_ipi\",") + vector, "epic_ipi\",210");
+            replace(operations, std::string("self_ipi\",") + vector, "self_ipi\",99");
+            replace(operations, std::string("timer_mode\",") + vector, "timer_mode\",61");
+        }
+        replace(operations, "epic_ipi", "ipi");
+        replace(operations, "[\"tsc_deadline\",", "[\"compute\",");
+    }
+    for (Vcpu &v : p.vcpus)
+        v.handlers = {{48, v.handlers[48]}, {210, v.handlers[48]}, {99, v.handlers[48]}};
+    replace(p.devices, "520", "99");
+}
+
 inline Plan random_epic(uint64_t seed)
 {
     Draw d(seed);
@@ -77,6 +99,8 @@ inline Plan random_epic(uint64_t seed)
     p.seed = seed;
     p.technology = d.chance(60) ? "epic-hw" : "epic-sw";
     p.guest_apic = "epic";
+    const bool legacy = d.chance(25);
+
     p.cost = 1 + d.below(300);
     p.halt_poll_ns = d.chance(50) ? 0 : d.below(50000);
     p.time_slice_ns = 2000 + d.below(50000);
@@ -95,6 +119,8 @@ inline Plan random_epic(uint64_t seed)
         p.devices += std::string(i ? "," : "") + "{\"name\":\"d\",\"kind\":\"" +
                      (i == 2 ? "nmi\",\"vcpu\":" : "msi\",\"vector\":520,\"vcpu\":") +
                      std::to_string(d.below(vcpus)) + ",\"at_ns\":[1000,1000,40000]}";
+    if (legacy)
+        make_legacy(p);
     return p;
 }
 

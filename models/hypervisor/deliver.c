@@ -416,7 +416,7 @@ void deliver_inject(struct vcpu *v)
 {
     const bool open = v->hw.interrupts_enabled && !v->hw.shadow;
 
-    if (v->epic) {
+    if (v->hw.passive_context) {
         epic_inject(v);
         return;
     }

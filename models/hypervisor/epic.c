@@ -12,7 +12,7 @@
 
 #include "hypervisor/epic.h"
 
-enum { NMI_VECTOR = 2 };
+enum { NMI_VECTOR = 2, LEGACY_VECTOR = 0xff0 };
 
 static struct epic_vcpu *of_port(struct cepic_port *port)
 {
@@ -208,6 +208,31 @@ void epic_pay_launch(struct vcpu *v)
 
 /* --- before an entry --- */
 
+/* The guest's controller is an EPIC, or a local APIC. */
+static int next_vector(const struct vcpu *v)
+{
+    return v->epic ? cepic_waiting(&v->epic->cepic) : lapic_pending(&v->apic);
+}
+
+static bool nmi_waits(const struct vcpu *v)
+{
+    return v->epic ? cepic_nonmaskable(&v->epic->cepic) != 0 : v->apic.nmi_pending;
+}
+
+static trace_flow nmi_flow(const struct vcpu *v)
+{
+    return v->epic ? v->epic->cepic.nonmaskable_flow : v->apic.nmi_flow;
+}
+
+trace_flow epic_next_flow(const struct vcpu *v)
+{
+    const int vector = next_vector(v);
+
+    if (vector < 0)
+        return 0;
+    return v->epic ? v->epic->cepic.current.flow : v->apic.pending_flow[vector];
+}
+
 static void inject_one(struct vcpu *v, unsigned vector, bool nmi, trace_flow flow)
 {
     v->hw.ops->inject(&v->hw, (uint8_t)vector, nmi);
@@ -218,14 +243,14 @@ static void inject_one(struct vcpu *v, unsigned vector, bool nmi, trace_flow flo
 /* KVM: pending VIRQs come last, as exc_interrupt in a free TIR (arch/e2k/kvm/hv_intercepts.c). */
 void epic_inject(struct vcpu *v)
 {
-    const struct cepic *c = &v->epic->cepic;
+    const int vector = next_vector(v);
 
     if (v->hw.ops->delivers(&v->hw))
         return;
-    if (cepic_nonmaskable(c) && !v->hw.nmi_blocked && !v->hw.e2k.nm_interrupt)
-        inject_one(v, NMI_VECTOR, true, c->nonmaskable_flow);
-    if (c->waiting && !v->hw.e2k.interrupt)
-        inject_one(v, c->current.vector, false, c->current.flow);
+    if (nmi_waits(v) && !v->hw.nmi_blocked && !v->hw.e2k.nm_interrupt)
+        inject_one(v, NMI_VECTOR, true, nmi_flow(v));
+    if (vector >= 0 && !v->hw.e2k.interrupt)
+        inject_one(v, (unsigned)vector, false, epic_next_flow(v));
 }
 
 bool epic_wakes(const struct vcpu *v)
@@ -237,22 +262,38 @@ bool epic_wakes(const struct vcpu *v)
     return v->hw.interrupts_enabled && (c->waiting || epic_timer_wakes(v));
 }
 
-trace_flow epic_next_flow(const struct vcpu *v)
-{
-    const struct cepic *c = &v->epic->cepic;
-
-    return c->waiting ? c->current.flow : 0;
-}
-
 /* --- the guest's trap --- */
 
 bool epic_trap(struct vcpu *v, const struct virt_boundary *b, bool interrupts_enabled)
 {
     if (v->hw.ops->delivers(&v->hw))
-        trace_put(v->hypervisor->trace,
-                  b->nmi ? v->epic->cepic.nonmaskable_flow : epic_next_flow(v), TRACE_INJECTED,
-                  v->index, (uint64_t)b->vector, TRACE_INJECT_VIRTUAL);
+        trace_put(v->hypervisor->trace, b->nmi ? nmi_flow(v) : epic_next_flow(v),
+                  TRACE_INJECTED, v->index, (uint64_t)b->vector, TRACE_INJECT_VIRTUAL);
     return guest_enter_trap(&v->guest, b->nmi ? NMI_VECTOR : 0, interrupts_enabled);
+}
+
+static void learn(struct vcpu *v, unsigned vector, trace_flow flow)
+{
+    guest_name_trap(&v->guest, vector, flow);
+    v->guest.frame->acknowledged = vector != NMI_VECTOR;
+    v->delivering = (int)vector;
+}
+
+/* The local APIC of a legacy guest: a read of its vector register. Where that is, is assumed. */
+static struct access legacy_question(void)
+{
+    return (struct access){.kind = ACCESS_APIC_READ, .address = LEGACY_VECTOR};
+}
+
+static void legacy_answer(struct vcpu *v)
+{
+    unsigned vector = NMI_VECTOR;
+
+    if (v->guest.frame->vector == NMI_VECTOR)
+        v->apic.nmi_pending = false;
+    else
+        vector = lapic_acknowledge(&v->apic);
+    learn(v, vector, vector == NMI_VECTOR ? v->apic.nmi_flow : v->apic.service_flow[vector]);
 }
 
 /* epic_do_nmi() reads PNMIRR, and clears what it saw; only the clearing is an access here. */
@@ -266,13 +307,6 @@ static struct access question(const struct vcpu *v)
         .value = nmi ? cepic_nonmaskable(&v->epic->cepic) : 0,
         .write = nmi,
     };
-}
-
-static void learn(struct vcpu *v, unsigned vector, trace_flow flow)
-{
-    guest_name_trap(&v->guest, vector, flow);
-    v->guest.frame->acknowledged = vector != NMI_VECTOR;
-    v->delivering = (int)vector;
 }
 
 /* CIR may have given way to a higher class since the trap began: the guest goes by what it reads. */
@@ -289,7 +323,7 @@ static void answer(struct vcpu *v, trace_flow flow, uint64_t inta)
 void epic_ask_vector(struct vcpu *v)
 {
     const trace_flow flow = epic_next_flow(v);
-    const struct access a = question(v);
+    const struct access a = v->epic ? question(v) : legacy_question();
     struct virt_verdict verdict;
 
     v->access = a;
@@ -313,11 +347,15 @@ void epic_ask_vector(struct vcpu *v)
 void epic_complete(struct vcpu *v)
 {
     const struct access *a = &v->access;
-    struct cepic *c = &v->epic->cepic;
     const trace_flow flow = epic_next_flow(v);
     const uint16_t offset = (uint16_t)a->address;
     uint64_t value = 0;
 
+    if (!v->epic) {
+        legacy_answer(v);
+        return;
+    }
+    struct cepic *const c = &v->epic->cepic;
     if (a->write)
         cepic_write(c, offset, cepic_width(offset), a->value, hv_now(v->hypervisor));
     else

@@ -179,7 +179,7 @@ void exit_complete_access(struct vcpu *v)
     const sim_time now = hv_now(v->hypervisor);
     uint64_t ignored;
 
-    if (v->epic) {
+    if (v->epic || v->guest.frame->unnamed) {
         epic_complete(v);
         return;
     }

@@ -233,7 +233,7 @@ static bool enter_handler(struct vcpu *v, const struct virt_boundary *b,
     const unsigned vector = (unsigned)b->vector;
     trace_flow flow = v->injecting_flow;
 
-    if (v->epic)
+    if (v->hw.passive_context)
         return epic_trap(v, b, interrupts_enabled);
     if (b->user) {
         flow = v->hw.user->flow[vector - TRACE_USER_VECTOR(0)];
@@ -258,8 +258,9 @@ static enum cost_key delivery_cost(const struct vcpu *v, const struct virt_bound
 {
     if (b->user)
         return COST_GUEST_USER_DELIVER;
-    return b->injected || v->epic || !v->hw.ops->delivers(&v->hw) ? COST_GUEST_DELIVER
-                                                                  : COST_HW_VIRTUAL_DELIVER;
+    return b->injected || v->hw.passive_context || !v->hw.ops->delivers(&v->hw)
+               ? COST_GUEST_DELIVER
+               : COST_HW_VIRTUAL_DELIVER;
 }
 
 static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
@@ -277,7 +278,7 @@ static void begin_delivery(struct vcpu *v, const struct virt_boundary *b,
         event_queue_stop(v->hypervisor->events);
         return;
     }
-    v->delivering = v->epic ? NO_VECTOR : b->vector;
+    v->delivering = v->guest.frame->unnamed ? NO_VECTOR : b->vector;
     vcpu_pay(v, delivery_cost(v, b));
 }
 

@@ -178,13 +178,11 @@ static struct virt_boundary e2k_boundary(struct virt_cpu *v)
 {
     int vector;
 
-    if (!v->cepic)
-        return quiet;
     if (!v->nmi_blocked && nonmaskable(v))
         return trap(v, NMI_VECTOR, true);
     if (!v->interrupts_enabled || !(v->e2k.epic || v->e2k.interrupt))
         return quiet;
-    vector = cepic_waiting(v->cepic);
+    vector = v->cepic ? cepic_waiting(v->cepic) : lapic_pending(v->apic);
     return vector < 0 ? quiet : trap(v, vector, false);
 }
 

@@ -465,10 +465,13 @@ OPERATIONS = {row.name: row for row in (
 )}
 
 
-_ON_EPIC = ("ipi.unicast", "ipi.self", "ipi.self_icr", "ipi.all_but_self", "ipi.broadcast_loop", "cpu.hlt",
+_ON_ELBRUS = {"ipi.unicast", "ipi.self", "ipi.self_icr", "ipi.all_but_self", "ipi.broadcast_loop", "cpu.hlt",
             "tpr.write_register", "msi.irqfd", "pio.user_device", "pio.ioeventfd", "mmio.user_device", "mmio.ioeventfd",
-            "timer.tsc_deadline", "timer.oneshot", "timer.periodic")
+            "timer.tsc_deadline", "timer.oneshot", "timer.periodic"}
 """What an Elbrus guest does too."""
+
+_ONLY_EPIC = {"xapic": "timer.tsc_deadline"}
+"""But not a legacy one."""
 
 
 def probe(probe: Probe) -> dict[str, Any]:
@@ -514,11 +517,11 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     if probe.operation not in OPERATIONS:
         raise unknown("probe: operation", probe.operation, OPERATIONS)
     runner.check_technology(probe.tech, declared, "probe: --tech")
-    if (probe.guest_apic == "epic") != (library.vendor(probe.tech) == "e2k"):
-        has = "epic" if probe.guest_apic != "epic" else "xapic, x2apic, none"
+    has = "epic, xapic" if library.vendor(probe.tech) == "e2k" else "xapic, x2apic, none"
+    if probe.guest_apic not in has.split(", "):
         raise VirqsimError(f"probe: --guest-apic: {probe.guest_apic}: a guest of {probe.tech} has another ({has})")
-    if probe.guest_apic == "epic" and probe.operation not in _ON_EPIC:
-        raise NotModelled(f"probe: {probe.operation} with --guest-apic epic: not modelled")
+    if library.vendor(probe.tech) == "e2k" and probe.operation not in _ON_ELBRUS - {_ONLY_EPIC.get(probe.guest_apic)}:
+        raise NotModelled(f"probe: {probe.operation} with --guest-apic {probe.guest_apic}: not modelled")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]

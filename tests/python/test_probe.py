@@ -53,10 +53,24 @@ def test_elbrus_with_and_without_epic_virtualization(virqsim, operation, softwar
         assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", "assumed throughout")
 
 
+@pytest.mark.parametrize("tech", ["epic-sw", "epic-hw"])
+def test_a_legacy_guest_of_an_elbrus_machine_is_intercepted_whatever_the_machine_virtualizes(virqsim, tech):
+    for operation, sender, target in (
+            ("ipi.unicast", {"mu:gpa_data": 2}, {"cu:hv_int": 1, "mu:gpa_data": 1}),  # ICR2 and ICR; the vector is read
+            ("ipi.unicast --target if-off", {"mu:gpa_data": 2}, {"cu:hv_int": 1, "mu:gpa_data": 1}),
+            ("ipi.unicast --target halted", {"mu:gpa_data": 2}, {"mu:gpa_data": 1}),
+            ("timer.oneshot", {"mu:gpa_data": 1}, {"cu:hv_int": 1, "mu:gpa_data": 1}),
+            ("msi.irqfd", {}, {"cu:hv_int": 1, "mu:gpa_data": 1})):
+        said = virqsim("probe", *operation.split(), "--tech", tech, "--guest-apic", "xapic", "--json")
+        assert said.status == 0, said.err
+        counts = json.loads(said.out)["per_operation"]
+        assert (counts["sender"], counts["target"], counts["eoi"]) == (sender, target, {"mu:gpa_data": 1})
+
+
 @pytest.mark.parametrize(("arguments", "status", "error"), [
     ("tpr.write_cr8 --tech epic-hw", 3, "probe: tpr.write_cr8 with --guest-apic epic: not modelled"),
     ("ipi.unicast --tech epic-hw --guest-apic x2apic", 2,
-     "probe: --guest-apic: x2apic: a guest of epic-hw has another (epic)"),
+     "probe: --guest-apic: x2apic: a guest of epic-hw has another (epic, xapic)"),
     ("ipi.unicast --tech none --guest-apic epic", 2,
      "probe: --guest-apic: epic: a guest of none has another (xapic, x2apic, none)"),
 ])

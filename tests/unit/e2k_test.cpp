@@ -205,10 +205,11 @@ TEST(E2k, WhatThereIsNotIsRefusedByName)
     };
     EXPECT_EQ("plan: machine.guest_apic: none has no EPIC (xapic, x2apic, none)",
               refused("none", "epic", "[\"pause\"]"));
-    EXPECT_EQ("plan: machine.guest_apic: a guest of epic-hw has an EPIC (epic)",
+    EXPECT_EQ("plan: machine.guest_apic: a guest of epic-hw has an EPIC, or a local APIC "
+              "(epic, xapic)",
               refused("epic-hw", "x2apic", "[\"pause\"]"));
     EXPECT_NE(std::string::npos,
-              refused("epic-hw", "epic", "[\"cr8\",1]").find("an EPIC guest has no cr8"));
+              refused("epic-hw", "epic", "[\"cr8\",1]").find("an Elbrus guest has no cr8"));
     EXPECT_NE(std::string::npos,
               refused("none", "x2apic", "[\"epic_ipi\",48,1]").find("needs an EPIC guest"));
     EXPECT_NE(std::string::npos,
