@@ -44,9 +44,9 @@ class Fault:
     Args:
         kind: its name.
         at_ns: when it begins.
-        for_ns: how long it lasts; None: `absent-vcpu`, which does not last, and the default of `off-cpu`.
+        for_ns: how long it lasts; None: `absent-vcpu` and `moved`, which do not last, and the default of `off-cpu`.
         of: whom it befalls, by the key that the list says: `{"device": 0}`; and of a storm `every_ns`, of an
-            `absent-vcpu` its `vector`.
+            `absent-vcpu` its `vector`, of one that is `moved` its `cpu`.
     """
 
     kind: str
