@@ -35,6 +35,12 @@ double share(Machine &m, size_t vcpu)
     return (double)m.vcpu_ps(vcpu, "GUEST") / (double)m.number("time_ps");
 }
 
+uint64_t migrations(Machine &m, size_t vcpu)
+{
+    return (uint64_t)json_integer_value(json_object_get(
+        json_array_get(json_object_get(m.results(), "vcpus"), vcpu), "migrations"));
+}
+
 TEST(Scheduler, EqualsHaveEqualShares)
 {
     Machine m(busy(4, 1, false));
@@ -115,6 +121,36 @@ TEST(Scheduler, WhoWakesUpPreemptsWhoWasChargedMore)
     EXPECT_GT(at_the_end_of_the_slice.latency("msi", "p50_ps"), 100000 * NS);
 }
 
+/* The sleeper has gone to sleep on CPU 0, where another thread computes, before CPU 1 was idle. */
+TEST(Scheduler, WhoWakesUpGoesToACpuThatHasNothingToDo)
+{
+    Plan p = woken(1000000000);
+    p.physical_cpus = 2;
+    p.time_slice_ns = 20000;
+    p.vcpus[1].roams = true;
+    p.programs["short"] = "[\"compute\",90000],[\"mask\"],[\"halt\"]";
+    p.vcpus.push_back({1, "short", {}});
+    Machine m(p);
+    m.run();
+    EXPECT_EQ(50u, m.latency("msi", "count"));
+    EXPECT_LT(m.latency("msi", "max_ps"), 1000 * NS);
+    EXPECT_EQ(1u, migrations(m, 1));
+}
+
+/* It has slept for 10 ms and runs for 10: by half a latency more than its half of them. */
+TEST(Scheduler, SleepIsNotSavedUp)
+{
+    Plan p = busy(2, 1, false);
+    p.programs["late"] = "[\"halt_take\",0,1],[\"compute\",500000000]";
+    p.programs["handler"] = "[\"word_add\",0,1],[\"eoi\"]";
+    p.vcpus[1] = {0, "late", {{48, "handler"}}};
+    p.devices = R"({"name":"d","kind":"msi","vcpu":1,"vector":48,"at_ns":[10000000]})";
+    Machine m(p);
+    m.run();
+    EXPECT_NEAR(0.75, share(m, 0), 0.01);
+    EXPECT_NEAR(0.25, share(m, 1), 0.01);
+}
+
 /* The time for which a vCPU would run and does not, which Linux' guests call steal. */
 TEST(Scheduler, StealIsTheTimeInTheQueue)
 {
@@ -122,12 +158,6 @@ TEST(Scheduler, StealIsTheTimeInTheQueue)
     m.run();
     const double stolen = (double)m.vcpu_ps(0, "PARKED") / (double)m.number("time_ps");
     EXPECT_NEAR(0.5, stolen, 0.01);
-}
-
-uint64_t migrations(Machine &m, size_t vcpu)
-{
-    return (uint64_t)json_integer_value(json_object_get(
-        json_array_get(json_object_get(m.results(), "vcpus"), vcpu), "migrations"));
 }
 
 /* Two share CPU 0 until CPU 1 has nothing more to do; then one of them goes there, and stays. */
