@@ -301,7 +301,10 @@ static void pay_hardware(struct vcpu *v, const struct access *a,
 {
     if (vcpu_pay_rule(v))
         return;
-    vcpu_pay(v, verdict->notify ? COST_HW_IPI_VIRTUALIZED : cost_of_access(a));
+    if (verdict->notify)
+        vcpu_pay(v, COST_HW_IPI_VIRTUALIZED);
+    if (!verdict->notify || a->kind == ACCESS_APIC_WRITE)
+        vcpu_pay(v, cost_of_access(a));
 }
 
 /* IPI virtualization posted to another vCPU: this CPU sends the notification, when it has paid for
@@ -352,6 +355,8 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     if (v->message_flow && v->hw.target_count)
         tell_targets(v, (uint8_t)a->value);
     if (virt_exits(&verdict)) {
+        if (v->access_done && a->kind == ACCESS_APIC_WRITE)
+            vcpu_pay(v, COST_HW_APIC_PAGE); /* which the exit comes after */
         vcpu_exit_by(v, &verdict, cause_of(v, i),
                      v->message_flow ? v->message_flow : v->guest.frame->flow, i);
         return false;

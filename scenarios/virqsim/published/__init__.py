@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import broadcasts, calls, direct, exits, round_trips, timers
+from . import broadcasts, calls, direct, exits, hackbench, round_trips, timers
 from .figure import WITHIN, Benches, compare
 
-FIGURES = (*round_trips.FIGURES, *calls.FIGURES, *broadcasts.FIGURES, *timers.FIGURES, *exits.FIGURES,
+FIGURES = (*round_trips.FIGURES, *calls.FIGURES, *hackbench.FIGURES, *broadcasts.FIGURES, *timers.FIGURES, *exits.FIGURES,
            *direct.FIGURES)
 """Every figure; a new file adds its own here."""
 
