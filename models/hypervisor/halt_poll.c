@@ -72,6 +72,7 @@ void halt_wait(struct vcpu *v)
 
     if (halt_ends(v)) {
         v->polled = true;
+        vcpu_pay(v, COST_KVM_POLL_WAKE);
         halt_woken(v);
         vcpu_take(v, VCPU_ON_WOKEN);
     } else if (v->thread.pcpu->queue) {

@@ -328,8 +328,10 @@ void thread_wake(struct thread *t, sim_time at)
     const struct clock *core = &v->hypervisor->core;
 
     v->polled = v->state == VCPU_POLLING;
-    if (v->polled) /* it sees then what it waits for */
+    if (v->polled) { /* it sees then what it waits for */
         v->stall.n += clock_count(core, at).n - clock_count(core, hv_now(v->hypervisor)).n;
+        vcpu_pay(v, COST_KVM_POLL_WAKE);
+    }
     halt_woken(v);
     vcpu_take(v, VCPU_ON_WOKEN);
     if (!v->polled)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..guest import Program, icr, logical_x2apic
 from ..plan import Machine, Plan
 from ..profiles import Profile
+from .calls import in_ns, one_way
 from .figure import Figure, Measure, Setting, nanoseconds, ratio, stamped
 from .kernel import BUFFERS, CALL, FENCES, PER_CPU, Call
 
@@ -82,6 +83,8 @@ def _row(id: str, what: str, published: float, unit: str, *measures: Measure) ->
 
 
 FIGURES = (
+    _row("H5.8-unicast", "call of one that halts, x2APIC cluster", 223_910_476 / CALLS, "ns",
+         in_ns(one_way(Setting("apicv", _KVM_OF_2018), halts=True))),
     _row("H5.8-broadcast", "broadcast to 79, x2APIC cluster", 9_282_161_150 / CALLS, "ns", _CLUSTER),
     _row("H5.9-broadcast", "broadcast to 79, hypercall, x2APIC cluster", 7_572_293_590 / CALLS, "ns", _PV),
     _row("H5.9-gain", "cluster beside hypercall", 1.22, "x", _CLUSTER, _PV),

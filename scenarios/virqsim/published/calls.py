@@ -1,8 +1,7 @@
 """Calls of a function on another vCPU, by an IPI: what IPI virtualization was measured with.
 
-Left out are V4.2's dry run and self-IPI (no IPI in either: Linux calls the
-function itself) and V4.5, hackbench, whose seconds come from how often its
-threads sleep, which is the scheduler's doing and not modelled.
+Left out are V4.2's dry run and self-IPI: no IPI in either, since Linux calls the
+function itself. V4.5, hackbench, is in hackbench.py.
 """
 
 from __future__ import annotations
@@ -55,12 +54,13 @@ def _on_cpu(setting: Setting) -> Measure:
     return measure
 
 
-def benchmark(takes_time: bool = False, locks: bool = False) -> Plan:
-    """ipi_benchmark on two vCPUs, idle=poll: each call waits for its end.
+def benchmark(takes_time: bool = False, locks: bool = False, halts: bool = False) -> Plan:
+    """ipi_benchmark on two vCPUs: each call waits for its end.
 
     Args:
         takes_time: the function takes the time, as a call of one CPU does; a broadcast's does not.
         locks: the function takes a lock that is on the caller's stack.
+        halts: the other vCPU's idle loop is HLT, not idle=poll.
     """
     machine = Machine()
     call, guest, handler = Call(machine, "cpu 1"), Program("guest"), Program("handler")
@@ -79,7 +79,9 @@ def benchmark(takes_time: bool = False, locks: bool = False) -> Plan:
         handler.word_add(call.beside).compute(LOCKED)
     call.unlock(handler)
     machine.vcpu(guest.stamp(WHOLE))
-    machine.vcpu(Program("idle").compute(SETTLE).spin_until(call.data, 2 * ROUNDS), {VECTOR: handler})
+    idle = Program("idle").compute(SETTLE)
+    (idle.halt_until if halts else idle.spin_until)(call.data, 2 * ROUNDS)
+    machine.vcpu(idle, {VECTOR: handler})
     return Plan("ipi_benchmark", machine)
 
 
@@ -90,10 +92,10 @@ def _whole(setting: Setting, takes_time: bool = False, locks: bool = False) -> M
     return measure
 
 
-def _one_way(setting: Setting) -> Measure:
+def one_way(setting: Setting, halts: bool = False) -> Measure:
     """Cycles from the time taken before the call to the time that its function takes."""
     def measure(profile: Profile) -> float:
-        plan = benchmark(takes_time=True).resolve(profile, setting.technology, features.parse(setting.features))
+        plan = benchmark(takes_time=True, halts=halts).resolve(profile, setting.technology, features.parse(setting.features))
         with tempfile.TemporaryDirectory(prefix="virqsim-") as folder, Simulation(plan) as simulation:
             path = Path(folder, "trace.vqt")
             simulation.keep_trace(path)
@@ -105,7 +107,7 @@ def _one_way(setting: Setting) -> Measure:
     return measure
 
 
-def _in_ns(cycles: Measure) -> Measure:
+def in_ns(cycles: Measure) -> Measure:
     def measure(profile: Profile) -> float:
         return nanoseconds(cycles(profile), profile)
     return measure
@@ -114,7 +116,7 @@ def _in_ns(cycles: Measure) -> Measure:
 _OFF, _ON = Setting("apicv"), Setting("ipiv")
 _XAPIC, _XAPIC_ON = (_on_cpu(Setting(technology, guest_apic="xapic")) for technology in ("apicv", "ipiv"))
 _X2APIC, _X2APIC_ON = _on_cpu(_OFF), _on_cpu(_ON)
-_LINUX, _LINUX_ON = _in_ns(_one_way(_OFF)), _in_ns(_one_way(_ON))
+_LINUX, _LINUX_ON = in_ns(one_way(_OFF)), in_ns(one_way(_ON))
 
 
 def _cycles(id: str, what: str, published: float, measure: Measure) -> Figure:
