@@ -79,16 +79,17 @@ static void check_size(struct build *b, const struct guest_insn *i, const struct
 
 static void count_words(struct build *b, const struct guest_insn *i)
 {
-    const char *first = guest_ops[i->op].operand[0];
-    const uint64_t words = strcmp(first, "lock") == 0 ? 2 : strcmp(first, "word") == 0 ? 1 : 0;
+    for (unsigned n = 0; n < guest_op_operands((enum guest_op)i->op); n++) {
+        const char *name = guest_ops[i->op].operand[n];
+        const uint64_t words = strcmp(name, "lock") == 0   ? 2
+                               : strcmp(name, "word") == 0 ? 1
+                                                           : 0;
 
-    if (words && i->operand[0] + words > b->words)
-        b->words = i->operand[0] + words;
-    if (i->op == GUEST_disk_reap && i->operand[1] >= b->words)
-        b->words = i->operand[1] + 1;
+        if (words && i->operand[n] + words > b->words)
+            b->words = i->operand[n] + words;
+    }
 }
 
-/* What one operand's range cannot say. */
 /* What Elbrus has not, and what only Elbrus has. */
 static void check_home(struct build *b, const struct guest_insn *i, const struct place *at)
 {
@@ -108,6 +109,7 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "an EPIC has no logical destinations");
 }
 
+/* What one operand's range cannot say. */
 static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
 {
     const uint64_t *o = i->operand;
