@@ -229,8 +229,10 @@ static void retire(struct virt_cpu *v, const struct act *a)
     const int vector = in_service(v);
 
     (void)a;
-    if (vector == NO_VECTOR)
+    if (vector == NO_VECTOR) {
+        trace_put(apic->config.trace, 0, TRACE_SPURIOUS_EOI, apic->config.index, 0, 0);
         return;
+    }
     vec_clear(&apic->regs.ISR, (unsigned)vector);
     trace_put(apic->config.trace, apic->service_flow[vector], TRACE_EOI, apic->config.index,
               (uint64_t)vector, 0);

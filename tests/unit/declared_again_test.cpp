@@ -46,9 +46,14 @@ std::string feature(const std::vector<std::string> &rules)
 std::string ipi_virtualization()
 {
     std::vector<std::string> rules = {
-        rule("ipi.unicast",
-             R"({"vector":["legal"],"target":["running","halted"],"outstanding":["no"]})",
-             virtualized("post", "hw.ipi_virtualized")),
+        rule(
+            "ipi.unicast",
+            R"({"apic":["x2apic"],"vector":["legal"],"target":["running","halted"],"outstanding":["no"]})",
+            virtualized("post", "hw.ipi_virtualized")),
+        rule(
+            "ipi.unicast",
+            R"({"apic":["xapic"],"vector":["legal"],"target":["running","halted"],"outstanding":["no"]})",
+            virtualized("post", "hw.apic_page\":1,\"hw.ipi_virtualized")),
         rule("ipi.unicast",
              R"({"vector":["legal"],"target":["running","halted"],"outstanding":["yes"]})",
              virtualized("post", "hw.apic_access")),

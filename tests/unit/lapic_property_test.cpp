@@ -289,7 +289,7 @@ TEST_P(Properties, EveryFlowIsTakenCoalescedOrRefused)
         run(o);
     std::map<trace_flow, std::vector<uint16_t>> lives;
     for (const trace_record &r : recorder.records)
-        if (r.event != TRACE_RAISED && r.event != TRACE_ROUTED)
+        if (r.flow && r.event != TRACE_RAISED && r.event != TRACE_ROUTED)
             lives[r.flow].push_back(r.event);
     const std::vector<std::vector<uint16_t>> ends = {
         {TRACE_PENDING},                           /* waits, in service at an INIT, or an NMI */
