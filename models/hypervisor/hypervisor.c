@@ -150,6 +150,8 @@ static void pulse_ended(struct event *e)
 void hypervisor_device_lower(struct device *d)
 {
     event_disarm(d->hypervisor->events, &d->fall);
+    event_disarm(d->hypervisor->events, &d->arrival); /* it was on its way up */
+    d->acts = 0;
     drive(d, false);
 }
 

@@ -257,6 +257,18 @@ TEST(Board, APulseEndsByItself)
 }
 
 /* Counter 0 in mode 2, 1193 ticks: 1000.15 interrupts a second at input 0. */
+/* The device takes its condition back before the signal has reached the controller. */
+TEST(Board, ALineThatIsLoweredOnItsWayUpDoesNotRise)
+{
+    Plan p = ioapic_device(LEVEL, 1);
+    p.programs["main"] =
+        route(10, LEVEL | 0x41, 0) + "[\"signal\",0],[\"lower\",0],[\"compute\",20000]";
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    m.run();
+    EXPECT_EQ(0u, m.latency("line", "count"));
+}
+
 TEST(Board, ThePitTicksThroughThe8259A)
 {
     for (const char *irqchip : {"kernel", "split", "userspace"}) {
