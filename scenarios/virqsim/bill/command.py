@@ -27,8 +27,9 @@ def bill_command(run_folder: Path, as_json: bool) -> None:
     An exit's price is the time that it took: exit, handler and entry, and userspace
     and switching where it came to that. The feature is found by trying: the run's plan
     is run again with each feature that is off, and what that needs, switched on. Of
-    those that remove the most of a line the cheapest is named: the fewest features,
-    software before hardware, the most time saved. The accounts are kept in RUN/bill.json.
+    those that remove the most of a line the cheapest is named: without CPUs dedicated to
+    the guest, the fewest features, software before hardware, the most time saved. The
+    accounts are kept in RUN/bill.json.
     """
     run = results.load(run_folder)
     with runner.progress_bar(f"bill of {run.document['name']}") as progress:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ _FORMAT = "virqsim-bill-1"
 _PATIENCE = 10  # a plan that takes so much longer with a feature is taken not to end
 _DRIFT = 0.01  # runs under other features differ a little in their timing: so much of a line is none
 
+# Without external-interrupt exiting the guest's IDT would get the host's interrupts, so they must go to other CPUs,
+# unless an IDT of the hypervisor's makes them exit.
+_DEDICATES, _SHARES = "direct-interrupts", "shadow-idt"
+
+
+class Takes(IntEnum):
+    """What it takes to have a feature, cheapest first."""
+
+    SOFTWARE = 0
+    """A hypervisor or a guest that has it."""
+    HARDWARE = 1
+    """Another CPU or IOMMU."""
+    CPUS = 2
+    """CPUs that the host keeps its own interrupts from: others can hardly use them, as long as the guest is there."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -36,8 +52,7 @@ class Feature:
     name: str
     adds: tuple[str, ...]
     """The features to switch on: those that it needs and that are off, then itself."""
-    hardware: bool
-    """One of them must be in the hardware."""
+    takes: Takes
 
     def __str__(self) -> str:
         return ",".join(f"+{name}" for name in self.adds)
@@ -51,9 +66,10 @@ class Tried:
     account: Account | None
     refused: str = ""
 
-    def price(self, base: Account) -> tuple[int, bool, int]:
-        """The order of cheapness: fewest features, hypervisor and guest alone before hardware, most saved."""
-        return (len(self.feature.adds), self.feature.hardware, self.account.billed_ps - base.billed_ps)
+    def price(self, base: Account) -> tuple[bool, int, Takes, int]:
+        """The order of cheapness: no dedicated CPUs, fewest features, software before hardware, most saved."""
+        feature = self.feature
+        return (feature.takes is Takes.CPUS, len(feature.adds), feature.takes, self.account.billed_ps - base.billed_ps)
 
 
 def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
@@ -70,8 +86,15 @@ def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
         adds = tuple(_with_needs(name, rows, on))
         together = on.union(adds)
         if not any(together.intersection(rows[each]["excludes"]) for each in together):
-            candidates.append(Feature(name, adds, any(rows[each]["by"] == "hardware" for each in adds)))
+            candidates.append(Feature(name, adds, _takes(adds, rows)))
     return candidates
+
+
+def _takes(adds: tuple[str, ...], rows: dict[str, Any]) -> Takes:
+    """The dearest of what the features take; CPUs that are dedicated already cost no more."""
+    if _DEDICATES in adds and _SHARES not in adds:
+        return Takes.CPUS
+    return Takes.HARDWARE if any(rows[each]["by"] == "hardware" for each in adds) else Takes.SOFTWARE
 
 
 def _with_needs(name: str, rows: dict[str, Any], on: set[str]) -> dict[str, None]:

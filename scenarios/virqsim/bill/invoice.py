@@ -94,7 +94,7 @@ def _cycles(ps: int, core_hz: int) -> float:
 def _effect(tried: Tried, base: Account) -> dict[str, Any]:
     """What a feature does to the whole bill."""
     effect: dict[str, Any] = {"feature": tried.feature.name, "features": list(tried.feature.adds),
-                              "hardware": tried.feature.hardware}
+                              "takes": tried.feature.takes.name.lower()}
     if tried.account is None:
         return {**effect, "refused": tried.refused}
     return {**effect, "exits": tried.account.exits, "exits_saved": base.exits - tried.account.exits,
@@ -170,10 +170,9 @@ def _show_tried(bill: dict[str, Any]) -> None:
     rows = []
     for tried in sorted(bill["tried"], key=lambda tried: -tried.get("exits_saved", 0)):
         features = ",".join(f"+{name}" for name in tried["features"])
-        kind = "hardware" if tried["hardware"] else "software"
         if "refused" in tried:
-            rows.append([features, kind, "", "", "", tried["refused"]])
+            rows.append([features, tried["takes"], "", "", "", tried["refused"]])
         elif tried["exits_saved"] or tried["saved_ns"]:
-            rows.append([features, kind, tried["exits"], f"{-tried['exits_saved']:+d}",
+            rows.append([features, tried["takes"], tried["exits"], f"{-tried['exits_saved']:+d}",
                          f"{-tried['saved_ns'] / 1e3:+.1f}", ""])
-    show.table("the same plan with one more feature", ["with", "in", "exits", "exits +/-", "us +/-", ""], rows)
+    show.table("the same plan with one more feature", ["with", "takes", "exits", "exits +/-", "us +/-", ""], rows)

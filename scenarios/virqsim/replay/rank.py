@@ -28,7 +28,7 @@ class Bought:
 
     def document(self) -> dict[str, Any]:
         """For --json."""
-        return {"features": list(self.feature.adds), "hardware": self.feature.hardware, "exits": self.exits,
+        return {"features": list(self.feature.adds), "takes": self.feature.takes.name.lower(), "exits": self.exits,
                 "exits_saved": self.exits_saved, "saved_ns": self.saved_ns}
 
 

@@ -135,9 +135,9 @@ def the_bill(document: Document) -> Table:
 
 def ranking(document: Document) -> Table:
     """Features by what they buy."""
-    rows = [[",".join(f"+{name}" for name in each["features"]), "hardware" if each["hardware"] else "software",
+    rows = [[",".join(f"+{name}" for name in each["features"]), each["takes"],
              each["exits"], f"{-each['exits_saved']:+d}", f"{-each['saved_ns'] / 1e3:+.1f}"] for each in document["ranking"][:_RANKED]]
-    return Table("Which feature buys most: the recorded hardware with one more", ["with", "in", "exits", "exits +/-", "us in exits +/-"],
+    return Table("Which feature buys most: the recorded hardware with one more", ["with", "takes", "exits", "exits +/-", "us in exits +/-"],
                  rows, [])
 
 
