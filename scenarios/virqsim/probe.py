@@ -76,7 +76,7 @@ class _Bench:
         self.ready, self.acknowledged, self.done, self.closed, self.sent, self.drowsy = map(
             self.machine.word, ("ready", "acknowledged", "done", "closed", "sent", "drowsy"))
         self.slice_cycles = SLICE_NS * core_hz // 10**9
-        self.timer_counts = TIMER_CYCLES * clocks["apic_timer_hz"] // core_hz
+        self._timer_hz, self._core_hz = clocks["apic_timer_hz"], core_hz
         self.sender = Program("sender")
         self.handler = Program("handler").eoi().word_add(self.acknowledged)
 
@@ -86,6 +86,8 @@ class _Bench:
                                 pause_loop=PAUSE_FILTER if counts_pauses else PAUSE_LOOP)
         return Plan(f"probe {self.probe.operation}", self.machine, hypervisor)
 
+    def timer_counts(self, cycles: int) -> int:
+        return cycles * self._timer_hz // self._core_hz
 
     def add_sender(self) -> None:
         self.machine.vcpu(self.sender, {VECTOR: self.handler})
@@ -137,11 +139,11 @@ def _self_icr(bench: _Bench) -> None:
 
 
 def _tsc_deadline(bench: _Bench) -> None:
-    bench.sender.tsc_deadline(TIMER_CYCLES)
+    bench.sender.tsc_deadline(_timer_cycles(bench))
 
 
 def _count(bench: _Bench) -> None:
-    bench.sender.timer_count(bench.timer_counts)
+    bench.sender.timer_count(bench.timer_counts(_timer_cycles(bench)))
 
 
 def _next_period(bench: _Bench) -> None:
@@ -322,19 +324,28 @@ _ONESHOT, _PERIODIC, _TSC_DEADLINE = range(3)  # modes of LVT_TIMER
 
 
 def _timer(mode: int) -> Around:
-    """The sender's timer in that mode; it spins, or halts, until the interrupt."""
+    """The sender's timer in that mode; until the interrupt it is in the condition that the probe asks for."""
     def around(bench: _Bench, act: Act, repetitions: int) -> None:
+        sender, condition = bench.sender, bench.probe.target
         bench.add_sender()
-        bench.sender.timer_mode(VECTOR, mode).setup(True)
-        bench.sender.timer_count(bench.timer_counts if mode == _PERIODIC else 0, 1).setup(False)
+        if condition == "preempted":
+            bench.machine.load(pin=0)
+        sender.timer_mode(VECTOR, mode).setup(True)
+        sender.timer_count(bench.timer_counts(TIMER_CYCLES) if mode == _PERIODIC else 0, 1).setup(False)
         for n in range(1, repetitions + 1):
+            if condition == "if-off":
+                sender.mask()
             act(bench)
-            if bench.probe.target == "halted":
-                bench.sender.halt_until(bench.acknowledged, n)
-            else:
-                bench.sender.spin_until(bench.acknowledged, n)
-        bench.sender.setup(True).timer_count(0).setup(False)
+            if condition == "if-off":
+                sender.compute(TIMER_CYCLES + SETTLE_CYCLES).unmask()
+            (sender.halt_until if condition == "halted" else sender.spin_until)(bench.acknowledged, n)
+        sender.setup(True).timer_count(0).setup(False)
     return around
+
+
+def _timer_cycles(bench: _Bench) -> int:
+    """Until the timer expires: where it is to be preempted, half a slice of the other thread's has gone by then."""
+    return _pause_cycles(bench) if bench.probe.target == "preempted" else TIMER_CYCLES
 
 
 def _alone(bench: _Bench, act: Act, repetitions: int) -> None:
@@ -402,8 +413,8 @@ class Operation:
 
     `source` is the results' latency source; `interrupts` says that delivery
     and acknowledgement are part of the operation; `many` that it may have
-    several targets; `may_halt` that the sender can halt until the interrupt,
-    as --target halted asks; `needs` the feature without which there is none;
+    several targets; `conditions` are those in which --target can ask the sender
+    to await the interrupt, where it is its own target; `needs` the feature without which there is none;
     `without_apic` that a guest without a local APIC can do it.
     """
 
@@ -414,10 +425,13 @@ class Operation:
     source: str | None
     interrupts: bool = True
     many: bool = False
-    may_halt: bool = False
+    conditions: tuple[str, ...] = ("running",)
     needs: str | None = None
     without_apic: bool = False
 
+
+_ONE_EXPIRY = ("running", "halted", "preempted", "if-off")
+_TICKS = ("running", "halted")  # they do not wait for a slice, nor for IF
 
 OPERATIONS = {row.name: row for row in (
     Operation("ipi.unicast", "an IPI to one APIC ID", _unicast, _to_others, "ipi"),
@@ -457,11 +471,11 @@ OPERATIONS = {row.name: row for row in (
     Operation("mmio.ioeventfd", "a store to an address that signals an eventfd", _page_of_an_eventfd, _alone, None,
               interrupts=False, without_apic=True),
     Operation("timer.tsc_deadline", "arming the TSC deadline, and its interrupt", _tsc_deadline, _timer(_TSC_DEADLINE),
-              "timer", may_halt=True),
+              "timer", conditions=_ONE_EXPIRY),
     Operation("timer.oneshot", "starting the APIC timer's count, and its interrupt", _count, _timer(_ONESHOT), "timer",
-              may_halt=True),
+              conditions=_ONE_EXPIRY),
     Operation("timer.periodic", "a tick of the APIC timer's periodic count", _next_period, _timer(_PERIODIC), "timer",
-              may_halt=True),
+              conditions=_TICKS),
 )}
 
 
@@ -525,8 +539,7 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
-    conditions = ("running", "halted") if operation.may_halt else ("running",)
-    if operation.around not in (_to_others, _to_user, _from_device) and probe.target not in conditions:
+    if operation.around not in (_to_others, _to_user, _from_device) and probe.target not in operation.conditions:
         raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
     if probe.targets > 1 and not operation.many:
         many = ", ".join(row.name for row in OPERATIONS.values() if row.many)

@@ -142,6 +142,23 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     ("timer.oneshot --tech apic-timer", "MSR_WRITE:1", "PREEMPTION_TIMER:1", ""),
     ("timer.oneshot --tech apicv --guest-apic xapic", "APIC_WRITE:1", "PREEMPTION_TIMER:1", ""),
     ("timer.oneshot --tech apicv --features=+timer-posting,+hlt-in-guest", "MSR_WRITE:1", "", ""),
+    # One that expires while the other thread runs is found at the vCPU's next load, kvm_lapic_restart_hv_timer(), or was
+    # a timer of the host's meanwhile: no exit delivers it.
+    *((f"timer.{kind} --tech none --target preempted{features}", "MSR_WRITE:1", "", "MSR_WRITE:1")
+      for kind in ("tsc_deadline", "oneshot") for features in ("", " --features=-preemption-timer")),
+    ("timer.tsc_deadline --tech apicv --target preempted", "MSR_WRITE:1", "", ""),
+    ("timer.oneshot --tech svm --target preempted", "msr:1", "", "msr:1"),
+    ("timer.tsc_deadline --tech apic-timer --target preempted", "", "", ""),
+    ("timer.tsc_deadline --tech direct --target preempted", "", "", "MSR_WRITE:1"),  # the stand-in's is injected
+    ("timer.tsc_deadline --tech did --target preempted", "", "", ""),
+    # One that expires while IF is clear waits for a window, unless the CPU has the virtual interrupt, or the timer.
+    *((f"timer.{kind} --tech none --target if-off", "MSR_WRITE:1", "PREEMPTION_TIMER:1;INTERRUPT_WINDOW:1", "MSR_WRITE:1")
+      for kind in ("tsc_deadline", "oneshot")),
+    ("timer.tsc_deadline --tech apicv --target if-off", "MSR_WRITE:1", "PREEMPTION_TIMER:1", ""),
+    ("timer.oneshot --tech apicv --features=+timer-posting,+hlt-in-guest --target if-off", "MSR_WRITE:1", "", ""),
+    ("timer.oneshot --tech svm --target if-off", "msr:1", "interrupt:1;vintr:1", "msr:1"),
+    ("timer.tsc_deadline --tech apic-timer --target if-off", "", "", ""),
+    *((f"timer.tsc_deadline --tech {tech} --target if-off", "", "", "") for tech in ("direct", "did")),
     ("timer.periodic --tech none", "", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
     ("timer.periodic --tech none --features=-preemption-timer", "", "EXTERNAL_INTERRUPT:1", "MSR_WRITE:1"),
     ("timer.periodic --tech apic-timer --target halted", "HLT:1", "", ""),
@@ -153,6 +170,17 @@ def test_the_exits_of_a_timer_are_those_of_who_counts_for_it(virqsim, arguments,
     assert said.status == 0, said.err
     counts = json.loads(said.out)["per_operation"]
     assert counts == {"sender": reasons(sender), "target": reasons(target), "eoi": reasons(eoi), "userspace_exits": 0}
+
+
+@pytest.mark.parametrize(("target", "least_ns", "most_ns"), [
+    ("running", 0, 10_000),
+    ("if-off", 100_000 / 2.5, 100_000 / 2.5 + 10_000),  # the cycles until IF is set again, at 2.5 GHz
+    ("preempted", 490_000, 510_000),  # the other half of the other thread's slice
+])
+@pytest.mark.parametrize("operation", ["timer.tsc_deadline", "timer.oneshot"])
+def test_a_timer_expires_in_the_condition_that_is_asked_for(operation, target, least_ns, most_ns):
+    latency = probe(Probe(operation, "none", target=target))["latency_ns"]
+    assert least_ns < latency["p50"] <= latency["max"] < most_ns
 
 
 # Direct interrupt delivery. What follows from the texts (docs/models/direct.md), part by part:
@@ -313,6 +341,8 @@ def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
     (["ipi.unicast", "--tech", "none", "--features", "pv-eoi"], "features: 'pv-eoi': write +pv-eoi or -pv-eoi"),
     (["ipi.unicast", "--tech", "none", "--targets", "2"], "probe: --targets: ipi.unicast has one target at most"),
     (["ipi.self", "--tech", "none", "--target", "halted"], "probe: --target: ipi.self has no target to be halted"),
+    *((["timer.periodic", "--tech", "none", "--target", target], f"probe: --target: timer.periodic has no target to be {target}")
+      for target in ("preempted", "if-off")),
     (["ipi.unicast", "--tech", "none", "--guest-apic", "none"], "probe: --guest-apic: ipi.unicast needs a local APIC"),
     (["ipi.broadcast_pv", "--tech", "apicv"], "probe: ipi.broadcast_pv: needs --features=+pv-ipi"),
     (["ipi.user", "--tech", "ipiv"], "probe: ipi.user: needs --features=+user-interrupts"),
