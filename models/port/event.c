@@ -19,7 +19,9 @@
  * While an event fires, its key stays where it is, stale: nearly always the
  * handler arms the event again, and then one replay does the work of two. The
  * tournament remains consistent about its keys at all times; whoever asks it
- * while `firing` names a slot must leave that slot's key out.
+ * while `firing` names a slot must leave that slot's key out. As long as the
+ * event that fires would fire next again, event_advance() leaves the tournament
+ * alone: the least of the other keys is the same until a key changes.
  *
  * Serial numbers have 44 bits. At 50 million armings a second, which is more
  * than a whole simulation reaches, they last 2^44 / 5e7 s = 97 hours of one run.
@@ -75,6 +77,7 @@ static inline void replay_all(struct event_queue *q, uint32_t slot, event_key ke
     event_key *const keys = q->keys;
     uint32_t i = q->leaves + slot;
 
+    q->rival_known = false;
     keys[i] = key;
     while (i != WINNER) {
         key = key_least(key, least_rival(keys, i));
@@ -107,6 +110,7 @@ static inline void replay(struct event_queue *q, uint32_t slot, event_key key)
     const uint32_t i = q->leaves + slot;
     const event_key before = keys[i], winner = keys[winner_of(i)];
 
+    q->rival_known = false;
     keys[i] = key;
     if (!winner_stands(winner, before, key))
         climb(keys, i, before);
@@ -204,19 +208,28 @@ bool event_is_armed(const struct event_queue *q, const struct event *e)
     return time_before(event_due(q, e), SIM_TIME_NEVER);
 }
 
-/* Plays `e` up as if to arm it. Who then wins all would fire next: its key may stay, stale at once. */
+/* The least key that the event which fires has to beat. */
+static inline event_key rival_of_firing(struct event_queue *q)
+{
+    if (!q->rival_known) {
+        q->rival = least_but(q, q->firing);
+        q->rival_known = true;
+    }
+    return q->rival;
+}
+
 bool event_advance(struct event_queue *q, struct event *e, sim_time at)
 {
     const event_key key = key_if_armed(q, e, at);
 
-    if (q->firing != e->slot)
+    if (q->firing != e->slot) { /* from here on it is */
         retire_stale_key(q);
-    q->serial++;
-    q->firing = NOT_FIRING;
-    replay_all(q, e->slot, key);
-    if (q->keys[WINNER] != key || !time_before(at, q->until) || q->fired >= q->fired_end)
+        q->firing = e->slot;
+    }
+    if (!time_before(at, q->until) || q->fired >= q->fired_end || rival_of_firing(q) < key) {
+        event_arm(q, e, at);
         return false;
-    q->firing = e->slot;
+    }
     q->now = at;
     q->fired++;
     return true;

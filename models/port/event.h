@@ -51,9 +51,11 @@ struct event_queue {
     uint64_t fired_end; /* the count at which the present event_queue_run() ends */
     uint64_t serial;    /* armings since power-on */
     uint32_t count, capacity;
-    uint32_t leaves; /* where the slots' own keys begin among the keys */
-    uint32_t firing; /* the slot whose event fires and was not armed again; its key is stale */
-    event_key *keys; /* the overall winner, then the root's level, the slots' own last */
+    uint32_t leaves;  /* where the slots' own keys begin among the keys */
+    uint32_t firing;  /* the slot whose event fires and was not armed again; its key is stale */
+    bool rival_known; /* no key has changed since `rival` was looked up */
+    event_key rival;  /* the least key of all slots but `firing` */
+    event_key *keys;  /* the overall winner, then the root's level, the slots' own last */
     struct event **events; /* by slot */
 };
 
