@@ -105,8 +105,9 @@ bool disk_owns(const struct hypervisor *h, const struct access *a,
 void disk_access(struct vcpu *v);
 void disk_notify(struct vcpu *v);
 
-/* An operation of the guest's that touches its memory alone. False: it is none of a disk's. */
-bool disk_operation(struct vcpu *v, const struct guest_insn *i);
+/* disk_ask and disk_interrupt, which touch the guest's memory alone. */
+void disk_ask(struct vcpu *v, const struct guest_insn *i);
+void disk_seen(struct vcpu *v, const struct guest_insn *i);
 /* disk_issue and disk_reap; then the access that this brings about, or ACCESS_NONE. */
 void disk_drive(struct vcpu *v, const struct guest_insn *i);
 struct access disk_access_of(const struct vcpu *v, const struct guest_insn *i);

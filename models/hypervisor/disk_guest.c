@@ -6,7 +6,7 @@ static struct disk *named(const struct vcpu *v, const struct guest_insn *i)
     return &v->hypervisor->disk[i->operand[0]];
 }
 
-static void ask(struct vcpu *v, const struct guest_insn *i)
+void disk_ask(struct vcpu *v, const struct guest_insn *i)
 {
     struct disk *d = named(v, i);
     const uint64_t depth = i->operand[1], total = i->operand[2];
@@ -39,15 +39,9 @@ static void reap(struct vcpu *v, const struct guest_insn *i)
     guest_word_changed(h, i->operand[1]);
 }
 
-bool disk_operation(struct vcpu *v, const struct guest_insn *i)
+void disk_seen(struct vcpu *v, const struct guest_insn *i)
 {
-    if (i->op == GUEST_disk_ask)
-        ask(v, i);
-    else if (i->op == GUEST_disk_interrupt)
-        disk_model_of(named(v, i))->seen(named(v, i), v->index);
-    else
-        return false;
-    return true;
+    disk_model_of(named(v, i))->seen(named(v, i), v->index);
 }
 
 void disk_drive(struct vcpu *v, const struct guest_insn *i)

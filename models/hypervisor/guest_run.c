@@ -113,9 +113,14 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
     case GUEST_delivery_fault:
         v->hw.delivery_faults = true;
         break;
+    case GUEST_disk_ask:
+        disk_ask(v, i);
+        break;
+    case GUEST_disk_interrupt:
+        disk_seen(v, i);
+        break;
     default:
-        if (!disk_operation(v, i))
-            return false;
+        return false;
     }
     guest_next(&v->guest);
     return true;

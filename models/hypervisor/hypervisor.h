@@ -217,10 +217,10 @@ struct device {
     uint16_t vcpu;
     uint8_t vector;
     uint16_t epic_vector; /* in its place, where the guest has an EPIC */
-    uint8_t gsi, driver; /* LINE: the input, and which of its drivers this is */
-    uint16_t cpu;        /* ASSIGNED: the physical CPU that it reaches without posting */
-    trace_flow landed;   /* and the interrupt that waits there for the host's handler, or 0 */
-    bool landed_as_nmi;  /* which the remapping entry has made an NMI of */
+    uint8_t gsi, driver;  /* LINE: the input, and which of its drivers this is */
+    uint16_t cpu;         /* ASSIGNED: the physical CPU that it reaches without posting */
+    trace_flow landed;    /* and the interrupt that waits there for the host's handler, or 0 */
+    bool landed_as_nmi;   /* which the remapping entry has made an NMI of */
     struct nic_queue *queue;      /* of a network card, whose interrupt this is; or NULL */
     struct device *next_assigned; /* of the same CPU */
     struct device *next_of_vcpu;  /* ASSIGNED, behind AMD's IOMMU: of the same vCPU */
@@ -694,9 +694,17 @@ bool user_takes(const struct vcpu *v, unsigned vector);
 
 /* --- lines.c --- */
 /* Has this CPU's core a copy, or for a write the only one. */
-bool line_here(const struct cache_line *l, const struct pcpu *p, bool write);
+static inline bool line_here(const struct cache_line *l, const struct pcpu *p, bool write)
+{
+    return (l->holders[p->core / 64] >> (p->core % 64) & 1) && (!write || l->alone);
+}
+void line_fetch(struct vcpu *v, struct cache_line *l, bool write); /* which is not here */
 /* The vCPU's CPU reads or writes the line, and waits for it. */
-void line_take(struct vcpu *v, struct cache_line *l, bool write);
+static inline void line_take(struct vcpu *v, struct cache_line *l, bool write)
+{
+    if (!line_here(l, v->thread.pcpu, write))
+        line_fetch(v, l, write);
+}
 /* The same, where the wait is part of what it pays for already. */
 void line_claim(struct cache_line *l, const struct pcpu *p, bool write);
 /* A thread that is not modelled wrote it. */

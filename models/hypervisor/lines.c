@@ -13,16 +13,6 @@
 
 #include "hypervisor/hypervisor.h"
 
-static bool holds(const struct cache_line *l, unsigned core)
-{
-    return l->holders[core / 64] >> (core % 64) & 1;
-}
-
-bool line_here(const struct cache_line *l, const struct pcpu *p, bool write)
-{
-    return holds(l, p->core) && (!write || l->alone);
-}
-
 /* A writer's copy must be the only one, so it waits for the farthest; a reader takes the nearest. */
 static uint64_t distance(const struct hypervisor *h, const struct cache_line *l,
                          const struct pcpu *p, bool write)
@@ -44,13 +34,11 @@ void line_claim(struct cache_line *l, const struct pcpu *p, bool write)
     l->sockets |= (uint8_t)(1u << p->socket);
 }
 
-void line_take(struct vcpu *v, struct cache_line *l, bool write)
+void line_fetch(struct vcpu *v, struct cache_line *l, bool write)
 {
     const struct hypervisor *h = v->hypervisor;
     const struct pcpu *p = v->thread.pcpu;
 
-    if (line_here(l, p, write))
-        return;
     if (l->sockets) { /* else nobody has it, and the first one has no wait */
         const uint64_t asked = clock_count(&h->core, hv_now(h)).n + vcpu_owes(v);
         const uint64_t from = asked > l->comes.n ? asked : l->comes.n;
