@@ -34,7 +34,7 @@ TEST(SystemcHost, GivesTheTraceOfTheCHostBesideOtherMachinesAndABusyClock)
         subjects.push_back(std::make_unique<subject>(timer_and_device(technology)));
     }
 
-    for (uint64_t seed = 0; seed < 40; seed++)
+    for (uint64_t seed = 0; seed < 20; seed++)
         subjects.push_back(std::make_unique<subject>(plans::random_plan(seed).json()));
 
     sc_core::sc_start(4, sc_core::SC_MS);
