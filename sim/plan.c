@@ -128,7 +128,8 @@ static void read_document(struct build *b)
 
     reader_keys(r, b->document, &plan_root,
                 KEYS("format", "name", "seed", "technology", "features", "hypothetical",
-                     "machine", "hypervisor", "costs", "programs", "run", "watchdog", "faults"));
+                     "machine", "hypervisor", "costs", "programs", "run", "watchdog",
+                     "faults"));
     if (strcmp(reader_string(r, b->document, &plan_root, "format"), "virqsim-plan-1") != 0)
         reader_fail(r, &format_at, "must be \"virqsim-plan-1\"");
     sim->plan.name = build_keep(b, reader_string(r, b->document, &plan_root, "name"));

@@ -46,7 +46,7 @@ struct moderation {
 
     /* adaptive */
     uint32_t setting; /* EITR, as the driver keeps it: a quarter of a microsecond a unit */
-    uint8_t latency;    /* the class: 0 lowest, 1 low, 2 bulk */
+    uint8_t latency;  /* the class: 0 lowest, 1 low, 2 bulk */
     uint32_t frames;  /* since the driver last looked */
 
     /* vic */
