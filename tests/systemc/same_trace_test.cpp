@@ -27,14 +27,14 @@ struct subject {
 /* Several machines share one SystemC, so each is beside the others and a busy clock. */
 TEST(SystemcHost, GivesTheTraceOfTheCHostBesideOtherMachinesAndABusyClock)
 {
-    sc_core::sc_clock clock("clock", sc_core::sc_time(7.3, sc_core::SC_NS));
+    sc_core::sc_clock clock("clock", sc_core::sc_time(1.7, sc_core::SC_NS));
     std::vector<std::unique_ptr<subject>> subjects;
     for (const char *technology : {"none", "apicv", "ipiv"}) {
         subjects.push_back(std::make_unique<subject>(ping_pong(technology)));
         subjects.push_back(std::make_unique<subject>(timer_and_device(technology)));
     }
 
-    for (uint64_t seed = 0; seed < 20; seed++)
+    for (uint64_t seed = 0; seed < 40; seed++)
         subjects.push_back(std::make_unique<subject>(plans::random_plan(seed).json()));
 
     sc_core::sc_start(4, sc_core::SC_MS);

@@ -237,7 +237,7 @@ TEST_P(RandomEpics, LoseNothing)
         const json_t *broken = json_object_get(whole.results(), "broken");
         const std::string said = json_is_string(broken) ? json_string_value(broken) : "";
         EXPECT_TRUE(said.empty() || said.find("nest more than") != std::string::npos) << said;
-        for (uint64_t ps = 1; cut.run(ps * 7777777, 2000) == VIRQSIM_RUNNING && ps < 10; ps++) {
+        for (uint64_t ps = 1; cut.run(ps * 7777777, 2000) == VIRQSIM_RUNNING && ps < 40; ps++) {
             cut.results();
             ASSERT_TRUE(json_is_null(json_object_get(cut.results(), "broken")) ||
                         !said.empty());
@@ -245,6 +245,6 @@ TEST_P(RandomEpics, LoseNothing)
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomEpics, testing::Range<uint64_t>(1, 126, 25));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomEpics, testing::Range<uint64_t>(1, 201, 25));
 
 } // namespace
