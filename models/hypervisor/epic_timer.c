@@ -20,13 +20,6 @@ static uint16_t vector_of(const struct vcpu *v)
     return v->epic->cepic.reg[CEPIC_ROW_TIMER_LVTT] & (EPIC_VECTORS - 1);
 }
 
-static void refuse(struct vcpu *v, enum trace_refused why)
-{
-    v->timer_due = false;
-    trace_put(v->hypervisor->trace, v->timer_flow, TRACE_REFUSED, v->index, v->timer_vector,
-              why);
-}
-
 static void guest_armed(struct vcpu *v, sim_time deadline)
 {
     const bool stopped = deadline.ps == SIM_TIME_NEVER.ps;
@@ -34,7 +27,7 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
     trace_put(v->hypervisor->trace, 0, TRACE_TIMER_ARMED, v->index, stopped ? 0 : deadline.ps,
               0);
     if (v->timer_due)
-        refuse(v, TRACE_REFUSED_REARMED);
+        timer_refuse(v, TRACE_REFUSED_REARMED);
     if (!stopped && !v->hw.e2k.epic)
         vcpu_pay(v, COST_KVM_TIMER_ARM);
 }
@@ -52,19 +45,6 @@ void epic_timer_armed(struct vcpu *v, sim_time deadline)
         event_arm(h->events, &v->timer, time_later_of(hv_now(h), deadline));
 }
 
-static void raise(struct vcpu *v)
-{
-    struct trace *t = v->hypervisor->trace;
-
-    v->timer_vector = vector_of(v);
-    v->timer_flow = trace_new_flow(t);
-    trace_put(t, v->timer_flow, TRACE_RAISED, v->index, v->timer_vector,
-              TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
-    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, v->timer_vector,
-              TRACE_PARENT(v->index, v->timer_flow));
-    v->timer_due = true;
-}
-
 /* False: the guest masked it or moved its vector meanwhile. */
 static bool expire(struct vcpu *v, struct epic_msg *msg)
 {
@@ -76,7 +56,7 @@ static bool expire(struct vcpu *v, struct epic_msg *msg)
     made = cepic_timer_expired(&v->epic->cepic, CEPIC_TIMER, due, msg);
     v->timer_internal = false;
     if (!made || msg->vector != v->timer_vector) {
-        refuse(v, TRACE_REFUSED_MASKED);
+        timer_refuse(v, TRACE_REFUSED_MASKED);
         return false;
     }
     msg->flow = v->timer_flow;
@@ -108,7 +88,8 @@ static void expire_in_guest(struct vcpu *v)
 
 void epic_timer_fired(struct vcpu *v)
 {
-    raise(v);
+    timer_raise(v, vector_of(v), vector_of(v));
+    v->timer_due = true;
     if (v->hw.e2k.epic && v->epic->loaded)
         expire_in_guest(v);
     else

@@ -844,6 +844,9 @@ bool yield_pv_unhalt(
 
 /* --- timer.c --- */
 void timer_init(struct vcpu *v);
+/* An expiry becomes an interrupt on its way, `message` for the trace; or it comes to nothing. */
+void timer_raise(struct vcpu *v, uint16_t vector, uint32_t message);
+void timer_refuse(struct vcpu *v, enum trace_refused why);
 void timer_set(struct vcpu *v, sim_time deadline);
 void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
 /* The end of an entry: an expiry on the way in that the hardware keeps from being an exit. */

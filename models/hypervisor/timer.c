@@ -90,24 +90,30 @@ static bool runs_ahead(const struct vcpu *v)
 
 /* --- expiry --- */
 
-/* An expiry that came to nothing: no interrupt is made of it. */
-static void refuse(struct vcpu *v, enum trace_refused why)
+void timer_refuse(struct vcpu *v, enum trace_refused why)
 {
     v->timer_due = false;
     trace_put(v->hypervisor->trace, v->timer_flow, TRACE_REFUSED, v->index, v->timer_vector,
               why);
 }
 
+void timer_raise(struct vcpu *v, uint16_t vector, uint32_t message)
+{
+    struct trace *t = v->hypervisor->trace;
+
+    v->timer_vector = vector;
+    v->timer_flow = trace_new_flow(t);
+    trace_put(t, v->timer_flow, TRACE_RAISED, v->index, message,
+              TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
+    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, vector,
+              TRACE_PARENT(v->index, v->timer_flow));
+}
+
 static void raise(struct vcpu *v)
 {
     struct trace *t = v->hypervisor->trace;
 
-    v->timer_vector = (uint8_t)v->apic.regs.LVT_TIMER;
-    v->timer_flow = trace_new_flow(t);
-    trace_put(t, v->timer_flow, TRACE_RAISED, v->index, v->apic.regs.LVT_TIMER,
-              TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
-    trace_put(t, v->timer_flow, TRACE_ROUTED, v->index, v->timer_vector,
-              TRACE_PARENT(v->index, v->timer_flow));
+    timer_raise(v, v->apic.regs.LVT_TIMER & 0xff, v->apic.regs.LVT_TIMER);
     v->timer_due = place_of(v) != IN_GUEST;
     if (!runs_ahead(v))
         return;
@@ -128,7 +134,7 @@ static bool expire(struct vcpu *v, struct irq_msg *msg)
     made = lapic_timer_expired(&v->apic, due, msg);
     v->timer_internal = false;
     if (!made || msg->vector != v->timer_vector) {
-        refuse(v, TRACE_REFUSED_MASKED);
+        timer_refuse(v, TRACE_REFUSED_MASKED);
         return false;
     }
     msg->flow = v->timer_flow;
@@ -308,7 +314,7 @@ static void guest_armed(struct vcpu *v, sim_time deadline)
     trace_put(v->hypervisor->trace, 0, TRACE_TIMER_ARMED, v->index, stopped ? 0 : deadline.ps,
               0);
     if (v->timer_due)
-        refuse(v, TRACE_REFUSED_REARMED);
+        timer_refuse(v, TRACE_REFUSED_REARMED);
     if (!stopped && !v->hw.ruled && !timer_is_direct(v))
         vcpu_pay(v, COST_KVM_TIMER_ARM);
 }
