@@ -11,6 +11,7 @@ A scenario says which, and what to draw, beside PARAMETERS:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,14 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
       virqsim sweep halt_polling
       virqsim sweep halt_polling --set arrivals=poisson --tech apicv
     """
-    from . import show
+    from . import runner, show
     from .figures import scatter
 
     loaded = Scenario.load(scenario)
     if loaded.sweep is None:
         raise VirqsimError(f"scenario {scenario}: has no SWEEP; `virqsim run` runs it once")
-    table = run(loaded, settings_of(settings), **how)
+    with runner.progress_bar(loaded.name) as progress:
+        table = run(loaded, settings_of(settings), **how, progress=progress)
     paths = scatter(table, loaded.sweep, out or Path("out", f"sweep-{loaded.name}"), loaded.name)
     if as_json:
         click.echo(table.to_json(orient="records"))
@@ -58,7 +60,7 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
 
 
 def run(scenario: Scenario, settings: dict[str, str], tech: str | None, features: str, profile: str,
-        seed: int) -> pandas.DataFrame:
+        seed: int, progress: Callable[[float], None] = lambda done: None) -> pandas.DataFrame:
     """Every combination, one after the other; its values, and what the scenario reports of it."""
     import pandas
 
@@ -69,8 +71,10 @@ def run(scenario: Scenario, settings: dict[str, str], tech: str | None, features
     assert scenario.sweep is not None
     costs, known = profiles.load(profile), declared()
     over = {name: (settings[name],) if name in settings else values for name, values in scenario.sweep.over.items()}
+    combinations = list(itertools.product(*over.values()))
     tables = []
-    for values in itertools.product(*over.values()):
+    for done, values in enumerate(combinations):
+        progress(done / len(combinations))
         chosen = dict(zip(over, values))
         p = scenario.values({**settings, **chosen}, costs.clocks)
         plan = scenario.plan(p)
