@@ -73,3 +73,10 @@ def quarter(name, n, folder):
 def test_a_recording_may_begin_anywhere(name, n, tmp_path):
     compared = fidelity.same_hardware(quarter(name, n, tmp_path), COSTS)
     assert compared.verdict == RIGHT, compared.rows
+
+
+@pytest.mark.parametrize("option", ["--configuration", "--operation"])
+def test_what_narrows_the_exits_is_refused_elsewhere(virqsim, option):
+    said = virqsim("validate", "--replay", option, "ipi")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.strip() == "virqsim: --configuration and --operation go with --exits"

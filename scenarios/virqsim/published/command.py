@@ -66,6 +66,8 @@ def validate_command(ctx: click.Context, profile: str | None, exits: bool, repla
     """
     if exits and replay:
         raise click.UsageError("--exits and --replay are two things to ask")
+    if not exits and (configuration or operation):
+        raise click.UsageError("--configuration and --operation go with --exits")
     if exits:
         from ..groundtruth.command import validate_exits
 
@@ -76,8 +78,6 @@ def validate_command(ctx: click.Context, profile: str | None, exits: bool, repla
         from ..replay.fidelity_command import validate_replays
 
         ctx.exit(validate_replays(profile, as_json))
-    if configuration or operation:
-        raise click.UsageError("--configuration and --operation go with --exits")
     document = validate(profile)
     if as_json:
         click.echo(json.dumps(document, indent=1))
