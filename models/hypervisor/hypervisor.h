@@ -47,20 +47,26 @@
  *   host_idle.c     how deep a physical CPU sleeps
  *   controls.c   features and policy to control bits
  *   inhibit.c    why APICv or AVIC is off, and the way there and back
+ *
+ * This header has the vCPU and the machine, and what the files above offer each
+ * other; host.h, timer.h, board.h, plan_device.h, access.h and inhibit.h, which it
+ * includes, have theirs.
  */
 #ifndef VIRQSIM_HYPERVISOR_HYPERVISOR_H
 #define VIRQSIM_HYPERVISOR_HYPERVISOR_H
 
 #include "cost/cost.h"
-#include "device/hpet.h"
-#include "device/pit.h"
 #include "guest/guest.h"
+#include "hypervisor/access.h"
+#include "hypervisor/board.h"
+#include "hypervisor/host.h"
+#include "hypervisor/inhibit.h"
+#include "hypervisor/plan_device.h"
 #include "hypervisor/rechecks.h"
+#include "hypervisor/timer.h"
 #include "irq/amd_iommu.h"
 #include "irq/apic_fabric.h"
-#include "irq/chipset.h"
 #include "irq/remap.h"
-#include "port/wire.h"
 #include "virt/hypothetical.h"
 #include "virt/technology.h"
 
@@ -129,204 +135,6 @@ enum kvm_exit {
 };
 
 enum irqchip { IRQCHIP_KERNEL, IRQCHIP_SPLIT, IRQCHIP_USERSPACE, IRQCHIP_COUNT };
-
-/* Interrupts of the host's own, to a physical CPU. Numbers as Linux gives them. */
-#define HOST_VECTORS(VECTOR)                                                                   \
-    VECTOR(RESCHEDULE, 0xfd, "kick a vCPU, or schedule")                                       \
-    VECTOR(DOORBELL, VIRT_DOORBELL,                                                            \
-           "AVIC's signal: no vector, and nothing for a CPU without a guest")                  \
-    VECTOR(POSTED, 0xf2, "posted-interrupt notification")                                      \
-    VECTOR(WAKEUP, 0xf1, "a descriptor of a blocked vCPU was posted to")                       \
-    VECTOR(TIMER, 0xec, "a timer of the host expired: a guest's APIC timer")                   \
-    VECTOR(TICK, 0xec, "the scheduler's: the time slice is over")                              \
-    VECTOR(ASSIGNED, 0x24,                                                                     \
-           "an assigned device, whose interrupt the host forwards to its guest")               \
-    VECTOR(GUEST, 0x10, "stands for any vector of the guest's own: an IPI, or its timer")      \
-    VECTOR(GA_LOG, 0x23, "AMD's IOMMU has logged an interrupt for a vCPU that does not run")   \
-    VECTOR(EPIC, 0x25,                                                                         \
-           "CEPIC_EPIC_INT: a message for a core of the guest that has none at present")       \
-    VECTOR(DEVICE, 0x22, "a device of the host's own")
-
-enum host_vector {
-#define VECTOR(name, number, meaning) HOST_##name,
-    HOST_VECTORS(VECTOR) HOST_VECTOR_COUNT
-#undef VECTOR
-};
-
-enum {
-#define VECTOR(name, number, meaning) HOST_NUMBER_##name = (number),
-    HOST_VECTORS(VECTOR)
-#undef VECTOR
-};
-
-/* What a guest does to its surroundings, until it is complete. */
-enum access_kind {
-    ACCESS_NONE,
-    ACCESS_APIC_READ, /* address: the offset in the page */
-    ACCESS_APIC_WRITE,
-    ACCESS_MSR_READ, /* address: the MSR */
-    ACCESS_MSR_WRITE,
-    ACCESS_CR8_READ,
-    ACCESS_CR8_WRITE,
-    ACCESS_USER_IPI,    /* SENDUIPI's ordinary IPI; value: VIRT_USER_IPI */
-    ACCESS_INSTRUCTION, /* instruction; address: port, address or nothing */
-};
-
-struct access {
-    enum access_kind kind;
-    enum virt_instruction instruction;
-    uint64_t address, value;
-    uint8_t size;
-    bool write;
-};
-
-/* Who answers a port or an MMIO address. */
-enum region_handler {
-    REGION_USERSPACE,
-    REGION_KERNEL,
-    REGION_EVENTFD,
-    REGION_EXTERNAL,
-    REGION_HANDLER_COUNT
-};
-
-struct region {
-    bool port;
-    uint64_t first, last;
-    enum region_handler handler;
-};
-
-/* MSI, LEVEL, EXTINT, NMI: an interrupt straight to a vCPU. LINE: an input of the chipset.
-   ASSIGNED: a physical MSI, through the remapping hardware. */
-enum device_kind {
-    DEVICE_MSI,
-    DEVICE_LEVEL,
-    DEVICE_EXTINT,
-    DEVICE_NMI,
-    DEVICE_LINE,
-    DEVICE_ASSIGNED,
-    DEVICE_KIND_COUNT
-};
-
-struct nic_queue; /* device/nic.h */
-struct nic_path;  /* hypervisor/nic_path.h */
-
-/* Whatever raises interrupts from outside the vCPUs. */
-struct device {
-    struct hypervisor *hypervisor;
-    enum device_kind kind;
-    uint16_t vcpu;
-    uint8_t vector;
-    uint16_t epic_vector; /* in its place, where the guest has an EPIC */
-    uint8_t gsi, driver;  /* LINE: the input, and which of its drivers this is */
-    uint16_t cpu;         /* ASSIGNED: the physical CPU that it reaches without posting */
-    trace_flow landed;    /* and the interrupt that waits there for the host's handler, or 0 */
-    bool landed_as_nmi;   /* which the remapping entry has made an NMI of */
-    struct nic_queue *queue;      /* of a network card, whose interrupt this is; or NULL */
-    struct device *next_assigned; /* of the same CPU */
-    struct device *next_of_vcpu;  /* ASSIGNED, behind AMD's IOMMU: of the same vCPU */
-    uint64_t delay_ps;
-    uint64_t pulse_ps;    /* LINE: how long it stays asserted; 0: until it is lowered */
-    struct event arrival; /* of the signal at the interrupt controller */
-    uint32_t acts;        /* how many signals that arrival stands for */
-    struct event plan;    /* the next of the times below */
-    struct event fall;    /* the end of a pulse */
-    const sim_time *at;
-    uint32_t at_count, at_next;
-    struct wire line; /* driven from outside (SystemC) */
-    struct wire_listener listener;
-    bool masked;         /* its vector, at the device */
-    trace_flow withheld; /* and the interrupt that waits for the end of that; or 0 */
-};
-
-struct thread;
-
-/* What the scheduler tells a thread, and what others ask of it. */
-struct thread_ops {
-    void (*scheduled)(struct thread *t, bool switching); /* it has its CPU */
-    void (*slice_over)(struct thread *t);                /* and is to give it up */
-    void (*delayed)(struct thread *t, cycles by);        /* by an interrupt of the host's */
-    void (*pay)(struct thread *t, cycles cost);          /* something that it did for others */
-    void (*lock_free)(struct thread *t); /* it runs again, and tries once more */
-};
-
-struct thread {
-    const struct thread_ops *ops;
-    struct vcpu *vcpu; /* NULL: it is none's */
-    struct pcpu *pcpu;
-    struct thread *next;    /* in its CPU's run queue, or waiting for the global lock */
-    struct thread *sibling; /* among all threads of its CPU */
-
-    /* For a fair scheduler. */
-    uint32_t weight;
-    bool roams;           /* it may run on any CPU */
-    struct pcpu *goes_to; /* it is to leave its CPU for this one; or NULL */
-    bool moved;           /* it has come to this one, and did not run yet */
-    uint64_t vruntime;    /* picoseconds of CPU time, as many more as its weight is less */
-    sim_time since;       /* that much is charged */
-};
-
-enum { CPUS_MAX = 1024, SOCKETS_MAX = 8 };
-
-/* Memory that several CPUs read and write, as far as it is worth waiting for. */
-struct cache_line {
-    uint64_t holders[CPUS_MAX / 64]; /* cores that have it */
-    cycles comes;                    /* when the last one who asked has it */
-    uint8_t sockets;                 /* of the holders, a bit each; 0: nobody has touched it */
-    bool alone;                      /* there is one holder */
-};
-
-/* What others touch when they tell a vCPU of an interrupt. */
-enum vcpu_line {
-    LINE_PENDING, /* PIR and ON of the posted-interrupt descriptor, or the APIC page's IRR */
-    LINE_MODE,    /* struct kvm_vcpu: mode, requests */
-    LINE_BOOKS,   /* struct kvm_vcpu_arch: apic_arb_prio, mp_state */
-    VCPU_LINES
-};
-
-/* An interrupt on its way to a CPU. */
-struct pcpu_arrival {
-    struct event event;
-    struct pcpu *pcpu;
-    trace_flow flow;
-};
-
-struct pcpu {
-    struct hypervisor *hypervisor;
-    uint16_t index;
-    uint16_t core;
-    uint8_t socket;
-    struct pcpu *sibling;              /* the core's other thread, or NULL */
-    struct thread *current;            /* NULL: idle */
-    struct thread *threads;            /* all of them */
-    struct thread *queue, **queue_end; /* runnable, waiting */
-    struct event slice;                /* the present time slice's end */
-    uint64_t least;        /* of its threads' vruntime, and never less than before */
-    bool yielded;          /* the head of the queue is to be next, whoever it is */
-    struct event dispatch; /* an idle CPU has been woken */
-    struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
-    struct device *assigned; /* whose interrupts reach this CPU */
-    uint16_t pending;        /* bit n: host vector n arrived while interrupts were off */
-    sim_time timers_busy;    /* until when it handles timers of guests on other CPUs */
-};
-
-/* Of an input's drivers, the board's own come first, then the plan's devices. */
-enum { BOARD_DRIVER_PIT, BOARD_DRIVER_HPET, BOARD_FIRST_DRIVER };
-enum { BOARD_EVENTS = 2 }; /* the PIT's and the HPET's */
-
-/* What stands on a PC's board beside the CPUs: the chipset, and whose access it is answering. */
-struct board {
-    struct hypervisor *hypervisor;
-    struct chipset chipset;
-    struct chipset_port port;
-    uint8_t ioapic_version;
-    struct pit pit;
-    struct wire_listener pit_out;
-    bool pit_level; /* what OUT 0 says, whoever stands in for it */
-    bool has_hpet;
-    struct hpet hpet;
-    struct hpet_port hpet_port;
-    struct vcpu *actor; /* NULL: a device */
-};
 
 struct destination {
     uint16_t vcpu;
@@ -487,43 +295,6 @@ struct hypervisor_policy {
     struct scheduler_policy scheduler;
     bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
     recheck_set without_rechecks;
-};
-
-/* --- why APICv or AVIC is off: inhibits.def --- */
-
-enum inhibit {
-#define INHIBIT(id, ...) INHIBIT_##id,
-#include "hypervisor/inhibits.def"
-#undef INHIBIT
-    INHIBIT_COUNT
-};
-
-typedef uint32_t inhibit_set; /* bit n: enum inhibit n */
-#define INHIBIT_BIT(id) ((inhibit_set)1 << INHIBIT_##id)
-
-enum inhibit_by { INHIBIT_BY_MACHINE, INHIBIT_BY_PLAN };
-
-struct inhibit_info {
-    const char *name; /* KVM's */
-    bool vmx, svm;    /* who heeds it */
-    enum inhibit_by by;
-    const char *meaning, *where;
-};
-extern const struct inhibit_info inhibits[INHIBIT_COUNT];
-
-/* Of the plan's: a reason comes, or goes. */
-struct inhibit_change {
-    sim_time at;
-    enum inhibit reason;
-    bool on;
-};
-
-struct inhibits {
-    inhibit_set heeded, by_machine, by_plan;
-    const struct inhibit_change *change; /* ascending */
-    uint32_t count, next;
-    struct event due;
-    bool begun;
 };
 
 struct hypervisor {
@@ -813,23 +584,6 @@ void assigned_svm_set_mode(struct vcpu *v);
 void assigned_svm_set_running(struct vcpu *v, bool running);
 void assigned_svm_read_log(struct hypervisor *h); /* the handler of the IOMMU's interrupt */
 
-/* --- board.c --- */
-void board_init(struct hypervisor *h); /* nothing, where the plan has no chipset */
-/* Is `a` an access to one of the chips, and who answers. */
-bool board_owns(const struct board *board, const struct access *a,
-                enum region_handler *handler);
-/* Is it one to an interrupt controller: what a handler does there acknowledges its interrupt. */
-bool board_controls(const struct board *board, const struct access *a);
-void board_access(struct vcpu *v); /* v->access, if it is one of the chips' */
-void board_drive(struct board *board, unsigned gsi, unsigned driver, bool level);
-bool board_extint(const struct vcpu *v);
-uint8_t board_acknowledge(struct vcpu *v, trace_flow *flow);
-/* An EOI of the local APIC, on its way to the I/O APIC; and there. */
-void board_eoi(struct vcpu *v, uint8_t vector);
-void board_eoi_arrived(struct vcpu *v, uint8_t vector);
-/* Adds the vectors whose EOI an I/O APIC waits for. */
-void board_eoi_exits(const struct vcpu *v, struct vec256 *vectors);
-
 /* --- yield.c --- */
 /* A loop of PAUSEs exited. True: the thread gives up its CPU. */
 bool yield_on_spin(struct vcpu *v);
@@ -841,46 +595,6 @@ void yield_scheduled(struct vcpu *v); /* its thread has a CPU again */
 void yield_window_init(struct vcpu *v);
 bool yield_pv_unhalt(
     const struct hypervisor *h); /* the guest is offered KVM_FEATURE_PV_UNHALT */
-
-/* --- timer.c --- */
-void timer_init(struct vcpu *v);
-/* An expiry becomes an interrupt on its way, `message` for the trace; or it comes to nothing. */
-void timer_raise(struct vcpu *v, uint16_t vector, uint32_t message);
-void timer_refuse(struct vcpu *v, enum trace_refused why);
-void timer_set(struct vcpu *v, sim_time deadline);
-void timer_expires(struct vcpu *v, cycles after); /* an armed timer's deadline moves */
-/* The end of an entry: an expiry on the way in that the hardware keeps from being an exit. */
-void timer_arrive(struct vcpu *v);
-void timer_check(struct vcpu *v); /* what expired becomes pending in the APIC */
-void timer_accept(struct vcpu *v, struct vcpu *sender);
-bool timer_in_hardware(
-    const struct vcpu *v); /* the preemption timer, or one that is declared */
-/* Expired, and the hardware's timer will say so at the entry; or KVM is to look before it. */
-bool timer_wants_exit(const struct vcpu *v);
-bool timer_requests(const struct vcpu *v);
-void timer_sleeps(struct vcpu *v); /* the vCPU is about to wait for an interrupt */
-void timer_wakes(struct vcpu *v);
-bool timer_is_direct(const struct vcpu *v); /* it is the physical APIC's, and the guest's own */
-void timer_take_directly(struct vcpu *v);   /* which has expired, while the guest runs */
-void timer_migrate(struct vcpu *v); /* from the physical APIC to a timer of the host, or back */
-
-/* --- timer_advance.c --- */
-void timer_advance_init(struct vcpu *v);
-sim_time timer_ahead_of(const struct vcpu *v, sim_time deadline);
-/* Whoever brings the interrupt arrives at `at`: until when to wait. Tunes the advance. */
-sim_time timer_wait_from(struct vcpu *v, sim_time at);
-void timer_wait(struct vcpu *v); /* right before an entry: that wait, to be paid by v */
-
-/* --- timer_posting.c --- */
-void timer_post_begin(struct vcpu *v); /* the timer fires */
-void timer_post_end(struct vcpu *v);   /* its handler is done */
-
-/* --- timer_virtual.c --- */
-void timer_virtualize(struct vcpu *v);  /* on or off, after the guest has changed its APIC */
-void timer_guest_wrote(struct vcpu *v); /* IA32_TSC_DEADLINE, without an exit */
-/* The guest's deadline to a timer of KVM's, and back. */
-void timer_to_host(struct vcpu *v);
-void timer_to_guest(struct vcpu *v);
 
 /* --- halt_poll.c --- */
 void halt_begin(struct vcpu *v);       /* the clock of the polling window starts */
@@ -895,37 +609,6 @@ void halt_woken(struct vcpu *v);      /* from polling or sleep: the window grows
 void userspace_run(struct vcpu *v);
 void userspace_interrupt(struct vcpu *target, struct vcpu *sender, unsigned vector,
                          trace_flow flow);
-
-/* --- host.c, scheduler.c --- */
-void pcpu_init(struct hypervisor *h, struct pcpu *p, uint16_t index);
-/* A vCPU's thread; one that always wants to run; any other, which sleeps at first. */
-void pcpu_add_vcpu(struct pcpu *p, struct vcpu *v);
-void pcpu_add_load(struct pcpu *p, struct thread *t);
-void pcpu_add_thread(struct pcpu *p, struct thread *t, const struct thread_ops *ops);
-void host_send(struct pcpu *p, enum host_vector vector, sim_time at, trace_flow flow);
-/* Interrupts on again. Where one of them was the exit's reason, it is in that handler's cost. */
-void host_take_pending(struct vcpu *v, bool first_is_paid);
-/* At an entry: KVM wants the guest to leave at once, or its timer ran out meanwhile. */
-bool host_wants_exit(const struct vcpu *v);
-/* ... something pending made the guest leave. */
-bool host_leaves_at_once(struct vcpu *v);
-/* Does the CPU's thread work, so that the core's other one is slower. */
-bool pcpu_works(const struct pcpu *p);
-void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an interrupt */
-/* One that slept is runnable; its CPU, where that is idle, hears of it at `at`. */
-void thread_ready(struct thread *t, sim_time at);
-/* The same of a real-time thread, which goes before all others, and stays as long as it wants. */
-void thread_seize(struct thread *t);
-/* Linux: set_cpus_allowed_ptr(). It runs there alone from now on; who sleeps goes when it wakes up. */
-void thread_send_to(struct thread *t, struct pcpu *to);
-void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */
-/* `to`, which waits for its CPU, is to be the next there, at once. False: there is no point in it,
-   since neither CPU has another thread. */
-bool thread_yield_to(struct thread *from, struct thread *to);
-void hypervisor_device_act(struct device *d);
-void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
-/* MSI, ASSIGNED: what it raises waits in the device, or goes out. */
-void hypervisor_device_mask(struct device *d, bool masked);
 
 /* --- controls.c --- */
 /* Writes control bits and MSR bitmaps from features and policy. */
@@ -944,19 +627,6 @@ void controls_set_virtual_timer(struct vcpu *v, bool on);
 void controls_set_pause_window(struct vcpu *v);
 /* The EOI-exit bitmap again, after an I/O APIC's entries have changed. */
 void controls_set_eoi_exits(struct vcpu *v);
-
-/* --- inhibit.c --- */
-/* Before controls_set(). Of the plan there are changes and policy. */
-void inhibit_init(struct hypervisor *h, enum virt_vendor vendor);
-inhibit_set inhibit_in_force(const struct hypervisor *h);
-/* The features of the machine, without those that the vCPU has to do without at present. */
-feature_set inhibit_features(const struct vcpu *v);
-/* A cause in the machine comes or goes; `self` pays for it, NULL: nobody. */
-void inhibit_by_machine(struct hypervisor *h, enum inhibit reason, bool on, struct vcpu *self);
-/* A guest wrote an APIC register that IDs are made of. */
-void inhibit_check_ids(struct vcpu *self);
-/* The vCPU's control structure follows the reasons, before its next entry. */
-void inhibit_apply(struct vcpu *v);
 
 /* --- hypervisor.c --- */
 /* Before: every array allocated, every plain field filled, pcpu_init() and pcpu_add_thread() done.
