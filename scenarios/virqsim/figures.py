@@ -43,6 +43,11 @@ STYLE = {
 }
 
 
+def style():
+    """A context in which figures look alike."""
+    return plt.rc_context(STYLE)
+
+
 def plot(run_dirs, out):
     """Draws what these runs have in common to say; gives the paths of the files written."""
     runs = [json.loads((Path(d) / "results.json").read_text()) for d in run_dirs]
@@ -50,7 +55,7 @@ def plot(run_dirs, out):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with plt.rc_context(STYLE):
+    with style():
         written += exits(runs, names, out)
         for source in sources(runs):
             written += latency(runs, names, source, out)
@@ -97,7 +102,7 @@ def scatter(table, sweep, out, name):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     panels, points = list(dict.fromkeys(table[sweep.panels])), list(dict.fromkeys(table[sweep.points]))
-    with plt.rc_context(STYLE):
+    with style():
         figure, axes = plt.subplots(1, len(panels), figsize=(COLUMN * max(1, len(panels) * 0.62), 2.9), sharex=True,
                                     sharey=True, squeeze=False, layout="constrained")
         for panel, axis in zip(panels, axes[0]):
@@ -204,7 +209,7 @@ def bands(document, out):
     rows = document["metrics"]
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     names = document["technologies"]
-    with plt.rc_context(STYLE):
+    with style():
         figure, all_axes = plt.subplots(len(metrics), 1, figsize=(COLUMN, len(metrics) * (0.45 + 0.16 * len(names))),
                                         layout="constrained", squeeze=False)
         for axes, metric in zip(all_axes[:, 0], metrics):

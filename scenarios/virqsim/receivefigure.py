@@ -42,7 +42,7 @@ def receive(profile: str, out: Path, progress: Callable[[float], Any]) -> list[P
         assert report is not None
         rows.append({"sweep": sweep, "x": x, "scheme": label, **{key: float(report[key].iloc[0]) for key, _ in MEASURES}})
     out.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(figures.STYLE):
+    with figures.style():
         return draw(rows, costs, out)
 
 

@@ -1,9 +1,11 @@
 """`virqsim plot RUN --flow N`: the picture of one interrupt's path, and the numbers beneath it."""
 
 import csv
+import json
 
 import pytest
 from PIL import Image
+from virqsim import lanes
 
 
 @pytest.fixture
@@ -60,3 +62,11 @@ def test_a_requests_picture_comes_with_its_steps_and_whose_they_were(virqsim, di
 def test_a_request_that_was_not_is_refused(refused, run, disk):
     assert refused("plot", disk, "--request", 9) == "--request: 9 is no request that was done in this run (4 were)"
     assert refused("plot", run, "--request", 0) == "--request: 0 is no request that was done in this run (0 were)"
+
+
+def test_every_state_of_a_thread_has_a_colour(virqsim):
+    """A state without one would end a picture of a run that has it."""
+    described = json.loads(virqsim("describe").out)
+    painted = {state for _, _, states in lanes.KINDS.values() for state in states}
+    assert painted == {*(row["name"] for row in described["vcpu_states"]),
+                       *described["host_thread_states"]}
