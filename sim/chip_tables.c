@@ -3,6 +3,9 @@
 
 #include "device/hpet.h"
 #include "irq/cepic.h"
+#include "irq/lapic.h"
+#include "virt/svm.h"
+#include "virt/vmcs.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -155,6 +158,105 @@ static const struct chip_row ioepic_rows[] = {
 #undef FIELD
 };
 
+static const struct chip_row ide_rows[] = {
+#define REG(name, block, offset, width, may, reset, writable, effect, title)                   \
+    {ROW(name, offset, width, reset, writable, title), .access = #may, .space = #block},
+#define FIELD(...)
+#include "device/ide_regs.def"
+#undef REG
+#undef FIELD
+};
+
+static const char *const dlab[] = {"DLAB = 0", "DLAB = 1", "any"};
+static const struct chip_row uart16550_rows[] = {
+#define REG(name, offset, where_dlab, may, reset, writable, effect, title)                     \
+    {ROW(name, offset, 1, reset, writable, title), .access = #may, .space = dlab[where_dlab]},
+#define FIELD(...)
+#include "device/uart16550_regs.def"
+#undef REG
+#undef FIELD
+};
+
+static const struct chip_row amd_iommu_rows[] = {
+#define REG(name, offset, reset, writable, clears, effect, title)                              \
+    {ROW(name, offset, 8, reset, writable, title), .access = (writable) ? "RW" : "RO"},
+#include "irq/amd_iommu_regs.def"
+#undef REG
+};
+
+/* --- control structures: no reset, and all of it can be written --- */
+
+#define IN_MEMORY(entry, at, text)                                                             \
+    .name = #entry, .offset = (at), .structure = true, .title = (text)
+
+static const struct chip_row vmcs_rows[] = {
+#define WIDTH_16      2
+#define WIDTH_32      4
+#define WIDTH_64      8
+#define WIDTH_NATURAL 8
+#define FIELD(encoding, name, bytes, group, what)                                              \
+    {IN_MEMORY(name, encoding, what), .width = (bytes), .space = #group},
+#include "virt/vmcs_fields.def"
+#undef FIELD
+#undef WIDTH_16
+#undef WIDTH_32
+#undef WIDTH_64
+#undef WIDTH_NATURAL
+};
+
+static const struct chip_field vmcs_controls[] = {
+#define CONTROL(word, bit, name, title) {#word, #name, bit, bit, title},
+    VMX_CONTROLS(CONTROL)
+#undef CONTROL
+};
+
+static const struct chip_row vmcb_rows[] = {
+#define FIELD(name, offset, high, low, value, what)                                            \
+    {IN_MEMORY(name, offset, what), .bits = (high) == (low) ? #high : #high ":" #low},
+#include "virt/vmcb_fields.def"
+#undef FIELD
+};
+
+static const struct chip_field vmcb_intercepts[] = {
+#define WORD_0                     "CR_INTERCEPTS"
+#define WORD_2                     "EXCEPTIONS"
+#define WORD_3                     "INTERCEPTS_1"
+#define WORD_4                     "INTERCEPTS_2"
+#define WORD_5                     "INTERCEPTS_3"
+#define INTERCEPT(name, word, bit) {WORD_##word, #name, bit, bit, #name " leaves the guest"},
+    SVM_INTERCEPTS(INTERCEPT)
+#undef INTERCEPT
+#undef WORD_0
+#undef WORD_2
+#undef WORD_3
+#undef WORD_4
+#undef WORD_5
+};
+
+static const struct chip_row avic_rows[] = {
+#define ACCESS(register, on_read, on_write)                                                    \
+    {.name = #register,                                                                        \
+     .offset = LAPIC_##register,                                                               \
+     .structure = true,                                                                        \
+     .read = #on_read,                                                                         \
+     .write = #on_write},
+#include "virt/avic_regs.def"
+#undef ACCESS
+};
+
+static const struct chip_field avic_fields[] = {
+#define FIELD(structure, name, high, low, meaning) {#structure, #name, high, low, meaning},
+#include "virt/avic_fields.def"
+#undef FIELD
+};
+
+static const struct chip_field uintr_fields[] = {
+#define FIELD(structure, name, high, low, section, meaning)                                    \
+    {#structure, #name, high, low, meaning},
+#include "virt/uintr_fields.def"
+#undef FIELD
+};
+
 #define REG(...)
 #define TIMER(...)
 #define ENTRY(...)
@@ -205,22 +307,54 @@ static const struct chip_field posted_fields[] = {
 #include "irq/posted_fields.def"
 };
 
+static const struct chip_field ide_fields[] = {
+#include "device/ide_regs.def"
+};
+
+static const struct chip_field uart16550_fields[] = {
+#include "device/uart16550_regs.def"
+};
+
+static const struct chip_field amd_iommu_fields[] = {
+#include "irq/amd_irte_fields.def"
+};
+
 #undef REG
 #undef TIMER
 #undef ENTRY
 #undef PBA
 #undef FIELD
 
+#define LISTS(rows, fields) rows, COUNT(rows), fields, COUNT(fields)
 #define CHIP(chip)                                                                             \
     {                                                                                          \
-#chip, chip##_rows, COUNT(chip##_rows), chip##_fields, COUNT(chip##_fields)            \
+#chip, NULL, LISTS(chip##_rows, chip##_fields)                                         \
+    }
+#define STRUCTURE(name)                                                                        \
+    {                                                                                          \
+#name, NULL, NULL, 0, name##_fields, COUNT(name##_fields)                              \
     }
 
 const struct chip chips[] = {
-    CHIP(lapic),  CHIP(i8259), CHIP(ioapic),
-    CHIP(msi),    CHIP(msix),  CHIP(pirq),
-    CHIP(pit),    CHIP(hpet),  CHIP(cepic),
-    CHIP(ioepic), CHIP(remap), {"posted", NULL, 0, posted_fields, COUNT(posted_fields)},
+    CHIP(lapic),
+    CHIP(i8259),
+    CHIP(ioapic),
+    CHIP(msi),
+    CHIP(msix),
+    CHIP(pirq),
+    CHIP(pit),
+    CHIP(hpet),
+    CHIP(ide),
+    CHIP(uart16550),
+    CHIP(cepic),
+    CHIP(ioepic),
+    CHIP(remap),
+    CHIP(amd_iommu),
+    {"vmcs", "encoding", LISTS(vmcs_rows, vmcs_controls)},
+    {"vmcb", NULL, LISTS(vmcb_rows, vmcb_intercepts)},
+    CHIP(avic),
+    STRUCTURE(posted),
+    STRUCTURE(uintr),
 };
 
 const size_t chip_count = COUNT(chips);

@@ -1,6 +1,7 @@
 /*
  * The chips' registers, fields and quirks as lists, from the same tables that
- * the models are built from. What a chip's table does not tell is NULL or 0.
+ * the models are built from, and so the control structures of virtualization
+ * hardware. What a chip's table does not tell is NULL or 0.
  */
 #ifndef VIRQSIM_SIM_CHIP_TABLES_H
 #define VIRQSIM_SIM_CHIP_TABLES_H
@@ -16,6 +17,9 @@ struct chip_row {
     unsigned offset, width;
     unsigned count, stride;              /* of a group of equal registers; 0: one register */
     const char *access, *xapic, *x2apic; /* the local APIC has an access in each mode */
+    const char *read, *write;            /* what AVIC makes of an access */
+    bool structure;   /* of memory: nothing resets it, and all can be written */
+    const char *bits; /* where several share the place */
     uint64_t reset, writable;
     uint64_t writable_high; /* bits 127:64 of a 16-byte register */
     const char *section, *title;
@@ -29,6 +33,7 @@ struct chip_field {
 
 struct chip {
     const char *name;
+    const char *place; /* what `offset` is, where it is none */
     const struct chip_row *rows;
     size_t row_count;
     const struct chip_field *fields;

@@ -192,29 +192,6 @@ static json_t *operation_list(void)
     return list;
 }
 
-static json_t *vmcs_list(void)
-{
-    json_t *list = json_array();
-
-    for (unsigned i = 0; i < VMCS_FIELD_COUNT; i++)
-        json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", vmcs_fields[i].name,
-                                              "encoding", (int)vmcs_fields[i].encoding,
-                                              "meaning", vmcs_fields[i].what_for));
-    return list;
-}
-
-static json_t *vmcb_list(void)
-{
-    json_t *list = json_array();
-
-    for (unsigned i = 0; i < VMCB_FIELD_COUNT; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:i, s:i, s:i, s:s}", "name", vmcb_fields[i].name, "offset",
-                            (int)vmcb_fields[i].offset, "high", (int)vmcb_fields[i].high, "low",
-                            (int)vmcb_fields[i].low, "meaning", vmcb_fields[i].what_for));
-    return list;
-}
-
 static json_t *svm_check_list(void)
 {
     json_t *list = json_array();
@@ -342,8 +319,6 @@ json_t *describe_everything(void)
     json_object_set_new(d, "rechecks", recheck_list());
     json_object_set_new(d, "faults", plan_describe_faults());
     json_object_set_new(d, "findings", watchdog_describe());
-    json_object_set_new(d, "vmcs_fields", vmcs_list());
-    json_object_set_new(d, "vmcb_fields", vmcb_list());
     json_object_set_new(d, "svm_checks", svm_check_list());
     json_object_set_new(d, "registers", describe_registers());
     json_object_set_new(d, "quirks", describe_quirks());

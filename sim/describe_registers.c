@@ -33,7 +33,9 @@ static json_t *describe_row(const struct chip_row *r)
     set_text(o, "name", r->name);
     set_text(o, "space", r->space);
     json_object_set_new(o, "offset", json_integer(r->offset));
-    json_object_set_new(o, "width", json_integer(r->width));
+    set_text(o, "bits", r->bits);
+    if (r->width)
+        json_object_set_new(o, "width", json_integer(r->width));
     if (r->count) {
         json_object_set_new(o, "count", json_integer(r->count));
         json_object_set_new(o, "stride", json_integer(r->stride));
@@ -43,8 +45,12 @@ static json_t *describe_row(const struct chip_row *r)
     set_text(o, "x2apic", r->x2apic);
     if (r->x2apic)
         json_object_set_new(o, "msr", json_integer(lapic_msr((uint16_t)r->offset)));
-    set_value(o, "reset", 0, r->reset, r->width);
-    set_value(o, "writable", r->writable_high, r->writable, r->width);
+    set_text(o, "read", r->read);
+    set_text(o, "write", r->write);
+    if (!r->structure) {
+        set_value(o, "reset", 0, r->reset, r->width);
+        set_value(o, "writable", r->writable_high, r->writable, r->width);
+    }
     set_text(o, "section", r->section);
     set_text(o, "title", r->title);
     return o;
@@ -65,7 +71,8 @@ static json_t *describe_chip(const struct chip *c)
             json_array_append_new(rows, describe_row(&c->rows[i]));
     for (size_t i = 0; i < c->field_count; i++)
         json_array_append_new(fields, describe_field(&c->fields[i]));
-    return json_pack("{s:s, s:o, s:o}", "chip", c->name, "rows", rows, "fields", fields);
+    return json_pack("{s:s, s:s*, s:o, s:o}", "chip", c->name, "place", c->place, "rows", rows,
+                     "fields", fields);
 }
 
 json_t *describe_registers(void)

@@ -215,8 +215,18 @@ static json_t *vmx(const struct virt_cpu *hw)
                      "EOI_exit_bitmap", vectors(&eoi_exits), "controls", vmx_control_names(c));
 }
 
-static json_t *svm(const struct virt_cpu *hw)
+/* The vCPU's entry of the physical APIC ID table: what other CPUs' IPIs find. */
+static json_t *avic_entry(const struct vcpu *v)
 {
+    const struct avic_entry *e = &v->hw.avic->entry[v->index];
+
+    return v->hw.vmcb.avic ? json_pack("{s:b, s:i}", "IsRunning", e->running, "host", e->host)
+                           : json_null();
+}
+
+static json_t *svm(const struct vcpu *v)
+{
+    const struct vmcb *b = &v->hw.vmcb;
     static const char *const names[SVM_INTERCEPT_COUNT] = {
 #define INTERCEPT(name, word, bit) #name,
         SVM_INTERCEPTS(INTERCEPT)
@@ -225,11 +235,11 @@ static json_t *svm(const struct virt_cpu *hw)
     json_t *intercepts = json_array();
 
     for (unsigned n = 0; n < SVM_INTERCEPT_COUNT; n++)
-        if (svm_intercepts(&hw->vmcb, (enum svm_intercept)n))
+        if (svm_intercepts(b, (enum svm_intercept)n))
             json_array_append_new(intercepts, json_string(names[n]));
-    return json_pack("{s:i, s:b, s:b, s:b, s:b, s:o}", "V_TPR", (int)hw->vmcb.v_tpr, "V_IRQ",
-                     hw->vmcb.v_irq, "V_IGN_TPR", hw->vmcb.v_ign_tpr, "V_INTR_MASKING",
-                     hw->vmcb.v_intr_masking, "AVIC", hw->vmcb.avic, "intercepts", intercepts);
+    return json_pack("{s:i, s:b, s:b, s:b, s:b, s:o, s:o}", "V_TPR", (int)b->v_tpr, "V_IRQ",
+                     b->v_irq, "V_IGN_TPR", b->v_ign_tpr, "V_INTR_MASKING", b->v_intr_masking,
+                     "AVIC", b->avic, "avic_entry", avic_entry(v), "intercepts", intercepts);
 }
 
 static json_t *e2k(const struct virt_cpu *hw)
@@ -313,7 +323,7 @@ char *virqsim_vcpu_state(const struct virqsim *sim, unsigned vcpu)
     if (v->hw.ops->vendor == VIRT_VMX)
         json_object_set_new(s, "vmx", vmx(&v->hw));
     else if (v->hw.ops->vendor == VIRT_SVM)
-        json_object_set_new(s, "svm", svm(&v->hw));
+        json_object_set_new(s, "svm", svm(v));
     else
         json_object_set_new(s, "e2k", e2k(&v->hw));
     if (h->board)

@@ -149,6 +149,7 @@ def list_command(what: str | None, chip: str | None, markdown: bool, hypothetica
       virqsim list features        --features
       virqsim list scenarios       questions, and their parameters
       virqsim list registers pit   of one chip; its fields too
+      virqsim list registers vmcs  and the structures of virtualization hardware
       virqsim list quirks          where QEMU and KVM depart from the manuals
       virqsim list accesses        what declared features are made of; also conditions, effects
       virqsim list hypothetical    those that are declared: technologies by their names too

@@ -1,5 +1,7 @@
 """The chips' registers, fields and quirks, as the core describes them, and as tables.
 
+Control structures of virtualization hardware (the VMCS, the VMCB, AVIC's tables) are chips like the others.
+
 The documentation's tables (docs/models) are what `markdown()` gives; a test
 compares them.
 """
@@ -11,8 +13,8 @@ from typing import Any
 from . import library
 from .errors import unknown
 
-_COLUMNS = ("space", "offset", "msr", "name", "width", "access", "xapic", "x2apic", "reset", "writable", "section",
-            "title")
+_COLUMNS = ("space", "offset", "bits", "msr", "name", "width", "access", "xapic", "x2apic", "read", "write", "reset",
+            "writable", "section", "title")
 _HEADS = {"name": "register", "msr": "MSR", "xapic": "xAPIC", "x2apic": "x2APIC"}
 
 
@@ -59,21 +61,25 @@ def table(name: str, without: tuple[str, ...] = ()) -> tuple[list[str], list[lis
     Raises:
         VirqsimError: there is no such chip.
     """
-    rows = chip(name)["rows"]
-    if len({row["width"] for row in rows}) == 1:
+    described = chip(name)
+    rows, heads = described["rows"], _HEADS | {"offset": described.get("place", "offset")}
+    if len({row.get("width") for row in rows}) == 1:
         without += ("width",)
     columns = [column for column in _COLUMNS if column not in without and any(column in row for row in rows)]
-    return [_HEADS.get(column, column) for column in columns], [[cell(row, column) for column in columns]
-                                                                for row in rows]
+    digits = max((len(f"{row['offset']:X}") for row in rows), default=0)
+    return ([heads.get(column, column) for column in columns],
+            [[cell(row, column, max(3, digits)) for column in columns] for row in rows])
 
 
-def cell(row: dict[str, Any], column: str) -> str:
+def cell(row: dict[str, Any], column: str, digits: int = 3) -> str:
     """One column of one row, as text."""
     if column in ("offset", "msr"):
-        return f"{row[column]:03X}"
+        return f"{row[column]:0{digits}X}"
+    if column == "access" and "read" in row:
+        return f"{row['read']}, write {row['write']}"
     if column == "title" and "count" in row:
         return f"{row['title']}, {row['count']} registers, {row['stride']:X}H apart"
-    if column == "access" and "access" not in row:
+    if column == "access" and "xapic" in row:
         return f"{row['xapic']}, x2APIC {row['x2apic']}"
     return str(row.get(column, ""))
 

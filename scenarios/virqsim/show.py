@@ -46,10 +46,12 @@ def registers(chip: str) -> None:
     """Prints a chip's registers, and the fields in them."""
     from . import registers as described
 
-    table(f"registers of {chip}", *described.table(chip, without=("section",)))
-    fields = described.chip(chip)["fields"]
+    has = described.chip(chip)
+    if has["rows"]:
+        table(f"registers of {chip}", *described.table(chip, without=("section",)))
+    fields = has["fields"]
     if fields:
-        table("fields", ["register", "field", "bits", "meaning"],
+        table(f"fields of {chip}", ["register", "field", "bits", "meaning"],
               [[f["register"], f["name"], _bits(f), f["meaning"]] for f in fields])
 
 
