@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections import Counter
 
 import pytest
 from click.testing import CliRunner
@@ -10,13 +9,13 @@ from replay_files import TRACES, recordings
 from virqsim import profiles
 from virqsim.published.command import validate_command
 from virqsim.replay import fidelity
-from virqsim.replay.fidelity import RACE, RIGHT, WRONG, Compared
+from virqsim.replay.fidelity import RIGHT, WRONG, Compared
 
 COSTS = profiles.load("skylake-sp")
 
 
-def compared(recorded, replayed, races=None, total=0.02, reason=0.05):
-    return Compared("t", "none", recorded, replayed, Counter(races or {}), total, reason)
+def compared(recorded, replayed, hosts=None, total=0.02, reason=0.05):
+    return Compared("t", "none", recorded, replayed, hosts or {}, total, reason)
 
 
 @pytest.mark.parametrize("name", recordings())
@@ -24,19 +23,21 @@ def test_a_replay_is_within_what_is_promised(name):
     assert fidelity.same_hardware(TRACES / f"{name}.txt.gz", COSTS).verdict == RIGHT
 
 
-@pytest.mark.parametrize("recorded, replayed, races, verdict", [
+@pytest.mark.parametrize("recorded, replayed, hosts, verdict", [
     ({"HLT": 1000}, {"HLT": 1020}, {}, RIGHT),
     ({"HLT": 1000}, {"HLT": 1021}, {}, WRONG),  # 2 % of all
     ({"HLT": 1000, "CPUID": 100}, {"HLT": 1000, "CPUID": 105}, {}, RIGHT),
     ({"HLT": 1000, "CPUID": 100}, {"HLT": 1000, "CPUID": 106}, {}, WRONG),  # 5 % of a reason
     ({"HLT": 1000, "CPUID": 9}, {"HLT": 1000}, {}, RIGHT),  # below 1 % of all
     ({"HLT": 1000}, {"HLT": 1000, "CPUID": 15}, {}, WRONG),  # it was not recorded at all
-    ({"HLT": 100}, {"HLT": 80}, {"HLT": 20}, RACE),
+    ({"HLT": 100}, {"HLT": 80}, {"HLT": 20}, RIGHT),  # what the host added is not the guest's
     ({"HLT": 100}, {"HLT": 80}, {"HLT": 10}, WRONG),
+    ({"HLT": 100}, {"HLT": 120}, {"HLT": -20}, RIGHT),
+    ({"HLT": 100}, {"HLT": 100}, {"HLT": 20}, WRONG),
     ({"HLT": 10}, {"HLT": 11}, {}, RIGHT),  # one exit, where it was cut
 ])
-def test_a_verdict_follows_the_limits(recorded, replayed, races, verdict):
-    assert compared(recorded, replayed, races).verdict == verdict
+def test_a_verdict_follows_the_limits(recorded, replayed, hosts, verdict):
+    assert compared(recorded, replayed, hosts).verdict == verdict
 
 
 def test_the_command_prints_every_trace_and_every_pair():
@@ -45,12 +46,11 @@ def test_the_command_prints_every_trace_and_every_pair():
     document = json.loads(ran.stdout)
     assert [row["trace"].removesuffix(".txt.gz") for row in document["same_hardware"]] == recordings()
     pairs = {(row["trace"].removesuffix(".txt.gz"), row["under"]): row for row in document["predictions"]}
-    for here, there in (("vmx_noapicv", "apicv"), ("vmx_apicv", "none")):
-        assert pairs[f"{here}_x2apic_mixed_spin", there]["verdict"] == RIGHT
-    # On the slow AMD machine a quarter of the replies came before their HLT.
-    race = pairs["vmx_noapicv_x2apic_mixed_spin", "svm"]
-    assert race["verdict"] == RACE
-    assert {row["reason"] for row in race["exits"] if row["verdict"] != RIGHT} == {"vintr"}
+    assert len(pairs) == 20
+    assert all(row["verdict"] == RIGHT for row in pairs.values())
+    # A prediction owes nothing to the other recording: what that one's host added is shown beside what it is compared with.
+    windows, = (row for row in pairs["vmx_noapicv_x2apic_mixed_spin", "svm"]["exits"] if row["reason"] == "vintr")
+    assert windows["replayed"] == 0 and windows["recorded"] - windows["host"] <= 1 < windows["host"]
 
 
 def test_it_takes_no_exits_beside():

@@ -58,10 +58,11 @@ def per_second(exits: dict[str, int], seconds: float) -> dict[str, float]:
     return {reason: n / seconds for reason, n in exits.items()} if seconds else {}
 
 
-def document(replay: Replay, here: Answer, what_ifs: Sequence[Answer]) -> dict[str, Any]:
+def document(replay: Replay, here: Answer, what_ifs: Sequence[Answer], undisturbed: bool = False) -> dict[str, Any]:
     """What --json prints, and what the tables and the page are made of."""
     recorded, trace, demand = replay.demand.recorded, replay.trace, replay.demand
     seconds, exits = life.seconds(trace), by_reason(replay.recorded_exits)
+    hosts = fidelity.hosts(replay, here.outcome)
     return {
         "trace": str(trace.path), "vcpus": len(demand.steps), "profile": replay.profile.name,
         "profile_kind": replay.profile.kind,
@@ -72,12 +73,22 @@ def document(replay: Replay, here: Answer, what_ifs: Sequence[Answer]) -> dict[s
                      "latency_by_source_ns": life.recorded_latency(trace, demand)},
         "fidelity": fidelity.of_outcome(replay, here.outcome).document(),
         "replayed": here.document(seconds),
+        "undisturbed": undisturbed, "hosts_exits": hosts,
         "what_if": {each.name: each.document(seconds) for each in what_ifs},
         "bill": _bill(here.outcome),
         "ranking": [bought.document() for bought in rank.rank(here.outcome)],
         "unknown": [row.document() for row in unknown.find(trace, demand)],
-        "notes": notes(replay, [here.outcome, *(each.outcome for each in what_ifs)]),
+        "notes": [*notes(replay, [here.outcome, *(each.outcome for each in what_ifs)]), *_of_the_host(hosts, undisturbed)],
     }
+
+
+def _of_the_host(added: dict[str, int], undisturbed: bool) -> list[str]:
+    """What the host of the recording did to the guest's exits, and what the what-ifs make of it."""
+    if not added:
+        return []
+    what = ", ".join(f"{reason} {n:+d}" for reason, n in sorted(added.items()))
+    made = "the what-ifs are without that" if undisturbed else "the what-ifs keep that; --undisturbed leaves it out"
+    return [f"the recording's host added by its own interrupts, and by exits that it drew out: {what}; {made}"]
 
 
 def _bill(here: Outcome) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ from .compare import Replay
 @with_hypothetical
 @click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
               help="Whose costs: a profile's name, or a file of yours (*.toml).")
+@click.option("--undisturbed", is_flag=True, help="What-ifs without what the recording's host did to the guest: its own "
+              "interrupts, and exits that it drew out.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep a run folder for each replay in this folder.")
 @click.option("--trace", "keep", is_flag=True, help="With --out: keep the full trace of each replay.")
 @click.option("--survey", "only_survey", is_flag=True,
@@ -29,7 +31,7 @@ from .compare import Replay
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the answer as one page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str,
-                   out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
+                   undisturbed: bool, out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
     """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
     TRACE is the text of tracefs, `trace-cmd report` or `perf script`, or a
@@ -42,6 +44,7 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
       virqsim replay mine.txt --tech apicv --features=-posted-interrupts --json
       virqsim replay huge.txt.zst --survey
       virqsim replay mine.txt --tech none,apicv --html mine.html
+      virqsim replay mine.txt --tech none --undisturbed
       virqsim replay mine.txt --tech none,ipiv --out out/mine --trace
       virqsim replay mine.txt --tech ipiv,mine --hypothetical mine.py
     """
@@ -60,8 +63,9 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
         raise VirqsimError("replay: --trace keeps traces in run folders; say where with --out")
     replay = Replay(reader.read(trace), profiles.load(profile), keep, known)
     here = answer.ask(replay, None, None, out / "recorded" if out else None)
-    what_ifs = [answer.ask(replay, name, switched, out / name if out else None) for name in technologies]
-    document = answer.document(replay, here, what_ifs)
+    guest = Replay(replay.trace, replay.profile, keep, known, undisturbed=True) if undisturbed else replay
+    what_ifs = [answer.ask(guest, name, switched, out / name if out else None) for name in technologies]
+    document = answer.document(replay, here, what_ifs, undisturbed)
     if html:
         _write_page(document, html)
     if as_json:

@@ -62,12 +62,12 @@ class Replay:
     """A trace, taken apart once and replayed as often as wanted."""
 
     def __init__(self, trace: Trace, profile: Profile, keep_traces: bool = False,
-                 declared: Mapping[str, Hypothetical] | None = None) -> None:
+                 declared: Mapping[str, Hypothetical] | None = None, undisturbed: bool = False) -> None:
         self.trace = trace
         self.profile = profile
         self.keep_traces = keep_traces
         self.declared = declared or {}
-        self.demand: Demand = demands.extract(trace)
+        self.demand: Demand = demands.extract(trace, undisturbed)
         self.recorded_exits = trace.exits()
 
     def under(self, technology: str | None = None, features: dict[str, bool] | None = None,

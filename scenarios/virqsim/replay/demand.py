@@ -21,6 +21,7 @@ from itertools import pairwise
 from . import actions, episodes, recorded
 from .actions import HALT, KICK, WINDOW, Actions, Region
 from .apic_access import Operation
+from .disturbance import Disturbance, is_noise
 from .episodes import Episode
 from .reader import Event, Trace
 from .recorded import Recorded
@@ -98,7 +99,6 @@ class Demand:
     carried: Counter[tuple[int, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-
     def groups(self, step: Step) -> list[list[Arrival]]:
         """What met the step in the guest, in turns: one kick served a whole turn.
 
@@ -110,16 +110,17 @@ class Demand:
         return [met] if met else []
 
 
-def extract(trace: Trace) -> Demand:
-    """Takes a trace apart."""
-    return _Extractor(trace).demand()
+def extract(trace: Trace, undisturbed: bool = False) -> Demand:
+    """Takes a trace apart; `undisturbed`: as it would have been without what the host did to the guest."""
+    return _Extractor(trace, undisturbed).demand()
 
 
 class _Extractor:
     """One pass over the exits for operations, one over all events for interrupts, one for deliveries."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, undisturbed: bool) -> None:
         self.trace = trace
+        self.undisturbed = undisturbed
         self.recorded = recorded.detect(trace)
         self.regions: dict[tuple[str, int], Region] = {}
         self.carried: Counter[tuple[int, str]] = Counter()
@@ -127,6 +128,8 @@ class _Extractor:
         self.timers = _timers_before(trace)
         self.steps = {vcpu: self._operations(vcpu, life) for vcpu, life in episodes.split(trace).items()}
         self.position = _Positions(self.steps)
+        self._offered_ns = {event.line: event.time_ns for event in trace.events
+                            if event.name == "kvm_apic_accept_irq" and event.time_ns is not None}
 
     def demand(self) -> Demand:
         self._arrivals()
@@ -136,8 +139,10 @@ class _Extractor:
             _pass_on(steps)
             _deliveries(steps, self.recorded)
             _settle_beginning(steps)
-            _timer_arms(steps)
             _forget_masked(steps)
+            if self.undisturbed:
+                steps[:] = Disturbance(self.trace, list(steps), self._offered_ns, Step).taken_out()
+            _timer_arms(steps)
             _noise(steps)
         self._say()
         return Demand(self.recorded, self.steps, self.regions, self.timers, self.carried, self.notes)
@@ -488,6 +493,5 @@ def _forget_masked(steps: list[Step]) -> None:
 
 
 def _noise(steps: list[Step]) -> None:
-    """An interrupt exit that no interrupt of the guest's explains was the host's."""
     for step in steps:
-        step.noise = step.reason in KICK and not step.episode.immediate and not step.met("guest")
+        step.noise = is_noise(step)

@@ -4,11 +4,12 @@ Where the same guest was recorded under two technologies, both recordings are
 cut before the same operation of its first vCPU, and the replay of one is
 compared with the other.
 
-The two guests ran at different speeds, so some interrupts met their target in
-another place: awake instead of halted, before its HLT instead of behind it. Nor
-were their hosts disturbed at the same places. No trace tells how that would
-have gone elsewhere; the other recording does. A difference that goes when as
-many interrupts meet their target as they did there is called a race.
+What the host did to a guest is no property of the interrupt hardware: its own
+interrupts, and exits that it drew out so that something arrived meanwhile
+(disturbance.py). A prediction is of an undisturbed guest, and is compared with
+the other recording less what its host added: the difference between that
+recording's own replay and the same without the disturbances. Nothing of the
+other recording goes into a prediction.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ..profiles import Profile
-from . import actions, reader
+from . import reader
 from .compare import Outcome, Replay, by_reason
-from .demand import Demand
 from .reader import Event, Trace
 
 SAME_TOTAL, SAME_REASON = 0.02, 0.05
@@ -30,7 +30,7 @@ OTHER_TOTAL, OTHER_REASON = 0.05, 0.10
 COUNTS_FROM = 0.01  # a reason below this share of all exits has no verdict of its own
 ONE = 1  # nor has one exit, which is where a recording was cut
 
-RIGHT, RACE, WRONG = "within", "race", "outside"
+RIGHT, WRONG = "within", "outside"
 
 
 def _write_of(msr: int) -> Callable[[Event], bool]:
@@ -69,40 +69,39 @@ GUESTS = (
 
 @dataclass
 class Compared:
-    """Exits by reason, recorded and replayed. `races`: what the replay would have more, had it raced as recorded."""
+    """Exits by reason, recorded and replayed. `hosts`: those of the recorded ones that its host added, or spared."""
 
     name: str
     under: str
     recorded: dict[str, int]
     replayed: dict[str, int]
-    races: Counter[str]
+    hosts: dict[str, int]
     total_limit: float
     reason_limit: float
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """A row for each reason, and one for all."""
-        names = sorted(self.recorded.keys() | self.replayed.keys())
-        rows = [self._row(name, self.recorded.get(name, 0), self.replayed.get(name, 0), self.races[name], self.reason_limit)
-                for name in names]
-        return [*rows, self._row("all", self._all, sum(self.replayed.values()), self.races.total(), self.total_limit)]
+        names = sorted(self.recorded.keys() | self.replayed.keys() | self.hosts.keys())
+        rows = [self._row(name, self.recorded.get(name, 0), self.hosts.get(name, 0), self.replayed.get(name, 0),
+                          self.reason_limit) for name in names]
+        return [*rows, self._row("all", self._all, sum(self.hosts.values()), sum(self.replayed.values()), self.total_limit)]
 
     @property
     def _all(self) -> int:
         return sum(self.recorded.values())
 
-    def _row(self, reason: str, was: int, now: int, race: int, limit: float) -> dict[str, Any]:
-        small = reason != "all" and max(was, now) < COUNTS_FROM * self._all
-        verdict = (RIGHT if small or _within(now, was, limit) else
-                   RACE if race and _within(now + race, was, limit) else WRONG)
-        return {"reason": reason, "recorded": was, "replayed": now, "error": (now - was) / was if was else None,
-                "race": race, "verdict": verdict}
+    def _row(self, reason: str, was: int, hosts: int, now: int, limit: float) -> dict[str, Any]:
+        guests = was - hosts
+        small = reason != "all" and max(guests, now) < COUNTS_FROM * self._all
+        return {"reason": reason, "recorded": was, "host": hosts, "replayed": now,
+                "error": (now - guests) / guests if guests else None,
+                "verdict": RIGHT if small or _within(now, guests, limit) else WRONG}
 
     @property
     def verdict(self) -> str:
         """The worst of the rows'."""
-        verdicts = {row["verdict"] for row in self.rows}
-        return next(verdict for verdict in (WRONG, RACE, RIGHT) if verdict in verdicts)
+        return RIGHT if all(row["verdict"] == RIGHT for row in self.rows) else WRONG
 
     def document(self) -> dict[str, Any]:
         """For --json."""
@@ -122,7 +121,7 @@ def same_hardware(path: Path, profile: Profile) -> Compared:
 def of_outcome(replay: Replay, here: Outcome) -> Compared:
     """The same, of a replay that was done already."""
     return Compared(replay.trace.path.name, here.technology, by_reason(replay.recorded_exits), here.by_reason,
-                    Counter(), SAME_TOTAL, SAME_REASON)
+                    {}, SAME_TOTAL, SAME_REASON)
 
 
 def predictions(folder: Path, profile: Profile) -> list[Compared]:
@@ -134,11 +133,19 @@ def predictions(folder: Path, profile: Profile) -> list[Compared]:
 def _predict(folder: Path, guest: Guest, here: str, there: str, profile: Profile) -> Compared:
     mine, other = (reader.read(folder / f"{name}_{guest.name}.txt.gz") for name in (here, there))
     turns = min(len(_turns(guest, trace)) for trace in (mine, other)) - 1
-    replay, target = (Replay(_cut(guest, trace, turns), profile) for trace in (mine, other))
-    technology = target.demand.recorded.technology
-    predicted = replay.under(technology, target.demand.recorded.features)
-    return Compared(mine.path.name, technology, by_reason(target.recorded_exits), predicted.by_reason,
-                    _race(target.demand, replay.demand), OTHER_TOTAL, OTHER_REASON)
+    replay = Replay(_cut(guest, mine, turns), profile, undisturbed=True)
+    target = Replay(_cut(guest, other, turns), profile)
+    there = target.demand.recorded
+    return Compared(mine.path.name, there.technology, by_reason(target.recorded_exits),
+                    replay.under(there.technology, there.features).by_reason, hosts(target, target.under()),
+                    OTHER_TOTAL, OTHER_REASON)
+
+
+def hosts(replay: Replay, here: Outcome) -> dict[str, int]:
+    """What the host of a recording added to its exits, and, negative, what it spared. `here`: the replay as it was recorded."""
+    added = Counter(here.by_reason)
+    added.subtract(Replay(replay.trace, replay.profile, undisturbed=True).under().by_reason)
+    return {reason: n for reason, n in added.items() if n}
 
 
 def _turns(guest: Guest, trace: Trace) -> list[int]:
@@ -150,29 +157,3 @@ def _cut(guest: Guest, trace: Trace, turns: int) -> Trace:
     """Whole turns only: the end mark of a longer recording is not in it."""
     trace.end, trace.marker = _turns(guest, trace)[turns], None
     return trace
-
-
-def _race(there: Demand, here: Demand) -> Counter[str]:
-    """The exits by which interrupts met their targets there, less those here, by the other machine's names."""
-    names = {role: reason[there.recorded.vendor == "vmx"] for role, reason in
-             {"halt": actions.HALT, "window": actions.WINDOW, "kick": actions.KICK, "noise": actions.KICK}.items()}
-    difference: Counter[str] = Counter()
-    for demand, sign in ((there, 1), (here, -1)):
-        for role, n in _meetings(demand).items():
-            if role in ("halt", "noise") or not there.recorded.hides_deliveries:
-                difference[names[role]] += sign * n
-    return difference
-
-
-def _meetings(demand: Demand) -> Counter[str]:
-    """How the IPIs and timers of a recording met their targets, and how often the host was disturbed."""
-    met: Counter[str] = Counter()
-    for steps in demand.steps.values():
-        for step in steps:
-            met["halt"] += step.reason in actions.HALT
-            met["noise"] += step.noise
-            for arrival in step.arrivals:
-                if arrival.source in ("ipi", "timer"):
-                    met["kick"] += arrival.source == "ipi" and arrival.state == "guest"
-                    met["window"] += arrival.delivered is not None and arrival.delivered.windowed
-    return met

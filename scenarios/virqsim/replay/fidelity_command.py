@@ -9,9 +9,9 @@ import click
 from .. import paths, profiles, show
 from ..runner import progress_bar
 from . import fidelity
-from .fidelity import RACE, WRONG, Compared
+from .fidelity import WRONG, Compared
 
-COLUMNS = ["exits", "recorded", "replayed", "error", "race", "verdict"]
+COLUMNS = ["exits", "recorded", "the host's", "replayed", "error", "verdict"]
 
 
 def validate_replays(profile: str | None, as_json: bool) -> int:
@@ -33,7 +33,7 @@ def validate_replays(profile: str | None, as_json: bool) -> int:
 
 
 def _print(same: list[Compared], predicted: list[Compared]) -> None:
-    rows = [[each.name.partition(".")[0], *_cells(each.rows[-1])[1:4], _off(each), each.verdict] for each in same]
+    rows = [[each.name.partition(".")[0], *(_cells(each.rows[-1])[n] for n in (1, 3, 4)), _off(each), each.verdict] for each in same]
     show.table("Replayed under the hardware of the recording", ["trace", "recorded", "replayed", "error", "reasons that differ",
                                                              "verdict"], rows)
     for each in predicted:
@@ -41,8 +41,7 @@ def _print(same: list[Compared], predicted: list[Compared]) -> None:
                    COLUMNS, [_cells(row) for row in each.rows])
     click.echo(f"{_tally(same)} of {len(same)} traces within {fidelity.SAME_TOTAL:.0%} in total and "
                f"{fidelity.SAME_REASON:.0%} for each reason; {_tally(predicted)} of {len(predicted)} predictions within "
-               f"{fidelity.OTHER_TOTAL:.0%} and {fidelity.OTHER_REASON:.0%}, "
-               f"{sum(each.verdict == RACE for each in predicted)} but for races")
+               f"{fidelity.OTHER_TOTAL:.0%} and {fidelity.OTHER_REASON:.0%}")
 
 
 def _tally(compared: list[Compared]) -> int:
@@ -51,8 +50,8 @@ def _tally(compared: list[Compared]) -> int:
 
 def _cells(row: dict[str, object]) -> list[object]:
     error = row["error"]
-    return [row["reason"], row["recorded"], row["replayed"],
-            f"{error:+.1%}" if isinstance(error, float) else "-", row["race"], row["verdict"]]
+    return [row["reason"], row["recorded"], row["host"], row["replayed"],
+            f"{error:+.1%}" if isinstance(error, float) else "-", row["verdict"]]
 
 
 def _off(each: Compared) -> str:
