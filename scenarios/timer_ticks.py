@@ -4,8 +4,9 @@ One vCPU works or sleeps while its local APIC timer ticks: one-shot by the TSC
 deadline or by the APIC's count, armed anew in each handler, or periodic by that
 count. The latency `timer` is from the expiry, by the guest's clock, to the first
 instruction of the handler. Who counts for the guest is the technology's affair,
-or `counts`: a timer of the host, the same ahead of its deadline, one of another
-CPU that posts the interrupt, the hardware's own (docs/models/timer.md).
+or `counts`: a timer of the host, either timer at the deadline and not ahead of
+it, one of another CPU that posts the interrupt, the hardware's own
+(docs/models/timer.md).
 """
 
 import virqsim
@@ -14,7 +15,8 @@ from virqsim import Machine, Parameter, Plan, Program
 COUNTS = {
     "technology": {},
     "host": {"preemption-timer": False},
-    "ahead": {"timer-advance": True},
+    "at-deadline": {"timer-advance": False},
+    "host-at-deadline": {"preemption-timer": False, "timer-advance": False},
     "posted": {"timer-posting": True, "hlt-in-guest": True},
     "hardware": {"apic-timer-virtualization": True},
 }

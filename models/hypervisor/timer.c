@@ -34,6 +34,13 @@ bool timer_is_direct(const struct vcpu *v)
            !v->hypervisor->declared_timer && v->apic.mode != LAPIC_MODE_DISABLED;
 }
 
+/* KVM: kvm_can_use_hv_timer(). The preemption timer does not count in C3 and below (SDM 3C "VMX-Preemption
+   Timer"), to which a guest's MWAIT may take the processor. */
+static bool may_stop_it(const struct hypervisor *h)
+{
+    return feature_in(h->features, FEATURE_MWAIT_IN_GUEST);
+}
+
 /* KVM: kvm_can_use_apic_virt_timer(), kvm_can_post_timer_interrupt(), kvm_can_use_hv_timer(); a
    vCPU that sleeps needs a timer that wakes it. */
 static enum timer_place counted_by(const struct vcpu *v)
@@ -50,7 +57,8 @@ static enum timer_place counted_by(const struct vcpu *v)
         return v->timer_asleep ? ON_HOST : IN_GUEST;
     if (feature_in(h->features, FEATURE_TIMER_POSTING) && v->apicv_active)
         return ON_HOUSEKEEPING;
-    if (feature_in(h->features, FEATURE_PREEMPTION_TIMER) && !v->timer_asleep)
+    if (feature_in(h->features, FEATURE_PREEMPTION_TIMER) && !v->timer_asleep &&
+        !may_stop_it(h))
         return ON_PREEMPTION_TIMER;
     return ON_HOST;
 }

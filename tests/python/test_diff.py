@@ -51,7 +51,7 @@ def test_the_lives_of_interrupts_add_up_to_the_results(tmp_path, technology):
 
 
 def test_a_timer_that_is_raised_ahead_counts_from_its_deadline(virqsim, tmp_path):
-    assert virqsim("run", "timer_ticks", "--features=+timer-advance", "--trace", "--out", "run").status == 0
+    assert virqsim("run", "timer_ticks", "--trace", "--out", "run").status == 0
     (row,) = json.loads((tmp_path / "run" / "results.json").read_text())["latency"]
     trace = vqt.read(tmp_path / "run" / "trace.vqt")
     assert len(trace.of("DEADLINE"))

@@ -125,10 +125,10 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
 @pytest.mark.parametrize(("arguments", "sender", "target", "eoi"), [
     # Who counts for the guest's timer decides what its expiry costs; its own timer, what arming does.
     ("timer.tsc_deadline --tech none --features=-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", "MSR_WRITE:1"),
-    ("timer.tsc_deadline --tech none --features=+timer-advance", "MSR_WRITE:1", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
-    ("timer.tsc_deadline --tech apicv --features=+timer-advance,-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", ""),
+    ("timer.tsc_deadline --tech none --features=-timer-advance", "MSR_WRITE:1", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
+    ("timer.tsc_deadline --tech apicv --features=-timer-advance,-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", ""),
     ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest", "MSR_WRITE:1", "", ""),
-    ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest,+timer-advance", "MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest,-timer-advance", "MSR_WRITE:1", "", ""),
     ("timer.tsc_deadline --tech ipiv --features=+timer-posting,+hlt-in-guest --target halted", "MSR_WRITE:1", "", ""),
     ("timer.tsc_deadline --tech apic-timer", "", "", ""),
     ("timer.tsc_deadline --tech apic-timer --guest-apic xapic", "", "", ""),
@@ -136,7 +136,8 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     ("timer.tsc_deadline --tech apic-timer --features=+hlt-in-guest --target halted", "", "", ""),
     ("timer.tsc_deadline --tech apic-timer --target halted", "HLT:1", "", ""),  # a timer of the host wakes it
     ("timer.tsc_deadline --tech apicv --target halted", "HLT:1;MSR_WRITE:1", "", ""),
-    ("timer.tsc_deadline --tech svm --features=+timer-advance", "msr:1", "interrupt:1", "msr:1"),
+    ("timer.tsc_deadline --tech apicv --features=+mwait-in-guest", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", ""),
+    ("timer.tsc_deadline --tech svm --features=-timer-advance", "msr:1", "interrupt:1", "msr:1"),
     ("timer.tsc_deadline --tech svm --target halted", "hlt:1;msr:1", "", "msr:1"),
     ("timer.oneshot --tech none", "MSR_WRITE:1", "PREEMPTION_TIMER:1", "MSR_WRITE:1"),
     ("timer.oneshot --tech apic-timer", "MSR_WRITE:1", "PREEMPTION_TIMER:1", ""),

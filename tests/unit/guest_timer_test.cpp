@@ -138,7 +138,7 @@ TEST_F(Advance, OfAFixedLengthStays)
 
 /* --- machines; each cost is 100 ns --- */
 
-/* vCPU 0 arms its timer `times` over and spins; the handler stamps. */
+/* vCPU 0 arms its timer `times` over and spins; it expires at its deadline, not ahead. */
 Plan ticking(const std::string &technology, unsigned times = 1,
              const std::string &wait = "spin")
 {
@@ -148,6 +148,7 @@ Plan ticking(const std::string &technology, unsigned times = 1,
         main +=
             R"(,["tsc_deadline",20000],[")" + wait + R"(_until",0,)" + std::to_string(i) + "]";
     p.technology = technology;
+    p.features["timer-advance"] = false;
     p.programs = {{"main", main}, {"tick", R"(["eoi"],["word_add",0,1])"}};
     p.vcpus = {{0, "main", {{50, "tick"}}}};
     return p;
@@ -250,6 +251,30 @@ TEST(AdvancedTimerOfQemu, IsNot)
     p.timer_advance_ns = 5000;
     Machine after(p);
     EXPECT_EQ(slowest(before), slowest(after));
+}
+
+/* KVM: kvm_can_use_hv_timer(). */
+TEST(PreemptionTimer, IsNotForAGuestThatHasMwait)
+{
+    Plan p = ticking("apicv");
+    p.features["mwait-in-guest"] = true;
+    Machine m(p);
+    EXPECT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run());
+    EXPECT_EQ(0u, m.exits(0, "PREEMPTION_TIMER"));
+    EXPECT_EQ(1u, m.exits(0, "EXTERNAL_INTERRUPT"));
+}
+
+/* Linux: lapic_timer_advance, which a module parameter can switch off, and nothing else. */
+TEST(TimerAdvance, IsOnWhereverKvmCounts)
+{
+    for (const char *technology : {"none", "apicv", "ipiv", "svm", "avic", "x2avic"}) {
+        Plan p = ticking(technology);
+        p.features.erase("timer-advance");
+        p.timer_advance_ns = 5000;
+        Machine m(p);
+        EXPECT_EQ(200u, slowest(m)) << technology;
+    }
 }
 
 /* KVM: handle_fastpath_set_tscdeadline() asks kvm_can_use_hv_timer(). */
@@ -558,14 +583,14 @@ TEST_P(AnyInstantOfATimer, IsDeliveredAndNotBeforeItsDeadline)
 
 INSTANTIATE_TEST_SUITE_P(
     EveryMode, AnyInstantOfATimer,
-    testing::Combine(
-        testing::Values("none", "none +timer-advance", "none -preemption-timer +timer-advance",
-                        "apicv +timer-advance", "apicv +timer-posting +hlt-in-guest",
-                        "apicv +timer-posting +hlt-in-guest +timer-advance",
-                        "svm +timer-advance", "x2avic +timer-advance", "apic-timer",
-                        "apic-timer +timer-advance", "apic-timer +hlt-in-guest",
-                        "apic-timer +timer-posting +hlt-in-guest"),
-        testing::Values(R"(["spin_until",0,1])", R"(["halt_until",0,1])"),
-        testing::Values(0u, 20000u)));
+    testing::Combine(testing::Values("none", "none -timer-advance", "none -preemption-timer",
+                                     "apicv", "apicv +mwait-in-guest",
+                                     "apicv +timer-posting +hlt-in-guest -timer-advance",
+                                     "apicv +timer-posting +hlt-in-guest", "svm", "x2avic",
+                                     "apic-timer", "apic-timer -timer-advance",
+                                     "apic-timer +hlt-in-guest",
+                                     "apic-timer +timer-posting +hlt-in-guest"),
+                     testing::Values(R"(["spin_until",0,1])", R"(["halt_until",0,1])"),
+                     testing::Values(0u, 20000u)));
 
 } // namespace

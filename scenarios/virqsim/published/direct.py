@@ -21,8 +21,8 @@ _LINUX_5_0 = "skylake-sp-mitigated"
 _PASSTHROUGH = "'[RFC] KVM: X86: implement Passthrough IPI', 2020"
 _PV_IPI = "ByteDance, 'Minimizing VMExits in Private Cloud by Aggressive PV IPI and Passthrough Timer', KVM Forum 2020"
 
-# KVM had no preemption timer for guests before 2016.
-_BEFORE = "-preemption-timer"
+# KVM had no preemption timer for guests before 2016, and did not let timers expire ahead before 2018.
+_BEFORE = "-preemption-timer,-timer-advance"
 
 
 def _all(operation: str, technology: str, features: str = "") -> Measure:

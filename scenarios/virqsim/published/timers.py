@@ -58,9 +58,10 @@ def _waits_before_preparation(measure: Measure) -> Measure:
 _SKYLAKE, _HASWELL = "skylake-sp-mitigated", "haswell-mitigated"
 
 # Kernels older than 5.7, whose fast path is: no timer goes through it.
-_ON_THE_HOST, _IN_HARDWARE = Setting("apicv", "-preemption-timer,-fastpath"), Setting("apicv", "-fastpath")
-_TUNED = Setting("apicv", "-fastpath,+timer-advance")
-_VIRTUAL, _NOT_VIRTUAL = Setting("apic-timer", "+timer-advance"), Setting("ipiv", "+timer-advance")
+_BEFORE_2018 = "-fastpath,-timer-advance"  # lapic_timer_advance_ns was 0 up to commit 3b8a5df6c4dc
+_ON_THE_HOST, _IN_HARDWARE = Setting("apicv", f"{_BEFORE_2018},-preemption-timer"), Setting("apicv", _BEFORE_2018)
+_TUNED = Setting("apicv", "-fastpath")
+_VIRTUAL, _NOT_VIRTUAL = Setting("apic-timer"), Setting("ipiv")
 
 _host, _hardware = _latency(_ON_THE_HOST), _latency(_IN_HARDWARE)
 _host_halted, _hardware_halted = _latency(_ON_THE_HOST, halts=True), _latency(_IN_HARDWARE, halts=True)
