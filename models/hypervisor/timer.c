@@ -34,8 +34,8 @@ bool timer_is_direct(const struct vcpu *v)
            !v->hypervisor->declared_timer && v->apic.mode != LAPIC_MODE_DISABLED;
 }
 
-/* KVM: kvm_can_use_hv_timer(). The preemption timer does not count in C3 and below (SDM 3C "VMX-Preemption
-   Timer"), to which a guest's MWAIT may take the processor. */
+/* KVM: kvm_can_use_hv_timer(). The timer stops in C-states deeper than C2 (SDM 3C "VMX-Preemption
+   Timer"), and a guest that has MWAIT may choose one. */
 static bool may_stop_it(const struct hypervisor *h)
 {
     return feature_in(h->features, FEATURE_MWAIT_IN_GUEST);
