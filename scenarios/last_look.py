@@ -5,8 +5,8 @@ One interrupt comes while its target leaves the guest and enters it again
 is taken to another one (`moved`), and the target waits for it for ever. `virqsim race` moves the interrupt to every
 place that it can have among the steps of the run loop:
 
-    virqsim race last_look --set target=halting --window-ns 5000
-    virqsim race last_look --set target=halting --window-ns 5000 --without kvm_vcpu_check_block
+    virqsim race last_look --set target=halting
+    virqsim race last_look --set target=halting --without kvm_vcpu_check_block
 """
 
 import virqsim

@@ -52,20 +52,36 @@ static bool out_of_time(const struct explore *x, const struct event_queue *q, ui
            due_of(q, next) > due_of(q, slot) + x->window_ps;
 }
 
-/* Of the events held back, one that has to fire before `next` does. */
-static uint32_t first_to_let_go(const struct explore *x, const struct event_queue *q,
-                                uint32_t next)
+/* Of the events held back, the first that has been overtaken often enough; NOBODY: none has. */
+static uint32_t first_overtaken(const struct explore *x)
 {
     uint32_t found = NOBODY;
 
-    for (uint32_t i = 0; i < x->held_count; i++) {
-        const struct explore_held *h = &x->held[i];
-
-        if ((h->left == 0 || out_of_time(x, q, h->slot, next)) &&
-            (found == NOBODY || h->key < x->held[found].key))
+    for (uint32_t i = 0; i < x->held_count; i++)
+        if (x->held[i].left == 0 && (found == NOBODY || x->held[i].hold < x->held[found].hold))
             found = i;
-    }
     return found;
+}
+
+/* Or the first that cannot wait for `next`: no more than so many could overtake it. */
+static uint32_t first_out_of_time(const struct explore *x, const struct event_queue *q,
+                                  uint32_t next)
+{
+    uint32_t found = NOBODY;
+
+    for (uint32_t i = 0; i < x->held_count; i++)
+        if (out_of_time(x, q, x->held[i].slot, next) &&
+            (found == NOBODY || x->held[i].hold < x->held[found].hold))
+            found = i;
+    return found;
+}
+
+static uint32_t first_to_let_go(const struct explore *x, const struct event_queue *q,
+                                uint32_t next)
+{
+    const uint32_t overtaken = first_overtaken(x);
+
+    return overtaken != NOBODY ? overtaken : first_out_of_time(x, q, next);
 }
 
 /* The place is there whether or not somebody is held back at it. */
@@ -83,9 +99,12 @@ static bool hold_back(struct explore *x, const struct event_queue *q, uint32_t s
     return true;
 }
 
-/* The event that fires next; NOBODY: none before `until`. */
-static uint32_t next_of(struct explore *x, const struct event_queue *q, uint64_t until)
+/* The event that fires next, and the hold that it comes out of, NOBODY for none; NOBODY: no event
+   before `until`. */
+static uint32_t next_of(struct explore *x, const struct event_queue *q, uint64_t until,
+                        uint32_t *hold)
 {
+    *hold = NOBODY;
     for (;;) {
         const uint32_t next = first_but(x, q, NOBODY);
         const uint32_t late = first_to_let_go(x, q, next);
@@ -93,6 +112,7 @@ static uint32_t next_of(struct explore *x, const struct event_queue *q, uint64_t
         if (late != NOBODY) {
             const uint32_t slot = x->held[late].slot;
 
+            *hold = x->held[late].hold;
             let_go(x, late);
             return slot;
         }
@@ -103,11 +123,16 @@ static uint32_t next_of(struct explore *x, const struct event_queue *q, uint64_t
     }
 }
 
-static void overtake(struct explore *x, const struct event_queue *q, uint32_t slot)
+/* One that was held back before another one was is not late by going first of the two. So the
+   numbers of overtakers name an order, as in Lehmer's code of a permutation. */
+static void overtake(struct explore *x, const struct event_queue *q, uint32_t slot,
+                     uint32_t hold)
 {
     for (uint32_t i = 0; i < x->held_count; i++) {
         struct explore_held *h = &x->held[i];
 
+        if (h->hold > hold)
+            continue;
         h->left--;
         x->past[h->hold]++;
         if (x->tell)
@@ -131,14 +156,15 @@ uint64_t explore_run(struct explore *x, struct event_queue *q, sim_time until, u
     q->until = (sim_time){0}; /* event_advance() leaves each step to us */
     q->fired_end = budget < UINT64_MAX - before ? before + budget : UINT64_MAX;
     while (q->fired < q->fired_end) {
-        const uint32_t slot = next_of(x, q, until.ps);
+        uint32_t hold;
+        const uint32_t slot = next_of(x, q, until.ps, &hold);
 
         if (slot == NOBODY)
             break;
         struct event *const e = q->events[slot];
         const sim_time due = {due_of(q, slot)};
 
-        overtake(x, q, slot);
+        overtake(x, q, slot, hold);
         event_disarm(q, e);
         q->now = time_later_of(q->now, due);
         q->fired++;

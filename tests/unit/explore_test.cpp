@@ -1,4 +1,5 @@
 /* Events held back: alone in a queue, and in a machine by its plan. */
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -109,6 +110,80 @@ TEST(Explore, WhatAnOvertakerArmsMayOvertakeToo)
     b.events[1].after = 3;
     b.arm(0, 10), b.arm(1, 12);
     EXPECT_EQ("b12 c15 a15 ", b.run(10, {{0, 2}}));
+}
+
+/* What `virqsim race` relies on: each order has exactly one schedule. */
+struct Orders {
+    std::vector<uint64_t> due;
+    uint64_t window;
+    std::map<std::string, int> schedules; /* by order */
+
+    std::string run(const std::vector<explore_hold> &holds, std::vector<uint32_t> *past,
+                    uint64_t *places)
+    {
+        Bench b;
+        for (size_t n = 0; n < due.size(); n++)
+            b.arm((int)n, due[n]);
+        b.run(window, holds);
+        *past = b.past;
+        *places = b.x.places;
+        std::string order;
+        for (char c : b.fired)
+            if (c >= 'a')
+                order += c;
+        return order;
+    }
+    void search(const std::vector<explore_hold> &holds)
+    {
+        std::vector<uint32_t> past;
+        uint64_t places, ignored;
+        schedules[run(holds, &past, &places)]++;
+        for (uint32_t place = holds.empty() ? 0 : holds.back().place + 1; place < places;
+             place++)
+            for (uint32_t by = 1;; by++) {
+                auto longer = holds;
+                longer.push_back({place, by});
+                run(longer, &past, &ignored);
+                bool attained = true;
+                for (size_t n = 0; n < longer.size(); n++)
+                    attained = attained && past[n] == longer[n].past;
+                if (!attained)
+                    break;
+                search(longer);
+            }
+    }
+    /* On paper: nobody fires behind one that is due later than its own window's end. */
+    std::map<std::string, int> allowed() const
+    {
+        std::map<std::string, int> all;
+        std::string order = std::string("abcd").substr(0, due.size());
+        do {
+            uint64_t latest = 0;
+            bool fits = true;
+            for (char c : order) {
+                fits = fits && latest <= due[c - 'a'] + window;
+                latest = std::max(latest, due[c - 'a']);
+            }
+            if (fits)
+                all[order] = 1;
+        } while (std::next_permutation(order.begin(), order.end()));
+        return all;
+    }
+};
+
+TEST(Explore, EachOrderThatTheWindowAllowsHasExactlyOneSchedule)
+{
+    Orders at_once{{10, 10, 10, 10}, 0, {}};
+    at_once.search({});
+    EXPECT_EQ(24u, at_once.schedules.size()) << "4!";
+    for (uint64_t seed = 0; seed < 256; seed++) {
+        Orders o{{10 + seed % 4 * 5, 10 + seed / 4 % 4 * 5, 10 + seed / 16 % 4 * 5,
+                  10 + seed / 64 % 4 * 5},
+                 seed % 3 * 5,
+                 {}};
+        o.search({});
+        EXPECT_EQ(o.allowed(), o.schedules) << seed;
+    }
 }
 
 TEST(Explore, OneThatIsArmedAgainMeanwhileIsHeldNoLonger)

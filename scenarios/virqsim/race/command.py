@@ -37,7 +37,7 @@ _LONGEST = 40  # lines of the sequence
               help="A second look that this KVM does not take: virqsim list rechecks.")
 @click.option("--window-ns", default=1_000, show_default=True, type=click.IntRange(0, 10**9), metavar="N",
               help="How much later than it is due an event may happen; 0: only what is due at once changes places.")
-@click.option("--hold", "held", default=2, show_default=True, type=click.IntRange(1, MOST_HELD), metavar="N",
+@click.option("--hold", "held", default=MOST_HELD, show_default=True, type=click.IntRange(1, MOST_HELD), metavar="N",
               help="The most events that are late in one run.")
 @click.option("--runs", default=20_000, show_default=True, type=click.IntRange(1), metavar="N", help="The most runs.")
 @click.option("--until-us", default=1_000, show_default=True, type=click.IntRange(1), metavar="N",
@@ -53,8 +53,8 @@ def race_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], t
     lost: the exit status is 1 when one can, and the shortest such sequence is shown.
 
     \b
-      virqsim race last_look --window-ns 5000
-      virqsim race last_look --window-ns 5000 --without kvm_vcpu_exit_request
+      virqsim race last_look
+      virqsim race last_look --without kvm_vcpu_exit_request
       virqsim race last_look --set target=halting --tech ipiv --hold 3 --json
 
     No duration is known to the nanosecond: an event may happen up to a window later than it is due,
@@ -89,7 +89,7 @@ def _said(scenario: Scenario, technology: str, space: Space, outcome: Outcome) -
     return {
         "scenario": scenario.name, "technology": technology, "window_ns": space.window_ns, "hold": space.held,
         "without_rechecks": space.plan["hypervisor"]["without_rechecks"], "runs": outcome.runs,
-        "different": outcome.different, "places": outcome.places, "exhausted": outcome.exhausted,
+        "different": outcome.different, "places": outcome.places, "late": outcome.late,
         "complete": outcome.complete, "given_up": outcome.given_up, "found": None,
     }
 
@@ -148,7 +148,8 @@ def _show(said: Mapping[str, Any]) -> None:
 def _extent(said: Mapping[str, Any]) -> str:
     """How far the search came."""
     if said["complete"]:
-        return "nothing is lost in any order: with more events late, no vCPU would go through anything else"
-    if said["exhausted"]:
-        return f"nothing is lost in any order with at most {said['hold']} events late"
-    return f"nothing was lost so far; there are more orders than --runs {said['runs']}"
+        return "nothing is lost in any order: all of them were run"
+    if said["late"] == said["hold"]:
+        return f"nothing is lost in any order with at most {said['late']} events late; there are more with more"
+    late = f"in any order with at most {said['late']} events late" if said["late"] else "so far"
+    return f"nothing is lost {late}; there are more orders than --runs {said['runs']}"

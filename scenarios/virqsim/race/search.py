@@ -3,8 +3,11 @@
 A schedule names places of a run and how many events overtake there. The plan is
 run again from the start for each, so a schedule is all that has to be kept of a
 run. All that hold back one event come before those that hold back two: what is
-found first is the shortest. A schedule that takes every vCPU through the same
-as another one did is not built upon.
+found first is the shortest.
+
+Each order has exactly one schedule, and each schedule is run: none is left out
+because its run looks like another's. So what was searched needs no argument
+about which state of the machine another one stands for.
 """
 
 from __future__ import annotations
@@ -50,22 +53,25 @@ class Outcome:
         schedule: the shortest one under which something is wrong; None: there is none.
         endless: and under it the run did not come to an end.
         runs: how many there were.
-        different: how many of them took a vCPU through something else than all before.
         places: of the run as it stands.
-        exhausted: every schedule of at most `held` events was run.
-        complete: and none with more could be different, since none of the last ones was.
+        late: every schedule of at most so many late events was run.
+        complete: and there is none with more.
         given_up: runs that did not come to an end.
     """
 
     schedule: Schedule | None = None
     endless: bool = False
     runs: int = 0
-    different: int = 0
     places: int = 0
-    exhausted: bool = False
+    late: int = 0
     complete: bool = False
     given_up: int = 0
     _seen: set[int] = field(default_factory=set, repr=False)
+
+    @property
+    def different(self) -> int:
+        """How many of them took a vCPU through something else than all before."""
+        return len(self._seen)
 
 
 @dataclass(frozen=True)
@@ -92,18 +98,15 @@ def search(space: Space, progress: Callable[[float], None] = lambda done: None) 
             for longer, run in _longer(space, schedule, places, outcome):
                 if run.wrong:
                     return _found(outcome, longer, run)
-                if run.explored.signature not in outcome._seen:
-                    outcome._seen.add(run.explored.signature)
-                    outcome.different += 1
-                    following.append((longer, run.explored.places))
-                if outcome.runs >= space.runs:
-                    return outcome
+                following.append((longer, run.explored.places))
                 progress(max((depth + done / len(layer)) / space.held, outcome.runs / space.runs))
+            if outcome.runs >= space.runs:
+                return outcome
+        outcome.late = depth + 1
         layer = following
         if not layer:
             outcome.complete = True
             break
-    outcome.exhausted = True
     return outcome
 
 
@@ -116,12 +119,12 @@ def _longer(space: Space, schedule: Schedule, places: int, outcome: Outcome) -> 
     """Each schedule with one event more, which comes later than all those that it holds back already."""
     for place in range(schedule[-1][0] + 1 if schedule else 0, places):
         past = 0
-        while True:
+        while outcome.runs < space.runs:
             past += 1
             longer = (*schedule, (place, past))
             run = _run(space, longer, outcome)
-            if run.explored.past[len(schedule)] < past:
-                break  # the window ends before: the same as one less
+            if run.explored.past[: len(longer)] != tuple(each[1] for each in longer):
+                break  # somebody's window ends before: the same as a schedule with less
             yield longer, run
 
 
@@ -134,7 +137,5 @@ def _run(space: Space, schedule: Schedule, outcome: Outcome) -> _Run:
             raise KeyboardInterrupt
     outcome.runs += 1
     outcome.given_up += state == "running"
-    if not outcome._seen:
-        outcome._seen.add(run.explored.signature)
-        outcome.different = 1
+    outcome._seen.add(run.explored.signature)
     return run
