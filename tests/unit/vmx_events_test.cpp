@@ -83,17 +83,6 @@ TEST(VmxPriority, TheHighestOfAllThatIsPendingComesFirst)
     }
 }
 
-TEST(VmxPriority, AVirtualInterruptComesBeforeAnExternalOne)
-{
-    VmxBench m;
-
-    raise(m, VIRTUAL_INTERRUPT);
-    EXPECT_EQ(0x51, m.enter().vector);
-    const virt_verdict v = virt_vmx.external_interrupt(&m.cpu, 0xec);
-    expect_exit(v, VIRT_EXIT, EXIT_VMX_EXTERNAL_INTERRUPT);
-    EXPECT_EQ(0x51, m.svi()) << "in the handler already";
-}
-
 /* "Event Injection": it comes before them all, and closes what needs RFLAGS.IF. */
 TEST(VmxPriority, AnInjectedInterruptComesBeforeAllOfThem)
 {

@@ -35,7 +35,7 @@ struct PageStatement : Statement {
 
 /* ---- 1. "TPR Virtualization" ---- */
 
-TEST_F(Statement, S1_WithoutDeliveryTheTprExitsExactlyBelowTheThreshold)
+TEST_F(Statement, Sdm30_1_2_WithoutDeliveryTheTprExitsExactlyBelowTheThreshold)
 {
     off(VMX_PROCESS_POSTED_INTERRUPTS);
     off(VMX_VIRTUAL_INTERRUPT_DELIVERY);
@@ -48,7 +48,7 @@ TEST_F(Statement, S1_WithoutDeliveryTheTprExitsExactlyBelowTheThreshold)
         }
 }
 
-TEST_F(PageStatement, S1_Cr8AndTheApicPageAreTprVirtualizationToo)
+TEST_F(PageStatement, Sdm30_1_2_Cr8AndTheApicPageAreTprVirtualizationToo)
 {
     off(VMX_PROCESS_POSTED_INTERRUPTS);
     off(VMX_VIRTUAL_INTERRUPT_DELIVERY);
@@ -60,7 +60,7 @@ TEST_F(PageStatement, S1_Cr8AndTheApicPageAreTprVirtualizationToo)
     }
 }
 
-TEST_F(Statement, S1_WithDeliveryItIsPprVirtualizationAndAnEvaluationAndNoExit)
+TEST_F(Statement, Sdm30_1_2_WithDeliveryItIsPprVirtualizationAndAnEvaluationAndNoExit)
 {
     for (unsigned threshold = 0; threshold < 16; threshold++)
         for (unsigned value = 0; value < 256; value++) {
@@ -75,7 +75,7 @@ TEST_F(Statement, S1_WithDeliveryItIsPprVirtualizationAndAnEvaluationAndNoExit)
 
 /* ---- 2. "PPR Virtualization" ---- */
 
-TEST_F(Statement, S2_VpprIsVtprUnlessSviIsOfAHigherClass)
+TEST_F(Statement, Sdm30_1_3_VpprIsVtprUnlessSviIsOfAHigherClass)
 {
     for (unsigned svi = 0; svi < 256; svi++)
         for (unsigned value = 0; value < 256; value++) {
@@ -91,7 +91,7 @@ TEST_F(Statement, S2_VpprIsVtprUnlessSviIsOfAHigherClass)
 
 /* ---- 3. "EOI Virtualization" ---- */
 
-TEST_F(Statement, S3_AnEoiRetiresSviGoesToTheNextAndThenLooksAtTheBitmap)
+TEST_F(Statement, Sdm30_1_4_AnEoiRetiresSviGoesToTheNextAndThenLooksAtTheBitmap)
 {
     std::mt19937 random(3);
 
@@ -126,7 +126,7 @@ TEST_F(Statement, S3_AnEoiRetiresSviGoesToTheNextAndThenLooksAtTheBitmap)
 
 /* ---- 4. "Self-IPI Virtualization" ---- */
 
-TEST_F(PageStatement, S4_RviBecomesTheMaximumOfItselfAndTheVector)
+TEST_F(PageStatement, Sdm30_1_5_RviBecomesTheMaximumOfItselfAndTheVector)
 {
     for (unsigned rvi_before = 0; rvi_before < 256; rvi_before++)
         for (unsigned vector = 16; vector < 256; vector += 7) {
@@ -140,7 +140,7 @@ TEST_F(PageStatement, S4_RviBecomesTheMaximumOfItselfAndTheVector)
 
 /* ---- 5. "IPI Virtualization" ---- */
 
-TEST_F(Statement, S5_AnIllegalVectorExitsWhateverTheTarget)
+TEST_F(Statement, Sdm30_1_6_AnIllegalVectorExitsWhateverTheTarget)
 {
     for (unsigned vector = 0; vector < 32; vector++)
         for (uint32_t target = 0; target < 6; target++) {
@@ -152,7 +152,7 @@ TEST_F(Statement, S5_AnIllegalVectorExitsWhateverTheTarget)
         }
 }
 
-TEST_F(Statement, S5_TheLastPidPointerIndexBoundsTheTarget)
+TEST_F(Statement, Sdm30_1_6_TheLastPidPointerIndexBoundsTheTarget)
 {
     for (unsigned last = 0; last < 4; last++) {
         vmcs_set(&cpu.vmcs, VMCS_LAST_PID_INDEX, last);
@@ -181,7 +181,7 @@ struct PirWatch : trace_sink {
     }
 };
 
-TEST_F(Statement, S5_PirComesFirstAndANotificationOnlyWithOnAndSnClear)
+TEST_F(Statement, Sdm30_1_6_PirComesFirstAndANotificationOnlyWithOnAndSnClear)
 {
     for (bool on : {false, true})
         for (bool sn : {false, true}) {
@@ -202,7 +202,7 @@ TEST_F(Statement, S5_PirComesFirstAndANotificationOnlyWithOnAndSnClear)
 
 /* ---- 6. "Virtual-Interrupt Delivery" ---- */
 
-TEST_F(Statement, S6_DeliveryNeedsIfAndNoBlockingAndNoInterruptWindowExiting)
+TEST_F(Statement, Sdm30_2_2_DeliveryNeedsIfAndNoBlockingAndNoInterruptWindowExiting)
 {
     for (unsigned bits = 0; bits < 16; bits++) {
         const bool masked = bits & 1, sti = bits & 2, mov_ss = bits & 4, window = bits & 8;
@@ -216,7 +216,7 @@ TEST_F(Statement, S6_DeliveryNeedsIfAndNoBlockingAndNoInterruptWindowExiting)
     }
 }
 
-TEST_F(Statement, S6_ItWakesFromHltAndNotFromShutdownOrWaitForSipi)
+TEST_F(Statement, Sdm30_2_2_ItWakesFromHltAndNotFromShutdownOrWaitForSipi)
 {
     const struct {
         bool virt_cpu::*state;
@@ -235,6 +235,24 @@ TEST_F(Statement, S6_ItWakesFromHltAndNotFromShutdownOrWaitForSipi)
         EXPECT_EQ(row.delivered == NO_VECTOR, m.cpu.*row.state);
         EXPECT_EQ(row.delivered == NO_VECTOR, m.cpu.recognized) << "it waits, recognized";
     }
+}
+
+TEST_F(Statement, Sdm30_2_2_ItEndsMwait)
+{
+    self_ipi(0x51);
+    cpu.monitor = VIRT_MONITOR_WAITING;
+    EXPECT_EQ(0x51, boundary().vector);
+    EXPECT_FALSE(virt_waits(&cpu));
+}
+
+/* Both are there at an entry: the virtual interrupt's handler begins, and then the guest leaves. */
+TEST_F(Statement, Sdm30_2_2_ItComesBeforeAnExternalInterrupt)
+{
+    request(0x51);
+    EXPECT_EQ(0x51, enter().vector);
+    expect_exit(virt_vmx.external_interrupt(&cpu, 0xec), VIRT_EXIT,
+                EXIT_VMX_EXTERNAL_INTERRUPT);
+    EXPECT_EQ(0x51, svi()) << "in the handler already";
 }
 
 /* ---- 7. "Evaluation of Pending Virtual Interrupts" ---- */
@@ -276,7 +294,7 @@ static const std::vector<Named> triggers = {
      [](VmxBench &m) { virt_vmx.external_interrupt(&m.cpu, VmxBench::NV); }},
 };
 
-TEST(Evaluation, S7_TheFiveTriggersEvaluateEachBothWays)
+TEST(Evaluation, Sdm30_2_1_TheFiveTriggersEvaluateEachBothWays)
 {
     for (const Named &trigger : triggers) {
         SCOPED_TRACE(trigger.name);
@@ -399,7 +417,7 @@ static void add_hypervisor(std::vector<Named> *list)
                      }});
 }
 
-TEST(Evaluation, S7_NoOtherOperationEvaluates)
+TEST(Evaluation, Sdm30_2_1_NoOtherOperationEvaluates)
 {
     std::vector<Named> others;
 
@@ -419,7 +437,7 @@ TEST(Evaluation, S7_NoOtherOperationEvaluates)
     }
 }
 
-TEST(Evaluation, S7_AnInstructionBoundaryDeliversNothingThatWasNotRecognized)
+TEST(Evaluation, Sdm30_2_1_AnInstructionBoundaryDeliversNothingThatWasNotRecognized)
 {
     VmxBench m;
 
@@ -433,7 +451,7 @@ TEST(Evaluation, S7_AnInstructionBoundaryDeliversNothingThatWasNotRecognized)
 
 /* ---- 8. "Posted-Interrupt Processing" ---- */
 
-TEST_F(Statement, S8_OnlyTheNotificationVectorIsProcessedAllOthersExit)
+TEST_F(Statement, Sdm30_6_OnlyTheNotificationVectorIsProcessedAllOthersExit)
 {
     for (unsigned nv = 0; nv < 256; nv += 51)
         for (unsigned vector = 0; vector < 256; vector++) {
@@ -465,7 +483,7 @@ struct MoveWatch : trace_sink {
     }
 };
 
-TEST_F(Statement, S8_OnIsClearedBeforePirIsMoved)
+TEST_F(Statement, Sdm30_6_OnIsClearedBeforePirIsMoved)
 {
     request(0x31);
     posted_post(&descriptor, 0x31, flow());
@@ -478,7 +496,7 @@ TEST_F(Statement, S8_OnIsClearedBeforePirIsMoved)
     trace.sinks = &kept;
 }
 
-TEST_F(Statement, S8_RviBecomesTheMaximumOfItselfAndPir)
+TEST_F(Statement, Sdm30_6_RviBecomesTheMaximumOfItselfAndPir)
 {
     for (unsigned rvi_before = 0; rvi_before < 256; rvi_before += 3)
         for (unsigned posted = 0; posted < 256; posted += 5) {
@@ -499,7 +517,7 @@ TEST_F(Statement, S8_RviBecomesTheMaximumOfItselfAndPir)
 
 /* ---- 9. "Virtualizing User-Interrupt Notifications" ---- */
 
-TEST(UserInterrupts, S9_TheVirtualEoiOfANotificationDoesNotLookAtTheEoiExitBitmap)
+TEST(UserInterrupts, Sdm30_2_3_TheVirtualEoiOfANotificationDoesNotLookAtTheEoiExitBitmap)
 {
     for (unsigned uinv = 16; uinv < 256; uinv++)
         for (bool in_bitmap : {false, true}) {
@@ -522,7 +540,8 @@ TEST(UserInterrupts, S9_TheVirtualEoiOfANotificationDoesNotLookAtTheEoiExitBitma
 
 /* ---- 10. "Virtualizing SENDUIPI" ---- */
 
-TEST(UserInterrupts, S10_WithTheTprShadowAndWithoutIpiVirtualizationSenduipiIsAnApicWriteExit)
+TEST(UserInterrupts,
+     Sdm30_7_WithTheTprShadowAndWithoutIpiVirtualizationSenduipiIsAnApicWriteExit)
 {
     for (bool shadow : {false, true})
         for (bool ipi : {false, true})
@@ -551,7 +570,7 @@ TEST(UserInterrupts, S10_WithTheTprShadowAndWithoutIpiVirtualizationSenduipiIsAn
 }
 
 /* The path that it shares with the ICR. */
-TEST_F(PageStatement, S10_WithoutIpiVirtualizationAnIcrThatIsNoSelfIpiIsAnApicWriteExit)
+TEST_F(PageStatement, Sdm30_7_WithoutIpiVirtualizationAnIcrThatIsNoSelfIpiIsAnApicWriteExit)
 {
     off(VMX_IPI_VIRTUALIZATION);
     const virt_verdict v = write(0x300, 0x31);
