@@ -4,10 +4,11 @@ Every cost is 100 cycles of a nanosecond, so that what is under way can be met t
 at once.
 """
 
+import itertools
 import json
 
 import pytest
-from virqsim import Hypervisor, Machine, Plan, Program, VirqsimError, icr, profiles, runner
+from virqsim import Hypervisor, Inhibit, Machine, Plan, Program, VirqsimError, icr, profiles, runner
 from virqsim.again import Again
 from virqsim.explain import case, times, whynot
 from virqsim.explain.flows import Flows
@@ -19,8 +20,9 @@ US = 1000  # cycles
 class Asked:
     """A plan, simulated; why(...) asks."""
 
-    def __init__(self, plan, technology="none", features=None):
+    def __init__(self, plan, technology="none", features=None, schedule=None):
         document = plan.resolve(profiles.load("unit"), technology, features)
+        document["run"] |= {"schedule": schedule} if schedule else {}
         document["costs"]["cycles"] = dict.fromkeys(document["costs"]["cycles"], 100)
         document["costs"]["cycles"] |= dict.fromkeys(("line.socket", "kvm.post", "kvm.accept"), 0)
         self.again = Again(runner.run(document), lambda done: None)
@@ -278,11 +280,12 @@ def test_the_section_is_that_of_the_mechanism(technology, section):
     assert Asked(alone(guest), technology).reasons(60)[0].section.startswith(section)
 
 
-@pytest.mark.parametrize("technology", ["none", "apicv", "svm", "x2avic"])
-def test_the_task_priority(technology):
+@pytest.mark.parametrize(("technology", "when_it_leaves"), [
+    ("none", ("TPR threshold = 3",)), ("apicv", ()), ("svm", ("CR8 writes exit = 1",)), ("x2avic", ())])
+def test_the_task_priority(technology, when_it_leaves):
     asked = Asked(alone(Program("guest").tpr(0x4F).self_ipi(V).compute(100 * US)), technology)
     assert asked.why(60) == ["the processor priority: TPR"]
-    assert asked.reasons(60)[0].evidence == ("TPR = 4FH", "PPR = 4FH")
+    assert asked.reasons(60)[0].evidence == ("TPR = 4FH", "PPR = 4FH", *when_it_leaves)
 
 
 @pytest.mark.parametrize("technology", ["none", "apicv", "svm", "x2avic"])
@@ -371,6 +374,68 @@ def test_the_vcpu_is_in_userspace():
     (reason,) = asked.reasons(met)
     assert reason.name == "the vCPU is not in its guest"
     assert "after KVM_EXIT_IO" in reason.sentence
+
+
+# nobody looks, since a second look is left out
+
+
+def lost(technology, recheck, wait):
+    """An interrupt that comes when the target, which waits for it, has looked for the last time; asked at the end."""
+    machine = Machine()
+    taken = machine.word("taken")
+    machine.vcpu(wait(Program("target").signal(0), taken), {V: Program("on_48").eoi().word_add(taken)})
+    machine.device("disk", "msi", 0, V)
+    plan = Plan("lost", machine, Hypervisor(halt_poll_ns=0, without_rechecks=(recheck,)))
+    for place, past in itertools.product(range(3), range(1, 8)):  # the target's steps, before the interrupt
+        schedule = {"window_ns": 5000, "hold": [{"place": place, "past": past}]}
+        asked = Asked(plan, technology, schedule=schedule)
+        if asked.flows[1].end == "pending":
+            return asked.case(asked.again.end_ps / 10**6)
+    raise AssertionError("nothing was lost")
+
+
+@pytest.mark.parametrize(("technology", "name", "evidence"), [
+    ("apicv", "in PIR, and nobody looks there", "ON = 1"), ("none", "nobody makes the guest leave", "IRR[48] = 1"),
+    ("svm", "nobody makes the guest leave", "IRR[48] = 1")])
+def test_the_look_before_the_entry_is_left_out(technology, name, evidence):
+    of = lost(technology, "kvm_vcpu_exit_request", lambda target, taken: target.cpuid().spin_until(taken, 1))
+    (reason,) = whynot.reasons(of)
+    assert (reason.name, evidence in reason.evidence) == (name, True)
+    assert "kvm_vcpu_exit_request, which the plan leaves out" in reason.sentence
+
+
+@pytest.mark.parametrize("technology", ["apicv", "none", "svm"])
+def test_the_look_before_the_sleep_is_left_out(technology):
+    of = lost(technology, "kvm_vcpu_check_block", lambda target, taken: target.halt_until(taken, 1))
+    (reason,) = whynot.reasons(of)
+    assert reason.name == "the vCPU sleeps, and nobody wakes it"
+    assert "kvm_vcpu_check_block, which the plan leaves out" in reason.sentence
+    assert reason.evidence[:2] == ("state BLOCKED", "physical CPU 0 runs no vCPU")
+
+
+@pytest.mark.parametrize(("left_out", "names"), [
+    ((), ["the vCPU is preempted"]), (("pi_set_on",), ["in PIR, and nobody looks there"])])
+def test_the_look_when_the_vcpu_has_its_cpu_again_is_left_out(left_out, names):
+    machine = Machine()
+    machine.vcpu(Program("target").compute(5000 * US), handlers(V))
+    machine.load(0)
+    machine.assigned("disk", vcpu=0, vector=V, at_ns=[1_600_000])  # in the load's slice
+    asked = Asked(Plan("shared", machine, Hypervisor(time_slice_ns=1_000_000, without_rechecks=left_out)), "vtd-pi")
+    assert asked.why(1700) == ["the vCPU is preempted"]
+    at = 1700 if not left_out else 2100
+    assert asked.why(at) == names
+    assert not left_out or asked.reasons(at)[0].evidence == ("PIR[48] = 1", "ON = 0", "SN = 0")
+
+
+def test_it_says_while_what_apicv_is_off():
+    machine = Machine()
+    machine.vcpu(Program("target").mask().compute(200 * US), handlers(V))
+    machine.device(**bell())
+    inhibits = (Inhibit("HYPERV", from_ns=20_000, until_ns=100_000),)
+    asked = Asked(Plan("off", machine, Hypervisor(halt_poll_ns=0, inhibits=inhibits)), "apicv")
+    assert [asked.case(at).inhibits for at in (10, 60, 150)] == [(), ("HYPERV",), ()]
+    assert asked.why(60) == ["IF = 0"]
+    assert "interrupt-window exiting = 1" in asked.reasons(60)[0].evidence
 
 
 # what became of it, and the command

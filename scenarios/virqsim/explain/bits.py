@@ -32,8 +32,14 @@ def held(state: State, vector: int) -> dict[str, str]:
         bits |= {name: f"{state['vmx'][name]:02X}H" for name in ("RVI", "SVI")}
     if "vmx" in state:
         bits["interrupt-window exiting"] = _bit("interrupt-window exiting" in state["vmx"]["controls"])
+        if "RVI" not in bits and "use TPR shadow" in state["vmx"]["controls"]:
+            bits["TPR threshold"] = str(state["vmx"]["TPR_threshold"])
     if "svm" in state:
         bits["V_IRQ"] = _bit(state["svm"]["V_IRQ"])
+        if not state["svm"]["AVIC"]:
+            bits["CR8 writes exit"] = _bit("CR8_WRITE" in state["svm"]["intercepts"])
+    if "svm" in state and state["svm"]["avic_entry"]:
+        bits["IsRunning"] = _bit(state["svm"]["avic_entry"]["IsRunning"])
     bits |= _of_chips(state.get("board"), vector)
     bits |= {"NMI pending": _bit(apic["nmi_pending"]), "NMI blocked": _bit(guest["nmi_blocked"])} if vector == 2 else {}
     return bits

@@ -29,6 +29,10 @@ class Case:
     """It had ended by then."""
     next: Flow | None
     """The first one that was routed there later."""
+    left_out: tuple[str, ...] = ()
+    """Of the hypervisor's second looks (`virqsim list rechecks`)."""
+    inhibits: tuple[str, ...] = ()
+    """Why APICv or AVIC is off at that instant (`virqsim list inhibits`)."""
 
     @property
     def svm(self) -> bool:
@@ -104,7 +108,21 @@ def case(again: Again, flows: Flows, vector: int, vcpu: int, ps: int) -> Case:
     later = numbers[len(until):]
     open_ = [number for number in until if not flows.ended_by(number, ps)]
     last = flows[(open_ or until)[-1]] if until else None
-    return Case(vector, vcpu, ps, again.at(vcpu, ps), last, not open_, flows[later[0]] if later else None)
+    return Case(vector, vcpu, ps, again.at(vcpu, ps), last, not open_, flows[later[0]] if later else None,
+                tuple(again.plan["hypervisor"].get("without_rechecks", ())), _inhibits(again, ps))
+
+
+def _inhibits(again: Again, ps: int) -> tuple[str, ...]:
+    """The reasons in force, in the order in which they came."""
+    in_force: dict[str, None] = {}
+    for record in again.trace.of("INHIBIT"):
+        if record["ps"] > ps:
+            break
+        name = again.trace.header["inhibits"][int(record["a"])]
+        in_force[name] = None
+        if not record["b"]:
+            del in_force[name]
+    return tuple(in_force)
 
 
 def destination(again: Again, flows: Flows, vector: int) -> int:

@@ -53,6 +53,8 @@ def show_reasons(of: Case, found: list[Reason]) -> None:
     rows = [["first" if n == 0 else "then", reason.name, ", ".join(reason.evidence), reason.section]
             for n, reason in enumerate(found)]
     show.table("in the order of the checks", ["", "reason", "evidence", "where it is written"], rows)
+    if of.inhibits:
+        click.echo(f"APICv or AVIC is off: {', '.join(of.inhibits)}.")
     then = afterwards(of)
     if then:
         click.echo(then)

@@ -7,13 +7,13 @@ reason is the answer; those after it would hold the interrupt back too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .. import library
-from . import sections
+from . import sections, unseen
 from .case import Case
 from .flows import Flow
+from .reason import Reason
 from .times import ns, us
 
 _CLASS = 0xF0
@@ -21,16 +21,6 @@ _LVT_MASKED = 1 << 16
 _IN_GUEST_MODE = ("ENTERING", "GUEST", "EXITING")
 _EXTINT = 7
 _MAKES_LEAVE = ("RESCHEDULE", "TIMER", "ASSIGNED")
-
-
-@dataclass(frozen=True)
-class Reason:
-    """What holds an interrupt back."""
-
-    name: str
-    sentence: str
-    evidence: tuple[str, ...]
-    section: str
 
 
 def reasons(of: Case) -> list[Reason]:
@@ -181,6 +171,8 @@ def _notification_in_flight(of: Case) -> Reason | None:
     """In PIR, for a vCPU in its guest: until the notification arrives, the CPU does not look."""
     if not of.posted or of.thread["state"] not in _IN_GUEST_MODE:
         return None
+    if unseen.in_pir(of):
+        return unseen.posted(of)
     posted, arrives = of.state["posted"], of.state["pcpu"]["arriving_ps"].get("POSTED")
     when = f"arrives at {us(arrives)} us" if arrives is not None else "has arrived, and is processed once the guest runs"
     return Reason("in PIR, the notification under way", f"it is posted, and the notification {when}",
@@ -207,8 +199,8 @@ def _priority(of: Case) -> Reason | None:
         return Reason("the processor priority: in service",
                       f"vector {what} is in service, and its class is not below this one's", (in_service, *of.bit("PPR")),
                       section)
-    return Reason("the processor priority: TPR", "the guest's task priority holds its class back", of.bit("TPR", "PPR"),
-                  section)
+    return Reason("the processor priority: TPR", "the guest's task priority holds its class back",
+                  of.bit("TPR", "PPR", "TPR threshold", "CR8 writes exit"), section)
 
 
 def _higher_first(of: Case) -> Reason | None:
@@ -263,11 +255,14 @@ def _not_in_guest(of: Case) -> Reason | None:
     if of.thread["state"] == "GUEST":
         return None
     until = "" if of.thread["until_ps"] is None else f", until {us(of.thread['until_ps'])} us"
-    runs = of.state["pcpu"]["runs"]
-    cpu = f"physical CPU {of.state['pcpu']['number']} runs " + ("something else" if runs is None else f"vCPU {runs}")
+    runs, parked = of.state["pcpu"]["runs"], of.thread["state"] == "PARKED"
+    cpu = f"physical CPU {of.state['pcpu']['number']} runs " + (
+        f"vCPU {runs}" if runs is not None else "something else" if parked else "no vCPU")
     evidence = (f"state {of.thread['state']}{until}", *(() if of.thread["on_cpu"] else (cpu,)),
-                *of.bit(f"IRR[{of.vector}]", f"PIR[{of.vector}]", "SN"))
+                *of.bit(f"IRR[{of.vector}]", f"PIR[{of.vector}]", "SN", "IsRunning"))
     names = {"PARKED": "the vCPU is preempted", "BLOCKED": "the vCPU sleeps", "POLLING": "the vCPU is halted"}
+    if unseen.asleep(of):
+        return unseen.slept(of, evidence)
     return Reason(names.get(of.thread["state"], "the vCPU is not in its guest"),
                   f"{_whereabouts(of)}; an interrupt is looked for before the next entry", evidence,
                   sections.kvm("vcpu_enter_guest"))
@@ -292,6 +287,8 @@ def _next_chance(of: Case) -> Reason:
         return Reason("the guest has not left yet",
                       f"the hypervisor has it, and the {name} interrupt that makes the guest leave arrives at {us(ps)} us; "
                       "the next entry injects it", evidence, section)
+    if unseen.in_irr(of):
+        return unseen.requested(of, evidence)
     return Reason("would be delivered at the next entry",
                   "nothing holds it back: the guest leaves now, and the next entry injects it", evidence, section)
 
@@ -322,6 +319,6 @@ def afterwards(of: Case) -> str | None:
 def document(of: Case, found: list[Reason]) -> dict[str, Any]:
     """What --json prints."""
     return {"vector": of.vector, "vcpu": of.vcpu, "time_ps": of.ps,
-            "flow": None if of.last is None or of.done else of.last.number,
+            "flow": None if of.last is None or of.done else of.last.number, "inhibits": list(of.inhibits),
             "reasons": [vars(reason) | {"evidence": list(reason.evidence)} for reason in found],
             "afterwards": afterwards(of), "state": of.state}

@@ -1,0 +1,15 @@
+"""A reason why an interrupt is not being delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What holds an interrupt back."""
+
+    name: str
+    sentence: str
+    evidence: tuple[str, ...]
+    section: str
