@@ -208,6 +208,15 @@ static void stamp(struct counters *c, const struct trace_record *r)
     s->sum += span;
 }
 
+/* As another flow, which counts from where this one was raised. */
+static void goes_on(struct counters *c, const struct trace_record *r)
+{
+    const struct flight *f = flight_of(c, r);
+
+    if (f)
+        c->device = (struct raised){.flow = r->flow, .source = f->source, .ps = f->raised};
+}
+
 static void refused(struct counters *c, const struct trace_record *r)
 {
     if (r->where == TRACE_NOWHERE) {
@@ -215,6 +224,8 @@ static void refused(struct counters *c, const struct trace_record *r)
         return;
     }
     account_of(c, r)->refused++;
+    if (r->b == TRACE_REFUSED_REROUTED)
+        goes_on(c, r);
     ended(c, r);
 }
 

@@ -30,7 +30,7 @@ static const char *const held[] = {"IRR",  "PIR",  "NMI",   "ExtINT",
                                    "PUIR", "UIRR", "PMIRR", "PBA"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
-                                      "withdrawn"};
+                                      "withdrawn",      "rerouted"};
 static const char *const notify[] = {"not needed", "kick",     "posted", "wake",
                                      "signal",     "doorbell", "later",  "direct"};
 static const char *const inject[] = {"event injection", "virtual-interrupt delivery", "direct",

@@ -251,6 +251,28 @@ static void read_line(struct build *b, const json_t *json, const struct place *a
                 WIRE_MAX_DRIVERS - BOARD_FIRST_DRIVER);
 }
 
+/* Its entry of an MSI-X table in memory, of four DWORDs. */
+static void read_table(struct build *b, const json_t *json, const struct place *at,
+                       struct device *d)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "table");
+
+    if (!json_object_get(json, "table"))
+        return;
+    d->table = reader_uint(&b->reader, json, at, "table", MSIX_ENTRY_BYTES, INT64_MAX);
+    if (d->table % MSIX_ENTRY_BYTES)
+        reader_fail(&b->reader, &p, "%" PRIu64 " is no multiple of %d", d->table,
+                    MSIX_ENTRY_BYTES);
+    else if (b->sim->plan.vendor == VIRT_E2K || h->guest_apic == LAPIC_MODE_DISABLED)
+        reader_fail(&b->reader, &p, "the guest has no local APIC to send a message to");
+    else if (feature_in(h->features, FEATURE_DIRECT_INTERRUPTS))
+        reader_fail(&b->reader, &p, "the guest's interrupts are those of its CPUs");
+    for (const struct device *other = h->device; other < d; other++)
+        if (d->table && other->table == d->table)
+            reader_fail(&b->reader, &p, "another device's entry is there");
+}
+
 static void read_source(struct build *b, const json_t *json, const struct place *at,
                         struct device *d)
 {
@@ -258,7 +280,11 @@ static void read_source(struct build *b, const json_t *json, const struct place 
 
     if (d->kind == DEVICE_ASSIGNED)
         reader_keys(&b->reader, json, at,
-                    KEYS("name", "kind", "vcpu", "vector", "cpu", "delay_ns", "at_ns"));
+                    KEYS("name", "kind", "vcpu", "vector", "cpu", "delay_ns", "at_ns", "urgent",
+                         "table"));
+    else if (d->kind == DEVICE_MSI)
+        reader_keys(&b->reader, json, at,
+                    KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns", "table"));
     else
         reader_keys(&b->reader, json, at,
                     KEYS("name", "kind", "vcpu", "vector", "delay_ns", "at_ns"));
@@ -270,6 +296,8 @@ static void read_source(struct build *b, const json_t *json, const struct place 
     d->vector = (uint8_t)d->epic_vector;
     if (d->kind == DEVICE_ASSIGNED)
         d->cpu = (uint16_t)reader_uint(&b->reader, json, at, "cpu", 0, h->pcpu_count - 1);
+    d->urgent = reader_bool_or(&b->reader, json, at, "urgent", false);
+    read_table(b, json, at, d);
 }
 
 static void read_devices(struct build *b, const json_t *machine, const struct place *at)

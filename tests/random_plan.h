@@ -8,11 +8,40 @@
 namespace plans
 {
 
+/* Where devices have their entries of an MSI-X table; those of plans that may have one. */
+const unsigned TABLES = 0x5000, ENTRY = 16;
+
+inline std::string table_of(const Plan &p, unsigned entry)
+{
+    const bool direct =
+        p.technology == "eli" || p.technology == "direct" || p.technology == "did";
+
+    return direct || p.guest_apic == "none"
+               ? ""
+               : ",\"table\":" + std::to_string(TABLES + entry * ENTRY);
+}
+
+/* Masked, another message, unmasked; sometimes to nobody, sometimes not all of it. */
+inline std::string move_entry(Draw &d, unsigned vcpus)
+{
+    const unsigned entry = TABLES + (unsigned)d.below(2) * ENTRY;
+    const unsigned dest = (unsigned)(d.chance(10) ? 99 : d.below(vcpus));
+    const auto store = [entry](unsigned offset, uint64_t value) {
+        return "[\"mmio_write\"," + std::to_string(entry + offset) + ",4," +
+               std::to_string(value) + "]";
+    };
+    const std::string message =
+        store(0, 0xfee00000 | dest << 12) + "," + store(8, 32 + d.below(6) * 23);
+
+    return (d.chance(90) ? store(12, 1) + "," : "") + message +
+           (d.chance(90) ? "," + store(12, 0) : "");
+}
+
 inline std::string operation(Draw &d, unsigned vcpus, bool handler)
 {
     const std::string vector = std::to_string(32 + d.below(6) * 23);
     const std::string dest = std::to_string(d.below(vcpus));
-    switch (d.below(handler ? 15 : 23)) {
+    switch (d.below(handler ? 15 : 24)) {
     case 0:
     case 1:
         return "[\"compute\"," + std::to_string(d.below(5000)) + "]";
@@ -68,6 +97,8 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
                std::to_string(d.below(3)) + "],[\"word_add\",6,1]";
     case 21:
         return "[\"pv_yield\",0," + std::to_string(vcpus) + "]";
+    case 22:
+        return move_entry(d, vcpus);
     default:
         return "[\"hypercall\"],[\"apic_read\",48],[\"pv_ipi\"," + vector + ",0," +
                std::to_string(vcpus) + "]";
@@ -525,12 +556,14 @@ inline Plan random_plan(uint64_t seed)
                      "\",\"vcpu\":" + std::to_string(d.below(vcpus)) +
                      ",\"vector\":" + std::to_string(60 + i * 40) +
                      ",\"delay_ns\":" + std::to_string(d.below(3000)) +
-                     ",\"at_ns\":[1000,5000," + std::to_string(6000 + d.below(100000)) + "]}";
+                     ",\"at_ns\":[1000,5000," + std::to_string(6000 + d.below(100000)) + "]" +
+                     (i == 0 ? table_of(p, 0) : "") + "}";
     add_chipset(d, p);
     p.devices += ",{\"name\":\"vf\",\"kind\":\"assigned\",\"vector\":200,\"vcpu\":" +
                  std::to_string(d.below(vcpus)) +
                  ",\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
-                 ",\"at_ns\":[2000,2100,40000]}";
+                 ",\"at_ns\":[2000,2100,40000]" + (d.chance(50) ? ",\"urgent\":true" : "") +
+                 table_of(p, 1) + "}";
     add_threads(p);
     add_disks(p);
     add_scheduler(p);

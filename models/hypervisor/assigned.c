@@ -54,7 +54,7 @@ static struct remap_words entry_of(const struct device *d, bool running)
     const bool own = feature_in(h->features, FEATURE_DIRECT_INTERRUPTS);
 
     if (posts(d))
-        return remap_entry_posted(d->vector, descriptor_of(d->vcpu), false);
+        return remap_entry_posted(d->vector, descriptor_of(d->vcpu), d->urgent);
     if (host_kicks_by_nmi(h) && !running)
         return remap_entry_nmi(d->cpu);
     return remap_entry_remapped(own ? d->vector : HOST_NUMBER_ASSIGNED, d->cpu);
@@ -81,6 +81,16 @@ static void assign(struct device *d, struct remap_words *entry)
     vec_set(&d->hypervisor->vcpu[d->vcpu].hw.guest_gates, d->vector);
 }
 
+/* Those for whom a post is to be heard of while they are preempted. */
+static void find_urgent(struct hypervisor *h)
+{
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        h->vcpu[i].urgent = false;
+    for (const struct device *d = h->device; d < h->device + h->device_count; d++)
+        if (d->kind == DEVICE_ASSIGNED && d->urgent && posts(d))
+            h->vcpu[d->vcpu].urgent = true;
+}
+
 static void no_event(struct remap_port *port, const struct irq_msg *msg)
 {
     (void)port; /* the hypervisor's own table has no bad entry */
@@ -97,6 +107,7 @@ static void vtd_init(struct hypervisor *h)
     for (uint32_t i = 0; i < h->device_count; i++)
         if (h->device[i].kind == DEVICE_ASSIGNED)
             assign(&h->device[i], &h->irte[i]);
+    find_urgent(h);
     while (2u << size < h->device_count)
         size++;
     remap_init(&h->remap, &config);
@@ -111,6 +122,19 @@ void assigned_init(struct hypervisor *h)
         assigned_svm_init(h);
     else
         vtd_init(h);
+}
+
+void assigned_change(struct vcpu *by, struct device *d)
+{
+    struct hypervisor *h = d->hypervisor;
+
+    vcpu_pay(by, COST_KVM_REMAP);
+    if (h->vcpu[0].hw.ops->vendor == VIRT_SVM) {
+        assigned_svm_change(d);
+        return;
+    }
+    h->irte[d - h->device] = entry_of(d, false);
+    find_urgent(h);
 }
 
 /* --- an interrupt --- */

@@ -54,6 +54,37 @@ void assigned_svm_set_running(struct vcpu *v, bool running)
             amd_irte_set_running(entry_of(d), running, v->thread.pcpu->index);
 }
 
+static void give_to_vcpu(struct device *d)
+{
+    struct vcpu *v = &d->hypervisor->vcpu[d->vcpu];
+
+    d->next_of_vcpu = v->assigned;
+    v->assigned = d;
+}
+
+static void take_from(struct vcpu *v, const struct device *d)
+{
+    struct device **link = &v->assigned;
+
+    while (*link && *link != d)
+        link = &(*link)->next_of_vcpu;
+    if (*link)
+        *link = d->next_of_vcpu;
+}
+
+/* KVM: svm_ir_list_del() and svm_ir_list_add(), which looks whether the vCPU runs already. */
+void assigned_svm_change(struct device *d)
+{
+    struct hypervisor *h = d->hypervisor;
+    struct vcpu *v = &h->vcpu[d->vcpu];
+
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        take_from(&h->vcpu[i], d);
+    give_to_vcpu(d);
+    assigned_svm_set_mode(v);
+    assigned_svm_set_running(v, v->thread.pcpu->current == &v->thread);
+}
+
 void assigned_svm_init(struct hypervisor *h)
 {
     const struct amd_iommu_config config = {.table = h->amd_irte,
@@ -70,8 +101,7 @@ void assigned_svm_init(struct hypervisor *h)
 
         if (d->kind != DEVICE_ASSIGNED)
             continue;
-        d->next_of_vcpu = h->vcpu[d->vcpu].assigned;
-        h->vcpu[d->vcpu].assigned = d;
+        give_to_vcpu(d);
     }
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         assigned_svm_set_mode(&h->vcpu[i]);

@@ -39,13 +39,18 @@ static void wake_from_interrupt(struct vcpu *v)
         thread_wake(&v->thread, hv_after(h, polls ? 0 : h->costs.of[COST_HOST_INTERRUPT].n));
 }
 
-/* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. */
+/* KVM: pi_wakeup_handler(): whoever sleeps here and has a notification outstanding. And, which is not
+   KVM's, whoever is preempted here and has an urgent one. */
 static void wake_posted(struct pcpu *p)
 {
     for (struct thread *t = p->threads, *next; t; t = next) {
         next = t->sibling; /* woken, it may go to another CPU */
-        if (t->vcpu && vcpu_waits(t->vcpu) && t->vcpu->descriptor.on)
+        if (!t->vcpu || !t->vcpu->descriptor.on)
+            continue;
+        if (vcpu_waits(t->vcpu))
             wake_from_interrupt(t->vcpu);
+        else if (t->vcpu->state == VCPU_PARKED && t->vcpu->urgent)
+            thread_urge(t);
     }
 }
 

@@ -132,6 +132,8 @@ void thread_wake(struct thread *t, sim_time at); /* a vCPU that waits for an int
 void thread_ready(struct thread *t, sim_time at);
 /* The same of a real-time thread, which goes before all others, and stays as long as it wants. */
 void thread_seize(struct thread *t);
+/* One that waits for its CPU is the next there, at once. */
+void thread_urge(struct thread *t);
 /* Linux: set_cpus_allowed_ptr(). It runs there alone from now on; who sleeps goes when it wakes up. */
 void thread_send_to(struct thread *t, struct pcpu *to);
 void thread_leave(struct thread *t, bool runnable); /* off its CPU, which takes the next one */

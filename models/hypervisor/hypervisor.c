@@ -206,6 +206,7 @@ static void device_init(struct hypervisor *h, struct device *d)
         d->next_assigned = h->pcpu[d->cpu].assigned;
         h->pcpu[d->cpu].assigned = d;
     }
+    msix_entry_init(d);
     d->line = (struct wire){.listener = &d->listener};
     event_init(h->events, &d->arrival, EVENT_PHASE_DEVICE, device_arrived);
     event_init(h->events, &d->plan, EVENT_PHASE_DEVICE, device_by_plan);

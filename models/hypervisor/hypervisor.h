@@ -22,6 +22,7 @@
  *   exits.c      the exit handlers
  *   deliver.c    telling a vCPU of an interrupt
  *   declared.c   what hardware that the plan declares costs, and whom it notifies
+ *   msix_entry.c    where a device's message goes, as the guest writes it
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   epic.h       the guest of an Elbrus machine, in files of its own
  *   direct.c     what the guest and the physical APIC do without the hypervisor
@@ -199,6 +200,7 @@ struct vcpu {
     bool window_open;    /* the hardware is to say when the guest can take an interrupt */
     bool immediate_exit; /* leave again right after this entry */
     bool apicv_active;   /* APICv or AVIC, as its control structure has it */
+    bool urgent;         /* devices with URG interrupt it: not to wait for its time slice */
     bool apicv_stale;    /* KVM_REQ_APICV_UPDATE: the VM's reasons against it have changed */
     enum kvm_exit kvm_exit;
 
@@ -540,6 +542,8 @@ void deliver_notification(struct hypervisor *h, const struct posted_descriptor *
 /* --- assigned.c --- */
 void assigned_init(struct hypervisor *h);
 void assigned_raise(struct device *d, trace_flow flow); /* its flow is routed already */
+/* The guest has moved its interrupt: the remapping entry follows, at `by`'s expense. */
+void assigned_change(struct vcpu *by, struct device *d);
 /* Of the devices whose MSI waits at this CPU, one, or NULL. */
 struct device *assigned_landed(const struct pcpu *p);
 /* Is it an interrupt with `v`'s own vector? */
@@ -582,6 +586,8 @@ bool assigned_svm_raise(struct device *d, trace_flow flow);
 /* The table's entries follow v->apicv_active, and where the vCPU runs. */
 void assigned_svm_set_mode(struct vcpu *v);
 void assigned_svm_set_running(struct vcpu *v, bool running);
+/* The device is another vCPU's from now on. */
+void assigned_svm_change(struct device *d);
 void assigned_svm_read_log(struct hypervisor *h); /* the handler of the IOMMU's interrupt */
 
 /* --- yield.c --- */

@@ -4,6 +4,7 @@
 #ifndef VIRQSIM_HYPERVISOR_PLAN_DEVICE_H
 #define VIRQSIM_HYPERVISOR_PLAN_DEVICE_H
 
+#include "irq/msix.h"
 #include "port/event.h"
 #include "port/trace.h"
 #include "port/wire.h"
@@ -50,10 +51,19 @@ struct device {
     struct wire_listener listener;
     bool masked;         /* its vector, at the device */
     trace_flow withheld; /* and the interrupt that waits for the end of that; or 0 */
+    bool urgent;         /* ASSIGNED: URG of its entry, where the IOMMU posts */
+    uint64_t table;      /* MSI, ASSIGNED: where the guest finds its MSI-X entry; or 0 */
+    struct msix_entry entry;
 };
 
 void hypervisor_device_act(struct device *d);
 void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
 /* MSI, ASSIGNED: what it raises waits in the device, or goes out. */
 void hypervisor_device_mask(struct device *d, bool masked);
+
+/* --- msix_entry.c --- */
+struct vcpu;
+void msix_entry_init(struct device *d);
+/* v->access, if it is a store to the entry of a device. */
+void msix_entry_access(struct vcpu *v);
 #endif

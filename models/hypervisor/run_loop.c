@@ -299,13 +299,16 @@ static void give_up(struct vcpu *v)
     timer_migrate(v);
 }
 
-/* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. */
+/* Off its CPU, but it would rather run: vmx_vcpu_put() suppresses notifications. What is urgent
+   notifies all the same, and wakes it: no hypervisor in use does so (docs/models/posted.md). */
 static void park(struct vcpu *v)
 {
     give_up(v);
     v->waiting.preempted = true;
     if (others_post(v->hypervisor))
         v->descriptor.sn = true;
+    if (v->urgent)
+        v->descriptor.nv = HOST_NUMBER_WAKEUP;
     vcpu_take(v, VCPU_ON_PREEMPT);
     thread_leave(&v->thread, true);
 }

@@ -377,6 +377,13 @@ void thread_seize(struct thread *t)
     end_slice_now(t->pcpu);
 }
 
+void thread_urge(struct thread *t)
+{
+    account(t->pcpu);
+    move_to_head(t->pcpu, t);
+    end_slice_now(t->pcpu);
+}
+
 static bool is_queued(const struct thread *t)
 {
     const struct thread *other = t->pcpu->queue;

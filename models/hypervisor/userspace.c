@@ -101,6 +101,7 @@ static void device_access(struct vcpu *v)
     board_access(v);
     disk_access(v);
     serial_access(v);
+    msix_entry_access(v);
     guest_access_done(v);
     if (v->outbox_count) {
         v->after_outbox = run_again;

@@ -36,6 +36,7 @@ enum trace_refused {
     TRACE_REFUSED_REARMED,   /* the timer was armed again before its expiry was looked at */
     TRACE_REFUSED_MODE,      /* a delivery mode that makes no interrupt: INIT, SIPI, SMI */
     TRACE_REFUSED_WITHDRAWN, /* the request went away before anybody took it */
+    TRACE_REFUSED_REROUTED,  /* it goes on to another destination, as another flow */
 };
 enum trace_notify {
     TRACE_NOTIFY_NOT_NEEDED, /* the target looks by itself before its next entry */

@@ -76,6 +76,15 @@ def _mask(irq: int, let_through: set[int]) -> int:
     return 0xFF & ~sum(1 << bit for bit in bits)
 
 
+def msix_move(program: Program, table: int, apic_id: int, vector: int) -> Program:
+    """Linux's pci_write_msg_msix(): the entry at `table` is masked, says another message, and is unmasked, to which
+    a load adds that the stores have arrived."""
+    program.mmio_write(table + 12, 4, 1)
+    for offset, value in ((0, 0xFEE00000 | apic_id << 12), (4, 0), (8, vector), (12, 0)):
+        program.mmio_write(table + offset, 4, value)
+    return program.mmio_read(table + 8, 4)
+
+
 def lint0_extint(program: Program) -> Program:
     """LINT0 takes the 8259A's INTR: virtual wire mode (SDM 3A "Local Vector Table")."""
     return program.apic_write(_LVT_LINT0, _EXTINT)

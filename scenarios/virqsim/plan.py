@@ -298,7 +298,7 @@ class Machine:
         self._regions.append({"space": space, "first": first, "last": last, "handler": handler})
 
     def assigned(self, name: str, vcpu: int, vector: int, cpu: int | None = None, delay_ns: int = 0,
-                 at_ns: Sequence[int] = ()) -> int:
+                 at_ns: Sequence[int] = (), urgent: bool = False, table: int | None = None) -> int:
         """Adds a device that is assigned to the guest and returns its number, for Program.signal().
 
         Args:
@@ -309,13 +309,17 @@ class Machine:
                 the one of the vCPU's thread, which must have been added before.
             delay_ns: from the signal to the MSI.
             at_ns: ascending times at which it sends one by itself.
+            urgent: where the IOMMU posts, URG of its entry: a preempted vCPU is not to wait for its time slice.
+            table: the address of its entry of the MSI-X table, for drivers.msix_move().
         """
         self._devices.append({"name": name, "kind": "assigned", "vcpu": vcpu, "vector": vector,
                               "cpu": self._vcpus[vcpu]["pin"] if cpu is None else cpu,
-                              "delay_ns": delay_ns, "at_ns": list(at_ns)})
+                              "delay_ns": delay_ns, "at_ns": list(at_ns),
+                              **({"urgent": True} if urgent else {}), **({} if table is None else {"table": table})})
         return len(self._devices) - 1
 
-    def device(self, name: str, kind: str, vcpu: int, vector: int, delay_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
+    def device(self, name: str, kind: str, vcpu: int, vector: int, delay_ns: int = 0, at_ns: Sequence[int] = (),
+               table: int | None = None) -> int:
         """Adds a source of interrupts outside and returns its number, for Program.signal().
 
         Args:
@@ -325,9 +329,10 @@ class Machine:
             vector: 16 to 255.
             delay_ns: from the signal to the interrupt.
             at_ns: ascending times at which it acts by itself.
+            table: of an `msi`, the address of its entry of the MSI-X table, for drivers.msix_move().
         """
         self._devices.append({"name": name, "kind": kind, "vcpu": vcpu, "vector": vector,
-                              "delay_ns": delay_ns, "at_ns": list(at_ns)})
+                              "delay_ns": delay_ns, "at_ns": list(at_ns), **({} if table is None else {"table": table})})
         return len(self._devices) - 1
 
     def nic(self, name: str, queues: Sequence[Queue], path: str = "assigned", auto_mask: bool = True, ring: int = 512,

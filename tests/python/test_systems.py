@@ -4,14 +4,16 @@ import pytest
 from virqsim import Scenario, profiles, run
 from virqsim.conditions import CONDITIONS
 
-PASSTHROUGH = [  # technology, features, exits of one interrupt: running, preempted, blocked
-    ("none", "", (2, 1, 1)),
-    ("apicv", "", (1, 0, 0)),
-    ("vtd-pi", "", (0, 0, 0)),
+PASSTHROUGH = [  # technology, features, exits of one interrupt: running, preempted, blocked, migrated (where it can be)
+    ("none", "", (2, 1, 1, 1)),
+    ("apicv", "", (1, 0, 0, 0)),
+    ("vtd-pi", "", (0, 0, 0, 0)),
     ("eli", "-direct-eoi", (1, 1, 1)),
     ("eli", "", (0, 1, 1)),
     ("did", "", (0, 0, 0)),
-    ("svm", "", (2, 1, 1)),
+    ("svm", "", (2, 1, 1, 1)),
+    ("x2avic", "", (1, 0, 0, 0)),
+    ("x2avic-pi", "", (0, 0, 0, 0)),
 ]
 
 
@@ -25,7 +27,7 @@ def table(name, technology, features="", **parameters):
 @pytest.mark.parametrize("technology, features, exits", PASSTHROUGH)
 def test_a_passed_through_interrupt_costs_what_was_published_while_its_target_runs_and_else_less(
         technology, features, exits):
-    for target, wanted in zip(CONDITIONS, exits, strict=True):
+    for target, wanted in zip((*CONDITIONS, "migrated"), exits):
         report, _ = table("passthrough", technology, features, interrupts=10, target=target)
         assert report.iloc[0]["exits"] == wanted, target
 
@@ -51,6 +53,33 @@ def test_an_interrupt_that_lands_elsewhere_is_forwarded_from_there():
     assert own.iloc[0]["mean_us"] < other.iloc[0]["mean_us"]
     posted = [table("passthrough", "vtd-pi", interrupts=10, lands=lands)[0].iloc[0]["mean_us"] for lands in ("own", "other")]
     assert posted[0] == posted[1], "the descriptor says where the vCPU runs"
+
+
+def test_a_notification_to_the_cpu_that_its_target_has_left_delivers_nothing_and_loses_nothing():
+    for technology in ("vtd-pi", "x2avic-pi"):
+        running, _ = table("passthrough", technology, interrupts=10)
+        report, results = table("passthrough", technology, interrupts=10, target="migrated")
+        assert results.latency.iloc[0]["count"] == 10, technology
+        assert results.document["vcpus"][0]["migrations"] == 10, technology
+        assert running.iloc[0]["mean_us"] + 2 < report.iloc[0]["mean_us"] < 10, technology
+
+
+def test_an_urgent_interrupt_does_not_wait_for_the_time_slice_of_a_preempted_vcpu():
+    report, results = table("passthrough", "vtd-pi", interrupts=10, target="preempted", urgent="yes")
+    assert report.iloc[0]["max_us"] < 10
+    assert results.exits[results.exits["cause"] == "delivery"].empty
+    amd, _ = table("passthrough", "x2avic-pi", interrupts=10, target="preempted", urgent="yes")
+    assert amd.iloc[0]["mean_us"] > 900, "its entries have no such bit"
+
+
+@pytest.mark.parametrize("target", CONDITIONS)
+@pytest.mark.parametrize("technology", ["none", "apicv", "vtd-pi", "x2avic-pi"])
+def test_a_guest_that_moves_the_interrupt_pays_six_exits_and_loses_none(technology, target):
+    report, results = table("passthrough", technology, interrupts=10, target=target, affinity="moves")
+    assert report.iloc[0]["exits_of_a_move"] == 6
+    handled = results.accounting[results.accounting["vector"] == 65]
+    assert list(handled["delivered"]) == [5, 5]
+    assert list(handled["refused"]) == [0, 0]
 
 
 @pytest.mark.parametrize("technology, exits", [("none", [2, 2, 2, 2]), ("apicv", [0, 1, 0, 1]), ("vtd-pi", [0, 1, 0, 0])])
