@@ -343,6 +343,8 @@ void timer_expires(struct vcpu *v, cycles after)
     v->timer_deadline = hv_after(h, after.n);
     if (place_of(v) == IN_GUEST)
         v->hw.ops->set_guest_deadline(&v->hw, clock_count(&h->tsc, v->timer_deadline).n);
+    else if (v->epic)
+        v->epic->cepic.deadline[CEPIC_TIMER] = v->timer_deadline;
     else
         v->apic.timer_deadline = v->timer_deadline;
     event_arm(h->events, &v->timer, v->timer_deadline);

@@ -184,7 +184,7 @@ def _rows(what: str, chip: str | None = None, files: tuple[str, ...] = ()) -> li
         from . import profiles
 
         loaded = map(profiles.load, profiles.available())
-        return [{"name": p.name, "core_hz": p.clocks["core_hz"], "weakest": p.kind, "title": p.title} for p in loaded]
+        return [{"name": p.name, "core_hz": p.clocks["core_hz"], "weakest": p.known, "title": p.title} for p in loaded]
     if what == "scenarios":
         from .scenario import Scenario
 
@@ -269,7 +269,7 @@ def run(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str 
     else:
         show.results(results)
         if report is not None:
-            show.frame(loaded.question, report)
+            show.frame(f"{loaded.question}{show.caveat(results.document)}", report)
         click.echo(f"run folder: {results.folder}")
     ctx.exit(_status(results))
 
@@ -383,7 +383,7 @@ def probe_command(as_json: bool, **what: Any) -> None:
     rows = [(who, _counts(per_operation[who])) for who in ("sender", "target", "eoi")]
     rows.append(("to userspace", per_operation["userspace_exits"]))
     show.table(f"{document['operation']}, {document['technology']}, {document['guest_apic']}, "
-               f"target {document['condition']}: exits of one operation", ["who", "exits"],
+               f"target {document['condition']}: exits of one operation{show.caveat(document)}", ["who", "exits"],
                [(who, str(counts)) for who, counts in rows])
     show.table(f"latency{show.caveat(document)}", ["p50_ns", "p99_ns", "max_ns"], [list(document["latency_ns"].values())])
 

@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
+from . import profiles  # noqa: E402
 from .profiles import ASSUMED_THROUGHOUT  # noqa: E402
 
 # Okabe and Ito, "Color Universal Design", 2008; grey for what is left over.
@@ -209,6 +210,7 @@ def bands(document, out):
     rows = document["metrics"]
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     names = document["technologies"]
+    mark = profiles.caveat(document["profile"], document["profile_kind"]).strip()
     with style():
         figure, all_axes = plt.subplots(len(metrics), 1, figsize=(COLUMN, len(metrics) * (0.45 + 0.16 * len(names))),
                                         layout="constrained", squeeze=False)
@@ -221,5 +223,7 @@ def bands(document, out):
             axes.invert_yaxis()
             axes.set_xlim(left=0)
             axes.set_xlabel(metric)
+        if mark:
+            figure.suptitle(mark, fontsize=6)
         return save(figure, out, "sensitivity", ("metric", "technology", "as it stands", "low", "high"),
                     [[row[key] for key in ("metric", "technology", "as_it_stands", "low", "high")] for row in rows])

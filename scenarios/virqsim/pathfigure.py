@@ -36,7 +36,7 @@ def plot_flow(folder: Path, number: int, out: Path, progress: Callable[[float], 
         rows = [[at, step.ps, step.ps - steps[0].ps, step.name, _where(step), step.sentence, step.section]
                 for at, step in enumerate(steps, 1)]
         return figures.save(figure, out, f"path_{number}",
-                            ("number", "time (ps)", "since raised (ps)", "step", "where", "what happened", "section"), rows)
+                            ("number", "time (ps)", f"since raised (ps{_caveat(again.plan['costs']['kind'])})", "step", "where", "what happened", "section"), rows)
 
 
 def _places(story: Story) -> list[int | None]:

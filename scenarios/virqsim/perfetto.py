@@ -6,8 +6,8 @@ by its reason, and inside that the run loop's states: POLLING and BLOCKED among 
 interrupts goes on in the next GUEST slice, so slices nest by construction.
 
 The process `host` has a track for each thread that is no vCPU, with its states but for sleep without work.
-The process `controllers` has a track for each vCPU's local APIC (what is requested and what is in service,
-as one slice for as long as that stays the same), for each device and each input of the chipset
+The process `controllers` has a track for each vCPU's local APIC, or CEPIC (what is requested and what is in
+service, as one slice for as long as that stays the same), for each device and each input of the chipset
 that raised an interrupt, and counters of what is pending.
 
 Arrows lead from what raised an interrupt, past the local APIC that requests it, to its handler.
@@ -18,7 +18,8 @@ Times are microseconds; the viewer rounds to nanoseconds.
 import json
 from collections import defaultdict
 
-from .trace import NOWHERE, USER_VECTORS, parent_flow
+from . import profiles
+from .trace import NOWHERE, parent_flow
 
 GUEST, HOST, CONTROLLERS = 1, 2, 3  # the processes
 VM = 0  # the track of what concerns all vCPUs
@@ -28,15 +29,11 @@ FIRST_DEVICE = 10_000  # tracks of controllers from here on; those below are the
 OF_A_VCPU = ("VCPU_STATE", "VM_EXIT", "RAISED", "PENDING", "HANDLER", "RETIRED", "TAKEN", "COALESCED")
 
 
-def handler_of(vector):
-    return f"handler {vector:#x}" if vector < USER_VECTORS else f"user handler {vector - USER_VECTORS}"
-
-
 class Track:
     """One vCPU's slices, as begin and end events in the order of the trace."""
 
-    def __init__(self, vcpu, emit):
-        self.vcpu, self.emit = vcpu, emit
+    def __init__(self, vcpu, emit, vectors):
+        self.vcpu, self.emit, self.vectors = vcpu, emit, vectors
         self.state = None
         self.open = []  # names of the open slices, outermost first
         self.in_service = []  # vectors
@@ -54,13 +51,17 @@ class Track:
     def end_last(self, ts):
         self.emit(ph="E", ts=ts, tid=self.vcpu + 1, name=self.open.pop())
 
+    def named(self, vector):
+        """The slice of a handler."""
+        return f"handler {vector:#x}" if vector < self.vectors else f"user handler {vector - self.vectors}"
+
     def enter(self, ts, state):
         if state == "GUEST":
             self.end_all(ts)
             self.exit = None
             self.begin(ts, state)
             for vector in self.in_service:
-                self.begin(ts, handler_of(vector))
+                self.begin(ts, self.named(vector))
         else:
             if self.state == "GUEST":
                 self.end_all(ts)
@@ -80,7 +81,7 @@ class Track:
     def handler(self, ts, vector):
         self.in_service.append(vector)
         if self.state == "GUEST":
-            self.begin(ts, handler_of(vector))
+            self.begin(ts, self.named(vector))
 
     def retired(self, ts, vector):
         """Ends the innermost handler of that vector; those inside it go on in its place."""
@@ -93,7 +94,7 @@ class Track:
             for _ in range(len(inner) + 1):
                 self.end_last(ts)
             for v in inner:
-                self.begin(ts, handler_of(v))
+                self.begin(ts, self.named(v))
 
 
 class HostTrack:
@@ -115,11 +116,12 @@ class HostTrack:
         self.emit(pid=HOST, ph="B", ts=ts, tid=self.thread + 1, name=self.open)
 
 
-class LocalApic:
-    """One local APIC's track: a slice for each set of vectors that are requested and in service."""
+class Controller:
+    """A local APIC's track, or a CEPIC's: a slice for each set of vectors that are requested and in service."""
 
-    def __init__(self, vcpu, emit):
+    def __init__(self, vcpu, emit, epic):
         self.vcpu, self.emit = vcpu, emit
+        self.names = ("PMIRR", "served") if epic else ("IRR", "ISR")
         self.requested = {}  # flow: vector
         self.in_service = []
         self.shown = ""
@@ -129,7 +131,7 @@ class LocalApic:
 
     def show(self, ts):
         """Ends the slice and begins the next, if the registers have changed."""
-        sets = (("IRR", self.requested.values()), ("ISR", self.in_service))
+        sets = zip(self.names, (self.requested.values(), self.in_service))
         name = " ".join(f"{which} {','.join(f'{v:#x}' for v in sorted(vectors))}" for which, vectors in sets if vectors)
         if name == self.shown:
             return
@@ -230,8 +232,8 @@ def timeline(trace, plan=None):
             continue
         if name not in OF_A_VCPU:
             continue
-        track = tracks.setdefault(where, Track(where, emit))
-        apic = apics.setdefault(where, LocalApic(where, emit))
+        track = tracks.setdefault(where, Track(where, emit, trace.vectors))
+        apic = apics.setdefault(where, Controller(where, emit, trace.epic))
         if name == "VCPU_STATE":
             if track.state is None and ps:
                 track.enter(0.0, states[a])
@@ -261,7 +263,7 @@ def timeline(trace, plan=None):
                 apics[vcpu].put(ph="E", ts=last, name=apics[vcpu].shown)
         for thread in threads.values():
             thread.end(last)
-    return titles(trace, tracks, sources) + host_titles(trace, threads) + events
+    return titles(trace, tracks, sources, profiles.caveat_of(plan)) + host_titles(trace, threads) + events
 
 
 def host_titles(trace, threads):
@@ -272,24 +274,28 @@ def host_titles(trace, threads):
     return [{"ph": "M", "pid": HOST, "tid": tid, "name": kind, "args": {"name": name}} for kind, tid, name in names]
 
 
-def titles(trace, tracks, sources):
+def titles(trace, tracks, sources, caveat):
     """The names of processes and tracks, and the order in which they stand."""
-    vcpus = sorted(tracks)
+    vcpus, controller = sorted(tracks), "CEPIC" if trace.epic else "local APIC"
     named = [(GUEST, VM, "all vCPUs"), *((GUEST, vcpu + 1, f"vCPU {vcpu}") for vcpu in vcpus),
-             *((CONTROLLERS, vcpu, f"local APIC of vCPU {vcpu}") for vcpu in vcpus),
+             *((CONTROLLERS, vcpu, f"{controller} of vCPU {vcpu}") for vcpu in vcpus),
              *((CONTROLLERS, tid, name) for tid, name in sources.titles.items())]
     events = [{"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": name}}
-              for pid, name in ((GUEST, f"guest ({trace.header['technology']})"), (CONTROLLERS, "controllers"))]
+              for pid, name in ((GUEST, f"guest ({trace.header['technology']}){caveat}"), (CONTROLLERS, "controllers"))]
     for order, (pid, tid, name) in enumerate(named):
         events.append({"ph": "M", "pid": pid, "tid": tid, "name": "thread_name", "args": {"name": name}})
         events.append({"ph": "M", "pid": pid, "tid": tid, "name": "thread_sort_index", "args": {"sort_index": order}})
     return events
 
 
+def _costs(plan):
+    return {"profile": plan["costs"]["profile"], "profile_kind": plan["costs"]["kind"]} if plan else {}
+
+
 def write(trace, path, plan=None):
     document = {
         "displayTimeUnit": "ns",
-        "otherData": {k: trace.header[k] for k in ("technology", "plan_hash")},
+        "otherData": {k: trace.header[k] for k in ("technology", "plan_hash")} | _costs(plan),
         "traceEvents": timeline(trace, plan),
     }
     path.write_text(json.dumps(document, separators=(",", ":")))

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from . import results
+from . import results, show
 from . import trace as vqt
 from .errors import VirqsimError
 from .tracepoints.lines import FIRST_PID, Lines
@@ -54,9 +54,9 @@ def table(took: dict[str, list[int]], key: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row[_KEYS[key]], row["reason"]))
 
 
-def text(rows: list[dict[str, Any]], vcpu: int | None) -> str:
-    """As perf prints it."""
-    lines = [f"Analyze events for all VMs, {'all VCPUs' if vcpu is None else f'VCPU {vcpu}'}:", "",
+def text(rows: list[dict[str, Any]], vcpu: int | None, caveat: str = "") -> str:
+    """As perf prints it; behind the title, what its times are worth."""
+    lines = [f"Analyze events for all VMs, {'all VCPUs' if vcpu is None else f'VCPU {vcpu}'}{caveat}:", "",
              f"{'VM-EXIT':>20} {'Samples':>10} {'Samples%':>9} {'Time%':>9} {'Min Time':>11} {'Max Time':>11} {'Avg time':>16}", ""]
     lines += [f"{row['reason']:>20} {row['samples']:10} {row['samples_percent']:8.2f}% {row['time_percent']:8.2f}% "
               f"{row['min_us']:9.2f}us {row['max_us']:9.2f}us {row['mean_us']:9.2f}us ( +-{row['error_percent']:7.2f}% )"
@@ -92,4 +92,6 @@ def stat_command(run_folder: Path, vcpu: int | None, key: str, as_json: bool) ->
         rows = table(durations(vqt.read(path), run.plan, vcpu), key)
     except ValueError as error:
         raise VirqsimError(str(error)) from None
-    click.echo(json.dumps({"run": str(run_folder), "vcpu": vcpu, "exits": rows}, indent=1) if as_json else text(rows, vcpu))
+    document = {"run": str(run_folder), "profile": run.document["profile"], "profile_kind": run.document["profile_kind"],
+                "vcpu": vcpu, "exits": rows}
+    click.echo(json.dumps(document, indent=1) if as_json else text(rows, vcpu, show.caveat(run.document)))

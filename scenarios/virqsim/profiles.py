@@ -17,6 +17,7 @@ taken over is about another CPU, so whatever it was there, it is assumed here.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,17 @@ class Profile:
     def clocks(self) -> dict[str, int]:
         """Clock to hertz."""
         return {key: number.value for key, number in self.clock.items()}
+
+
+def caveat(profile: str, kind: str) -> str:
+    """What stands beside every number that a profile made, where none of its own is known; else nothing."""
+    return f" (profile {profile}: {kind})" if kind == ASSUMED_THROUGHOUT else ""
+
+
+def caveat_of(plan: Mapping[str, Any] | None) -> str:
+    """The same of a resolved plan's costs; nothing where there is no plan."""
+    costs = (plan or {}).get("costs", {})
+    return caveat(costs.get("profile", ""), costs.get("kind", ""))
 
 
 def available() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import matplotlib
 
-from . import figures, profiles, runner
+from . import figures, profiles, results, runner
 from .scenario import Scenario
 
 matplotlib.use("Agg")
@@ -62,6 +62,6 @@ def draw(rows: list[dict[str, Any]], costs: profiles.Profile, out: Path) -> list
             axes.set_xlabel(unit if n == len(MEASURES) - 1 else "")
             axes.set_ylabel(title if m == 0 else "")
     figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False,
-                  title=f"profile {costs.name} (weakest number: {costs.kind})", title_fontsize=6)
+                  title=f"profile {costs.name} ({results.known_as(costs.known)})", title_fontsize=6)
     header = ("sweep", "x", "scheme", *(key for key, _ in MEASURES))
     return figures.save(figure, out, "masked_direct_read", header, [[row[key] for key in header] for row in rows])

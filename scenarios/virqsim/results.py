@@ -25,7 +25,7 @@ _KEYS = ("name", "technology", "profile", "profile_kind", "state", "partial", "t
 _FORMATS = ("virqsim-results-1", "virqsim-plan-1")
 
 
-def _known(kind: str) -> str:
+def known_as(kind: str) -> str:
     """How a profile's numbers are known, in brackets behind its name."""
     return kind if kind == ASSUMED_THROUGHOUT else f"weakest number: {kind}"
 
@@ -210,7 +210,7 @@ class Results:
         """One line: what was run with what, and how it ended."""
         d = self.document
         state = "partial: it was interrupted" if self.partial else d["state"]
-        return (f"{d['name']}: {d['technology']}, profile {d['profile']} ({_known(d['profile_kind'])}), "
+        return (f"{d['name']}: {d['technology']}, profile {d['profile']} ({known_as(d['profile_kind'])}), "
                 f"{self.time_ns / 1e6:.3f} ms simulated, {state}")
 
     @property

@@ -127,7 +127,7 @@ class Scenario:
 
     @classmethod
     def load(cls, scenario: str) -> Scenario:
-        """Loads a file, or a ready scenario by its name.
+        """Loads a file, or a ready scenario by its name, with its ending or without.
 
         Raises:
             VirqsimError: there is none, it does not run, or it is not a scenario.
@@ -137,6 +137,8 @@ class Scenario:
             if scenario not in cls.available():
                 raise unknown("scenario", scenario, cls.available())
             path = paths.find("scenarios") / f"{scenario}.py"
+        elif path.parent == Path() and not path.is_file() and path.stem in cls.available():
+            path = paths.find("scenarios") / path
         elif not path.is_file():
             raise VirqsimError(f"scenario {path}: there is no such file")
         with one_line_errors("scenario", path):

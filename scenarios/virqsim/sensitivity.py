@@ -146,6 +146,7 @@ def _document(asked: Study, numbers: Mapping[str, Number], done: list[tuple[str,
     return {
         "scenario": asked.scenario.name,
         "profile": asked.profile.name,
+        "profile_kind": asked.profile.known,
         "technologies": list(asked.technologies),
         "draws": len(together),
         "partial": partial,
@@ -204,13 +205,28 @@ def _show(document: Mapping[str, Any]) -> None:
     cells: dict[str, list[str]] = {}
     for row in document["metrics"]:
         cells.setdefault(row["metric"], []).append(f"{row['as_it_stands']:.1f}  ({row['low']:.1f} to {row['high']:.1f})")
+    mark = show.caveat(document)
     show.table(f"{document['scenario']}, {document['profile']}: as it stands (5 to 95 % of {document['draws']} "
-               "draws)",
+               f"draws){mark}",
                ["what", *technologies], [[metric, *row] for metric, row in cells.items()])
-    show.table("Conclusions", ["what", "conclusion", "by", "in draws", "turned round by", "decided most by", "verdict"],
+    show.table(f"Conclusions{mark}", ["what", "conclusion", "by", "in draws", "turned round by", "decided most by", "verdict"],
                [[row["metric"], f"{row['lower']} {row['order']} {row['higher']}", float(row["gap"]),
                  f"{row['held']} of {row['draws']}", ", ".join(row["turned_by"]) or "-", row["decided_by"] or "-",
                  row["verdict"]] for row in document["conclusions"]])
+
+
+def _shared(technologies: Iterable[str]) -> str:
+    """The profile of all the technologies' machines.
+
+    Raises:
+        VirqsimError: their machines have different ones.
+    """
+    found = {profiles.default(technology): technology for technology in technologies}
+    if len(found) > 1:
+        of_each = ", ".join(f"{profile} of {technology}" for profile, technology in found.items())
+        raise VirqsimError(f"--profile: technologies of a draw share its costs, and these have several ({of_each}); "
+                           "name one")
+    return next(iter(found))
 
 
 @click.command("sensitivity")
@@ -219,7 +235,7 @@ def _show(document: Mapping[str, Any]) -> None:
 @click.option("--tech", default="none,apicv,ipiv", show_default=True, metavar="A,B,C", help="The technologies to compare.")
 @click.option("--features", "switched", default="", metavar="+A,-B", help="Switch single features on top of each.")
 @with_hypothetical
-@click.option("--profile", default="skylake-sp", show_default=True, metavar="P", help="Whose costs are varied.")
+@click.option("--profile", show_default="skylake-sp; elbrus-16c on Elbrus", metavar="P", help="Whose costs are varied.")
 @click.option("--draws", default=200, show_default=True, type=click.IntRange(1, 100_000), metavar="N",
               help="How often all costs are drawn anew.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default="1", metavar="N",
@@ -229,7 +245,7 @@ def _show(document: Mapping[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
 @click.pass_context
 def sensitivity_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], tech: str, switched: str,
-                        hypothetical: tuple[str, ...], profile: str, draws: int, seed: int, out: Path | None,
+                        hypothetical: tuple[str, ...], profile: str | None, draws: int, seed: int, out: Path | None,
                         as_json: bool) -> None:
     """Say which conclusions of a comparison survive the costs that are only assumed.
 
@@ -251,12 +267,13 @@ def sensitivity_command(ctx: click.Context, scenario: str, settings: tuple[str, 
     from .runfolder import RunFolder
 
     known = declared(hypothetical)
-    loaded, costs = Scenario.load(scenario), profiles.load(profile)
+    loaded = Scenario.load(scenario)
     technologies = tuple(dict.fromkeys(tech.split(",")))
     for name in technologies:
         runner.check_technology(name, known)
     if len(technologies) < 2:
         raise VirqsimError(f"--tech: {tech}: a conclusion takes two technologies")
+    costs = profiles.load(profile or _shared(technologies))
     asked = Study(loaded, settings_of(settings), technologies, features.parse(switched, known), costs, draws, seed, known)
     folder = out or Path("out", f"{loaded.name}-sensitivity")
     with RunFolder(folder, "sensitivity.json") as files:

@@ -31,7 +31,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     if not console.is_terminal:
         whole = console.options.update_width(10_000)
         console.width = max(console.width, console.measure(shown, options=whole).maximum)
-    console.print(escape(title), style="bold", highlight=False)
+    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     console.print(shown)
     console.print()
 
@@ -61,26 +61,26 @@ def _bits(field: dict[str, Any]) -> str:
 
 def results(run: Results) -> None:
     """Prints one run: exits, latency and where it went, stamps."""
-    Console().print(escape(run.summary()), highlight=False)
+    Console().print(escape(run.summary()), highlight=False, soft_wrap=True)
     Console().print()
-    frame("VM exits", run.exits.groupby(["reason", "cause"], as_index=False)["count"].sum())
-    frame("KVM_RUN returned to userspace", run.userspace_exits.groupby("reason", as_index=False)["count"].sum())
-    frame("Latency, raised to handler", run.latency)
+    mark = caveat(run.document)
+    frame(f"VM exits{mark}", run.exits.groupby(["reason", "cause"], as_index=False)["count"].sum())
+    frame(f"KVM_RUN returned to userspace{mark}", run.userspace_exits.groupby("reason", as_index=False)["count"].sum())
+    frame(f"Latency, raised to handler{mark}", run.latency)
     stages = run.stages.assign(share=[f"{100 * share:.1f} %" for share in run.stages["share"]])
-    frame("Where it went", stages[run.stages["max_ns"] > 0])
+    frame(f"Where it went{mark}", stages[run.stages["max_ns"] > 0])
     inhibits = run.inhibits.assign(share=[f"{100 * share:.1f} %" for share in run.inhibits["share"]])
-    frame("APICv or AVIC was off", inhibits)
-    frame("Stamps, TSC cycles between two", run.stamps)
+    frame(f"APICv or AVIC was off{mark}", inhibits)
+    frame(f"Stamps, TSC cycles between two{mark}", run.stamps)
     if run.document["findings"]:
         table("The watchdog found", ["finding"], [[each["line"]] for each in run.document["findings"]])
 
 
 def caveat(document: dict[str, Any]) -> str:
     """What is said beside a title, where no number of the profile is known."""
-    from .profiles import ASSUMED_THROUGHOUT
+    from .profiles import caveat
 
-    assumed = document.get("profile_kind") == ASSUMED_THROUGHOUT
-    return f" (profile {document['profile']}: {ASSUMED_THROUGHOUT})" if assumed else ""
+    return caveat(document.get("profile", ""), document.get("profile_kind", ""))
 
 
 def comparison(runs: Sequence[Results]) -> None:
@@ -90,8 +90,8 @@ def comparison(runs: Sequence[Results]) -> None:
     reasons = sorted({reason for count in counts for reason in count.index})
     rows = [[reason, *(int(count.get(reason, 0)) for count in counts)] for reason in reasons]
     rows.append(["all", *(int(count.sum()) for count in counts)])
-    table("VM exits", ["reason", *names], rows)
+    assumed = [f"{name}{caveat(run.document)}" for name, run in zip(names, runs, strict=True) if run.assumed_throughout]
+    table("; ".join(["VM exits", *assumed]), ["reason", *names], rows)
     latencies = [[name, *row] for name, run in zip(names, runs, strict=True)
                  for row in run.latency.astype(object).values.tolist()]
-    assumed = [f"{name}{caveat(run.document)}" for name, run in zip(names, runs, strict=True) if run.assumed_throughout]
     table("; ".join(["Latency, raised to handler", *assumed]), ["technology", *runs[0].latency.columns], latencies)

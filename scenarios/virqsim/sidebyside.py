@@ -15,6 +15,7 @@ from . import library, probe, profiles, runner, show
 from .errors import NotModelled
 
 TECHNOLOGIES = "none,apicv,ipiv,svm,x2avic,epic-sw,epic-hw"
+_FROM_SOURCES = "kernel sources"
 ROWS = (
     ("ipi.unicast", "running"), ("ipi.unicast", "preempted"), ("ipi.unicast", "halted"), ("ipi.unicast", "if-off"),
     ("ipi.self", "running"), ("ipi.all_but_self", "running"), ("timer.oneshot", "running"), ("timer.oneshot", "halted"),
@@ -41,7 +42,7 @@ def side_by_side(technologies: list[str]) -> dict[str, Any]:
              "exits": {technology: _cell(operation, target, technology) for technology in technologies}}
             for operation, target in ROWS]
     return {"technologies": [{"name": technology, "vendor": library.vendor(technology),
-                              "known_from": "kernel sources" if technology in assumed else "manuals"}
+                              "known_from": _FROM_SOURCES if technology in assumed else "manuals"}
                              for technology in technologies], "rows": rows}
 
 
@@ -81,6 +82,8 @@ def exits_command(tech: str, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=1))
         return
     names = [row["name"] for row in document["technologies"]]
-    show.table("Exits: at the sender + on delivery + for the EOI", ["operation", "target", *names],
+    inferred = [row["name"] for row in document["technologies"] if row["known_from"] != "manuals"]
+    mark = f"; {', '.join(inferred)}: {_FROM_SOURCES}, costs {profiles.ASSUMED_THROUGHOUT}" if inferred else ""
+    show.table(f"Exits: at the sender + on delivery + for the EOI{mark}", ["operation", "target", *names],
                [[row["operation"], row["target"], *(_words(row["exits"][name]) for name in names)]
                 for row in document["rows"]])

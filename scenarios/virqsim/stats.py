@@ -15,12 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from . import show
 from .results import Results
 
 LABELS = ("vcpu", "thread", "queue", "vector", "source", "stage", "state", "reason", "cause", "id")
 """All labels, in the order in which a name carries them."""
 
 _VCPU_LABELS = ("vcpu",)  # those that stand before a statistic's name in stats.txt, as gem5 names its objects
+_OF_COSTS = ("ns", "cycles")  # units of what a cost profile made
 _WIDTH_NAME, _WIDTH_VALUE = 56, 20
 
 
@@ -104,8 +106,9 @@ def described() -> list[dict[str, Any]]:
 
 def rows(run: Results) -> list[dict[str, Any]]:
     """All numbers of a run; labels that a statistic has not are None."""
+    mark = show.caveat(run.document)
     return [{"stat": stat.name, **{label: labels.get(label) for label in LABELS}, "value": value, "unit": stat.unit,
-             "meaning": stat.meaning}
+             "meaning": stat.meaning + (mark if stat.unit in _OF_COSTS else "")}
             for stat in SCHEMA for labels, value in stat.rows(run)]
 
 
@@ -139,7 +142,7 @@ def text(run: Results) -> str:
 def _document(run: Results) -> dict[str, Any]:
     known = [{key: value for key, value in row.items() if value is not None and key not in ("unit", "meaning")}
              for row in rows(run)]
-    head = {key: run.document[key] for key in ("name", "technology", "profile", "plan_hash", "state", "partial")}
+    head = {key: run.document[key] for key in ("name", "technology", "profile", "profile_kind", "plan_hash", "state", "partial")}
     return {"format": "virqsim-stats-1", **head, "schema": described(), "stats": known}
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
               help="A parameter of the scenario; of one that is swept: that value alone.")
 @click.option("--tech", metavar="T", help="The technology; by default the scenario's own.")
 @click.option("--features", default="", metavar="+A,-B", help="Switch single features on top: +pv-eoi,-posted-interrupts.")
-@click.option("--profile", default="skylake-sp", show_default=True, metavar="P", help="Whose costs.")
+@click.option("--profile", show_default="skylake-sp; elbrus-16c on Elbrus", metavar="P", help="Whose costs.")
 @click.option("--seed", default=1, show_default=True, help="Of the random streams.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="The picture and its numbers.  [default: out/sweep-SCENARIO]")
@@ -59,25 +59,24 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
         click.echo(path)
 
 
-def run(scenario: Scenario, settings: dict[str, str], tech: str | None, features: str, profile: str,
+def run(scenario: Scenario, settings: dict[str, str], tech: str | None, features: str, profile: str | None,
         seed: int, progress: Callable[[float], None] = lambda done: None) -> pandas.DataFrame:
     """Every combination, one after the other; its values, and what the scenario reports of it."""
     import pandas
 
-    from . import profiles, runner
+    from . import runner
     from .features import parse
     from .hypothetical import declared
 
     assert scenario.sweep is not None
-    costs, known = profiles.load(profile), declared()
+    known = declared()
     over = {name: (settings[name],) if name in settings else values for name, values in scenario.sweep.over.items()}
     combinations = list(itertools.product(*over.values()))
     tables = []
     for done, values in enumerate(combinations):
         progress(done / len(combinations))
         chosen = dict(zip(over, values))
-        p = scenario.values({**settings, **chosen}, costs.clocks)
-        plan = scenario.plan(p)
+        plan, p, costs = scenario.priced({**settings, **chosen}, tech, profile)
         technology = tech or plan.technology
         runner.check_technology(technology, known)
         results = runner.run(plan.resolve(costs, technology, parse(features, known), seed, known))

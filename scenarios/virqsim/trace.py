@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from . import library
+
 RECORD = np.dtype(
     [("ps", "<u8"), ("flow", "<u4"), ("event", "<u2"), ("where", "<u2"), ("a", "<u8"), ("b", "<u8")]
 )
 NOWHERE = 0xFFFF
 NO_VECTOR = 0xFFFFFFFF
 USER_VECTORS = 0x100
+EPIC_VECTORS = 0x400  # of Elbrus, which has no user interrupts
 MAGIC = b"VIRQTRC1"
 _ROWS = 1 << 16
 
@@ -33,6 +36,25 @@ class Trace:
     def number(self):
         """Event numbers by name."""
         return {name: n for n, name in enumerate(self.events)}
+
+    @cached_property
+    def e2k(self):
+        """It is of an Elbrus machine."""
+        return library.vendor(self.header.get("technology", "")) == "e2k"
+
+    @cached_property
+    def epic(self):
+        """The guest has CEPICs: on such a machine nothing ever pended in a local APIC."""
+        return self.e2k and not (self.of("PENDING")["b"] == self.header["held"].index("IRR")).any()
+
+    @cached_property
+    def vectors(self):
+        """How many vectors there are; numbers from here on are user interrupts'."""
+        return EPIC_VECTORS if self.epic else USER_VECTORS
+
+    def vector_words(self, a):
+        """A vector for people: of a user interrupt it stands behind those of the IDT."""
+        return f"vector {a:#x}" if a < self.vectors else f"user vector {a - self.vectors}"
 
     def of(self, event):
         """The records of one event, by name."""
@@ -76,27 +98,22 @@ class Trace:
             case "USERSPACE":
                 return h["kvm_exits"][a]
             case "PENDING" | "COALESCED":
-                return f"{vector_words(a)} {h['held'][b]}"
+                return f"{self.vector_words(a)} {h['held'][b]}"
             case "REFUSED":
-                return f"{vector_words(a)} {h['refused'][b]}"
+                return f"{self.vector_words(a)} {h['refused'][b]}"
             case "NOTIFIED":
-                return f"{vector_words(a)} {h['notify'][b]}"
+                return f"{self.vector_words(a)} {h['notify'][b]}"
             case "INJECTED":
-                return f"{vector_words(a)} {h['inject'][b]}"
+                return f"{self.vector_words(a)} {h['inject'][b]}"
             case "HANDLER" | "EOI" | "RETIRED" | "TAKEN":
-                return vector_words(a)
+                return self.vector_words(a)
             case "RAISED":
                 return f"message {a:#x} {h['sources'][b >> 32]}"
             case "ROUTED":
                 parent = parent_flow(b)
-                return vector_words(a) + (f" of flow {parent}" if parent else "")
+                return self.vector_words(a) + (f" of flow {parent}" if parent else "")
         meaning = h["events"][event]
         return " ".join(f"{meaning[k]} {v}" for k, v in (("a", a), ("b", b)) if meaning[k])
-
-
-def vector_words(a):
-    """A vector for people: of a user interrupt it stands behind the 256 of the IDT."""
-    return f"vector {a:#x}" if a < USER_VECTORS else f"user vector {a - USER_VECTORS}"
 
 
 def parent_flow(b):

@@ -9,6 +9,8 @@
                  .irr.v30   the request bit of vector 30H; there is one for each vector of the run
                  .isr.v30   its in-service bit
                  .pir.v30   its bit in the posted-interrupt descriptor
+                 .pmirr.v30 on Elbrus, for irr and pir: pending in the CEPIC, in CIR too
+                 .served.v30            for isr: its handler runs; the CEPIC has no register of that
     virqsim.devices.NAME    an event: the device raised an interrupt
            .inputs.gsi5     an event: this input of the chipset made an interrupt
 
@@ -19,12 +21,13 @@ hypervisor takes it for injection. The SystemC host writes waveforms of its own,
 import re
 from itertools import count
 
-from .trace import NOWHERE, USER_VECTORS
+from . import profiles
+from .trace import NOWHERE
 
 SIGNALS = (("wire", 1, "guest"), ("string", 1, "state"), ("wire", 16, "cpu"), ("integer", 16, "pending"),
-           ("wire", 9, "handler"), ("event", 1, "kick"))
-REGISTERS = ("irr", "isr", "pir")
-_HELD = {"IRR": "irr", "PIR": "pir"}
+           ("wire", 10, "handler"), ("event", 1, "kick"))
+REGISTERS, EPIC_REGISTERS = ("irr", "isr", "pir"), ("pmirr", "served")
+_HELD = {"IRR": "irr", "PIR": "pir", "PMIRR": "pmirr"}
 
 
 def identifier(n):
@@ -93,8 +96,10 @@ class Signals:
 class Vcpu:
     """What a vCPU's signals are at."""
 
-    def __init__(self, number, signals):
+    def __init__(self, number, signals, epic):
         self.scope = ("virqsim", f"vcpu{number}")
+        self.registers = EPIC_REGISTERS if epic else REGISTERS
+        self.service = self.registers[1]
         self.signals = signals
         self.waiting = {}  # flow: the register that holds it
         self.in_service = []
@@ -102,7 +107,7 @@ class Vcpu:
     def declare(self, vectors):
         for kind, bits, name in SIGNALS:
             self.signals.declare((*self.scope, name), kind, bits)
-        for register in REGISTERS:
+        for register in self.registers:
             for vector in vectors:
                 self.signals.declare((*self.scope, register, f"v{vector:02x}"), "wire", 1)
 
@@ -136,12 +141,12 @@ class Vcpu:
         elif event == "HANDLER":
             yield from self.bit(self.waiting.pop(flow, ""), a, 0)
             self.in_service.append(a)
-            yield from self.bit("isr", a, 1)
+            yield from self.bit(self.service, a, 1)
         elif event in ("TAKEN", "COALESCED") and flow in self.waiting:
             yield from self.bit(self.waiting.pop(flow), a, 0)
         elif event == "RETIRED" and a in self.in_service:
             self.in_service.remove(a)
-            yield from self.bit("isr", a, int(a in self.in_service))
+            yield from self.bit(self.service, a, int(a in self.in_service))
         yield from self.counts()
 
 
@@ -167,24 +172,25 @@ class Sources:
 
 
 def vectors_of(trace, vcpu):
-    """The vectors of the IDT that this vCPU meets."""
+    """The vectors that this vCPU meets, but for user interrupts."""
     seen = set()
     for event in ("PENDING", "HANDLER"):
         if event in trace.number:
             records = trace.of(event)
             seen |= set(records["a"][records["where"] == vcpu].tolist())
-    return sorted(vector for vector in seen if vector < USER_VECTORS)
+    return sorted(vector for vector in seen if vector < trace.vectors)
 
 
 def write(trace, path, plan=None):
     where = trace.records["where"]
     signals = Signals()
-    vcpus = [Vcpu(n, signals) for n in range(int(where[where != NOWHERE].max(initial=0)) + 1)]
+    vcpus = [Vcpu(n, signals, trace.epic) for n in range(int(where[where != NOWHERE].max(initial=0)) + 1)]
     for number, vcpu in enumerate(vcpus):
         vcpu.declare(vectors_of(trace, number))
     sources = Sources(trace, plan, signals)
     with path.open("w") as file:
-        file.writelines(f"{line}\n" for line in ("$timescale 1ps $end", *signals.header(), "$enddefinitions $end",
+        file.writelines(f"{line}\n" for line in (f"$comment virqsim: {trace.header['technology']}{profiles.caveat_of(plan)} $end",
+                                                 "$timescale 1ps $end", *signals.header(), "$enddefinitions $end",
                                                  "#0", "$dumpvars", *signals.initial(), "$end"))
         last = 0
         for ps, flow, number, where, a, b in trace.rows():

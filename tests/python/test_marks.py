@@ -48,6 +48,8 @@ def test_an_operation_that_does_not_exit_is_not_held():
     ("none", {"MSR_WRITE": 3, "PREEMPTION_TIMER": 1}),  # the mode, the deadline, the EOI
     ("svm", {"msr": 3, "interrupt": 1}),
     ("apicv", {"MSR_WRITE": 2, "PREEMPTION_TIMER": 1}),
+    ("epic-sw", {"mu:gpa_data": 5, "cu:hv_int": 1}),  # TIMER_LVTT, _DIV, _INIT; VECT_INTA, EOI
+    ("epic-hw", {}),
 ])
 def test_an_armed_timer_expires_where_the_program_says(technology, exits):
     machine = Machine()

@@ -102,7 +102,7 @@ def test_the_table_is_perfs(virqsim, run):
     shown = virqsim("stat", "run")
     assert shown.status == 0
     lines = shown.out.splitlines()
-    assert lines[0] == "Analyze events for all VMs, all VCPUs:"
+    assert lines[0] == "Analyze events for all VMs, all VCPUs (profile unit: assumed throughout):"
     assert lines[2].split() == ["VM-EXIT", "Samples", "Samples%", "Time%", "Min", "Time", "Max", "Time", "Avg", "time"]
     rows = {line.split()[0]: line.split() for line in lines[4:-2]}
     assert rows["CPUID"][1] == "2"
@@ -121,7 +121,7 @@ def test_one_vcpu_and_the_order(virqsim, run):
     rows = json.loads(virqsim("stat", "run", "--vcpu", "0", "-k", "time", "--json").out)["exits"]
     assert {row["reason"] for row in rows} == {"CPUID", "MSR_WRITE"}
     assert [row["total_us"] for row in rows] == sorted((row["total_us"] for row in rows), reverse=True)
-    assert virqsim("stat", "run", "--vcpu", "0").out.startswith("Analyze events for all VMs, VCPU 0:")
+    assert virqsim("stat", "run", "--vcpu", "0").out.startswith("Analyze events for all VMs, VCPU 0 (profile ")
 
 
 def test_a_vcpu_that_is_none_and_a_run_without_a_trace_are_refused(refused, run, tmp_path):

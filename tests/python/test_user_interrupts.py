@@ -63,7 +63,7 @@ def test_a_timeline_shows_the_users_handler_and_no_interrupt_left_pending(tmp_pa
 def test_a_waveform_has_room_for_a_user_vector(tmp_path):
     run(tmp_path / "run")
     text = export(tmp_path / "run", "vcd").read_text()
-    assert "$var wire 9 " in text
+    assert "$var wire 10 " in text
     assert f"b{256 + 5:b} " in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import show
-from ..results import Results
+from ..results import Results, known_as
 from .attribution import CAUSES, LEGS, Account, Line
 from .counterfactual import Counterfactuals, Tried
 
@@ -48,8 +48,9 @@ def notes(run: Results, base: Account) -> list[str]:
     """What the sums are worth, a sentence each."""
     said = []
     if run.document["profile_kind"].startswith("assumed"):
-        said.append(f"Some numbers of the profile {run.document['profile']} are assumed, and so are the prices made of them: "
-                    "compare lines before you quote one.")
+        share = "All" if run.assumed_throughout else "Some"
+        said.append(f"{share} numbers of the profile {run.document['profile']} are assumed, and so are the prices made of "
+                    "them: compare lines before you quote one.")
     if run.plan["run"]["until_ns"] or run.partial:
         said.append("The run ends at a time, not with its programs: with fewer exits the guest comes further, and makes new ones.")
     if any(operation[0] == "host_until" for program in run.plan["programs"].values() for operation in program):
@@ -110,7 +111,7 @@ def show_invoice(bill: dict[str, Any]) -> None:
     """Prints the document as an invoice."""
     switched = "".join(f", {'+' if on else '-'}{name}" for name, on in bill["features"].items())
     click.echo(f"{bill['name']}: {bill['technology']}{switched}; profile {bill['profile']} "
-               f"(weakest number: {bill['profile_kind']}); {bill['time_ns'] / 1e6:.3f} ms, vCPUs: {bill['vcpus']}\n")
+               f"({known_as(bill['profile_kind'])}); {bill['time_ns'] / 1e6:.3f} ms, vCPUs: {bill['vcpus']}\n")
     if not bill["lines"]:
         click.echo("No exits: nothing to pay.\n")
     for cause in bill["causes"]:
@@ -133,7 +134,7 @@ def _show_section(bill: dict[str, Any], cause: str) -> None:
     legs_mean = [round(sum(line["cycles_each"][leg] * line["count"] for line in lines) / total["exits"]) for leg in legs]
     rows.append(["subtotal", "", total["exits"], *legs_mean, sum(legs_mean), mean, total["sum_ns"] / 1e3,
                  _percent(total["share"]), ""])
-    show.table(f"{cause}: {_SECTIONS[cause]}",
+    show.table(f"{cause}: {_SECTIONS[cause]}{show.caveat(bill)}",
                ["item", "exit reasons", "exits", *legs, "cycles each", "ns each", "sum us", "share", "would go with"], rows)
 
 
@@ -153,14 +154,14 @@ def _goes_with(line: dict[str, Any]) -> str:
 def _show_total(bill: dict[str, Any]) -> None:
     total, time = bill["total"], bill["time_of_all_vcpus_ns"]
     whole = sum(time.values())
-    show.table("total", ["exits", "sum us", "of the vCPUs' time"],
+    show.table(f"total{show.caveat(bill)}", ["exits", "sum us", "of the vCPUs' time"],
                [[total["exits"], total["sum_ns"] / 1e3, _percent(_share(total["sum_ns"], whole))]])
     best = bill["best"]
     if best:
         features = ",".join(f"+{name}" for name in best["features"])
         click.echo(f"Of this, {_percent(best['exits_saved'] / total['exits'])} of the exits and "
                    f"{_percent(_share(best['saved_ns'], total['sum_ns']))} of the time would go with {features}\n")
-    show.table("where the vCPUs' time went", ["", "us", "share"],
+    show.table(f"where the vCPUs' time went{show.caveat(bill)}", ["", "us", "share"],
                [[name, ns / 1e3, _percent(_share(ns, whole))] for name, ns in time.items() if ns]
                + [["all", whole / 1e3, _percent(1.0)]])
 
@@ -175,4 +176,4 @@ def _show_tried(bill: dict[str, Any]) -> None:
         elif tried["exits_saved"] or tried["saved_ns"]:
             rows.append([features, tried["takes"], tried["exits"], f"{-tried['exits_saved']:+d}",
                          f"{-tried['saved_ns'] / 1e3:+.1f}", ""])
-    show.table("the same plan with one more feature", ["with", "takes", "exits", "exits +/-", "us +/-", ""], rows)
+    show.table(f"the same plan with one more feature{show.caveat(bill)}", ["with", "takes", "exits", "exits +/-", "us +/-", ""], rows)

@@ -43,7 +43,7 @@ def diff_command(run_a: Path, run_b: Path, worst: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=1))
     else:
-        _print(document, a.summary(), b.summary())
+        _print(document, a, b)
 
 
 def _flights(folder: Path) -> list[Flight]:
@@ -57,21 +57,22 @@ def _flights(folder: Path) -> list[Flight]:
 
 
 def _head(folder: Path, run: results.Results) -> dict[str, Any]:
-    return {"run": str(folder), "technology": run.document["technology"], "plan_hash": run.document["plan_hash"]}
+    return {"run": str(folder), **{key: run.document[key] for key in ("technology", "profile", "profile_kind", "plan_hash")}}
 
 
-def _print(document: dict[str, Any], a: str, b: str) -> None:
-    click.echo(f"A  {document['a']['run']}: {a}\nB  {document['b']['run']}: {b}\n")
+def _print(document: dict[str, Any], a: results.Results, b: results.Results) -> None:
+    click.echo(f"A  {a.folder}: {a.summary()}\nB  {b.folder}: {b.summary()}\n")
+    mark = "".join(f"; {name}{show.caveat(run.document)}" for name, run in (("A", a), ("B", b)) if run.assumed_throughout)
     if not document["causes"]:
         click.echo("no interrupt was raised in either run")
         return
-    show.table("Interrupts by cause: latency, ns, and the exits of one",
+    show.table(f"Interrupts by cause: latency, ns, and the exits of one{mark}",
                ["cause", "pairs", "alone", "A mean", "B mean", "change", "faster", "slower", "most by", "exits A", "exits B"],
                [_row(row) for row in document["causes"]])
     _print_fates(document["causes"])
     for title, key in (("Lost most, ns", "lost_most"), ("Gained most, ns", "gained_most")):
         if document[key]:
-            show.table(title, ["cause", "the", "flow A", "flow B", "A", "B", "change", "by stage"],
+            show.table(f"{title}{mark}", ["cause", "the", "flow A", "flow B", "A", "B", "change", "by stage"],
                        [[row["cause"], f"{row['number'] + 1}.", row["flow_a"], row["flow_b"], row["a_ns"], row["b_ns"],
                          f"{row['change_ns']:+.1f}", _stages(row["stages_ns"])] for row in document[key]])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import profiles
 from ..nic import devices_of
 from ..trace import NOWHERE, Trace
 
@@ -47,6 +48,7 @@ class Flows:
     def __init__(self, trace: Trace, plan: dict[str, Any]) -> None:
         self._trace = trace
         self._devices = devices_of(plan)
+        self.caveat = profiles.caveat_of(plan)
         self.count = int(trace.records["flow"].max(initial=0))
         self._first = {event: self._of_flows(event) for event in
                        ("RAISED", "ROUTED", "NOTIFIED", "INJECTED", "HANDLER", *ENDS)}

@@ -24,7 +24,7 @@ def show_flows(folder: Path, flows: Flows, chosen: list[tuple[str, Flow]]) -> No
              "-" if flow.latency_ps is None else ns(flow.latency_ps), flow.notified or "-", flow.injected or "-", flow.end, why]
             for why, flow in chosen]
     columns = ["flow", "source", "vector", "to vCPU", "raised us", "latency ns", "notified", "injected by", "end", "why"]
-    show.table("interrupts worth a look", columns, rows)
+    show.table(f"interrupts worth a look{flows.caveat}", columns, rows)
     slowest = max((flow for _, flow in chosen), key=lambda flow: flow.latency_ps or 0)
     click.echo(f"virqsim explain {folder} --flow {slowest.number}\n"
                f"virqsim explain {folder} --why-not {slowest.vector} --at {us(slowest.raised_ps)}us --vcpu {slowest.vcpu}")
@@ -41,7 +41,7 @@ def show_story(story: Story, flows: Flows) -> None:
         last = step.ps
     registers = f"registers of vCPU {story.flow.vcpu}"
     columns = ["us", "ns", "step", "vCPU", "what happened", registers, "where it is written"]
-    show.table(title(story, flows), columns, rows)
+    show.table(f"{title(story, flows)}{flows.caveat}", columns, rows)
 
 
 def show_reasons(of: Case, found: list[Reason]) -> None:

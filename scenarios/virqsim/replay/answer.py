@@ -35,7 +35,8 @@ class Answer:
     def document(self, seconds: float) -> dict[str, Any]:
         """For --json."""
         return {
-            "technology": self.outcome.technology, "exits": self.outcome.by_reason,
+            "technology": self.outcome.technology, "profile": self.outcome.results.document["profile"],
+            "profile_kind": self.outcome.results.document["profile_kind"], "exits": self.outcome.by_reason,
             "exits_per_second": per_second(self.outcome.by_reason, seconds),
             "latency_ns": self.outcome.latency_ns(),
             "latency_by_source_ns": life.replayed_latency(self.outcome.results.document),
@@ -61,11 +62,12 @@ def per_second(exits: dict[str, int], seconds: float) -> dict[str, float]:
 def document(replay: Replay, here: Answer, what_ifs: Sequence[Answer], undisturbed: bool = False) -> dict[str, Any]:
     """What --json prints, and what the tables and the page are made of."""
     recorded, trace, demand = replay.demand.recorded, replay.trace, replay.demand
+    costs = replay.costs(recorded.technology)
     seconds, exits = life.seconds(trace), by_reason(replay.recorded_exits)
     hosts = fidelity.hosts(replay, here.outcome)
     return {
-        "trace": str(trace.path), "vcpus": len(demand.steps), "profile": replay.profile.name,
-        "profile_kind": replay.profile.kind,
+        "trace": str(trace.path), "vcpus": len(demand.steps), "profile": costs.name,
+        "profile_kind": costs.known,
         "recorded": {"technology": recorded.technology, "guest_apic": recorded.guest_apic,
                      "irqchip": recorded.irqchip, "features": recorded.features, "seconds": seconds,
                      "exits": exits, "exits_per_second": per_second(exits, seconds),

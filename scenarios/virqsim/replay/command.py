@@ -20,7 +20,7 @@ from .compare import Replay
               help="What-if technologies.")
 @click.option("--features", default="", metavar="+A,-B", help="Features on top of each what-if: +pv-eoi,-posted-interrupts.")
 @with_hypothetical
-@click.option("--profile", default="skylake-sp", show_default=True, metavar="P",
+@click.option("--profile", show_default="skylake-sp; elbrus-16c on Elbrus", metavar="P",
               help="Whose costs: a profile's name, or a file of yours (*.toml).")
 @click.option("--undisturbed", is_flag=True, help="What-ifs without what the recording's host did to the guest: its own "
               "interrupts, and exits that it drew out.")
@@ -30,7 +30,7 @@ from .compare import Replay
               help="Replay nothing: count what the trace holds, in one pass, however large it is.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the answer as one page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str,
+def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str | None,
                    undisturbed: bool, out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
     """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
@@ -61,9 +61,10 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
     switched = parse(features, known)
     if keep and not out:
         raise VirqsimError("replay: --trace keeps traces in run folders; say where with --out")
-    replay = Replay(reader.read(trace), profiles.load(profile), keep, known)
+    costs = profiles.load(profile) if profile else None
+    replay = Replay(reader.read(trace), costs, keep, known)
     here = answer.ask(replay, None, None, out / "recorded" if out else None)
-    guest = Replay(replay.trace, replay.profile, keep, known, undisturbed=True) if undisturbed else replay
+    guest = Replay(replay.trace, costs, keep, known, undisturbed=True) if undisturbed else replay
     what_ifs = [answer.ask(guest, name, switched, out / name if out else None) for name in technologies]
     document = answer.document(replay, here, what_ifs, undisturbed)
     if html:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .. import runner
+from .. import library, profiles, runner
 from ..errors import VirqsimError
 from ..hypothetical import Hypothetical
 from ..profiles import Profile
@@ -50,6 +51,11 @@ class Outcome:
         return {}
 
 
+@cache
+def _default(technology: str) -> Profile:
+    return profiles.load(profiles.default(technology))
+
+
 def by_reason(exits: Counter[tuple[int, str]]) -> dict[str, int]:
     """Exit reason to exits of all vCPUs, by name; reasons that did not happen are left out."""
     total: Counter[str] = Counter()
@@ -59,12 +65,21 @@ def by_reason(exits: Counter[tuple[int, str]]) -> dict[str, int]:
 
 
 class Replay:
-    """A trace, taken apart once and replayed as often as wanted."""
+    """A trace, taken apart once and replayed as often as wanted.
 
-    def __init__(self, trace: Trace, profile: Profile, keep_traces: bool = False,
+    Args:
+        trace: the recording.
+        profile: whose costs; None: those of each technology's machine.
+        keep_traces: in the folders of under().
+        declared: hypothetical features by name.
+        undisturbed: without what the recording's host did to the guest.
+    """
+
+    def __init__(self, trace: Trace, profile: Profile | None, keep_traces: bool = False,
                  declared: Mapping[str, Hypothetical] | None = None, undisturbed: bool = False) -> None:
         self.trace = trace
         self.profile = profile
+        self._end = ""
         self.keep_traces = keep_traces
         self.declared = declared or {}
         self.demand: Demand = demands.extract(trace, undisturbed)
@@ -81,7 +96,9 @@ class Replay:
             VirqsimError: the simulator refuses the plan, or the run cannot come to its end.
         """
         recorded = self.demand.recorded
-        base = recorded.features if technology is None else {k: v for k, v in recorded.features.items() if k == "pv-eoi"}
+        e2k = library.vendor(technology or recorded.technology) == "e2k"  # whose guests have no such word to write
+        kept = () if e2k else ("pv-eoi",)
+        base = recorded.features if technology is None else {k: v for k, v in recorded.features.items() if k in kept}
         switched = {**base, **(features or {})}
         technology = technology or recorded.technology
         notes: list[str] = []
@@ -99,15 +116,21 @@ class Replay:
     def at(self, end: str) -> Replay:
         """The same demand, with every cost at the `low` or the `high` end of its range."""
         other = copy(self)
-        other.profile = self.profile.at(end)
+        other._end = end
         other.keep_traces = False
         return other
 
+    def costs(self, technology: str) -> Profile:
+        """Whose costs a replay under this technology pays."""
+        profile = self.profile or _default(technology)
+        return profile.at(self._end) if self._end else profile
+
     def _run(self, technology: str, features: dict[str, bool], pace: Pace, folder: str | Path | None) -> Results:
+        costs = self.costs(technology)
         plan = program.build(self.trace.path.name.partition(".")[0], self.demand, technology, features, pace,
-                             self.profile, self._halt_poll_ns())
+                             costs, self._halt_poll_ns())
         try:
-            return runner.run(plan.resolve(self.profile, declared=self.declared), folder=folder,
+            return runner.run(plan.resolve(costs, declared=self.declared), folder=folder,
                               trace=self.keep_traces and folder is not None)
         except VirqsimError as error:
             raise VirqsimError(f"{self.trace.path}: cannot be replayed under {technology}: {error}") from None

@@ -70,8 +70,9 @@ def _figures(document: Document) -> str:
     time = {head: {part: column["time_ns"][part] / 1e3 for part in PARTS if part == "exit"} for head, column in heads.items() if head != "recorded"}
     band = {head: tuple(sorted(column["band"][end]["time_ns"]["exit"] / 1e3 for end in ("low", "high")))
             for head, column in heads.items() if "band" in column}
-    return (f"<h2>Exits</h2>{_bars(grouped, {})}"
-            f"<h2>Time in exits, us, with the band over the costs' ranges</h2>{_bars(time, band)}")
+    mark = escape(tables.caveat(tables.columns(document).values()))
+    return (f"<h2>Exits{mark}</h2>{_bars(grouped, {})}"
+            f"<h2>Time in exits, us, with the band over the costs' ranges{mark}</h2>{_bars(time, band)}")
 
 
 def _bars(values: dict[str, dict[str, float]], bands: dict[str, tuple[float, ...]]) -> str:

@@ -7,6 +7,8 @@ too; that table holds only the reasons that virqsim can cause.
 
 from __future__ import annotations
 
+from .. import library
+
 VMX = {
     0: "EXCEPTION_NMI", 1: "EXTERNAL_INTERRUPT", 2: "TRIPLE_FAULT", 3: "INIT_SIGNAL", 4: "SIPI_SIGNAL",
     7: "INTERRUPT_WINDOW", 8: "NMI_WINDOW", 9: "TASK_SWITCH", 10: "CPUID", 12: "HLT", 13: "INVD", 14: "INVLPG",
@@ -34,6 +36,8 @@ SVM = {
     0x8b: "mwait", 0x8d: "xsetbv", 0x400: "npf", 0x401: "avic_incomplete_ipi",
     0x402: "avic_unaccelerated_access", 0x403: "vmgexit",
 }
+
+OF_ELBRUS = "is an interception of an Elbrus machine; what is replayed, under --tech epic-hw too, are recordings of Intel's and AMD's"
 
 # libtraceevent's KVM plugin, which `trace-cmd report` and `perf script` use,
 # has names of its own where this table differs from `EXIT_` and the kernel's.
@@ -65,6 +69,11 @@ def vendor(name: str) -> str | None:
     if name in _VMX_NAMES:
         return "vmx"
     return "svm" if name in _SVM_NAMES or name.endswith(" excp") else None
+
+
+def is_elbrus(name: str) -> bool:
+    """An interception of e2k's, as virqsim names them."""
+    return any(row["name"] == name and row["vendor"] == "e2k" for row in library.describe()["exit_reasons"])
 
 
 def by_number(isa: int, number: int) -> str:

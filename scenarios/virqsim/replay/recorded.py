@@ -33,7 +33,7 @@ def detect(trace: Trace) -> Recorded:
     """Looks at the whole trace, before the window too: the guest sets its APIC up there.
 
     Raises:
-        VirqsimError: exits of both vendors.
+        VirqsimError: exits of both vendors, or of neither's but an Elbrus machine's.
     """
     vendor = _vendor(trace)
     accelerated = _accelerated(trace)
@@ -64,6 +64,8 @@ def _vendor(trace: Trace) -> str:
             vendor = reasons.vendor(event.fields["reason"])
             if vendor:
                 seen.setdefault(vendor, event)
+            elif reasons.is_elbrus(event.fields["reason"]):
+                raise VirqsimError(f"{trace.path}:{event.line}: {event.fields['reason']}: {reasons.OF_ELBRUS}")
     if len(seen) == 2:
         vmx, svm = seen["vmx"], seen["svm"]
         raise VirqsimError(f"{trace.path}: exits of both vendors: {vmx.fields['reason']} in line {vmx.line}, "

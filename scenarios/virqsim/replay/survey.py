@@ -51,6 +51,8 @@ class Survey:
         said = [f"events were lost: {place}" for place in self.lost[:_KEEP]]
         if not self.exits:
             said.append("no kvm_exit events")
+        said += [f"{reason}: {reasons.OF_ELBRUS}" for reason in sorted({reason for _, reason in self.exits})
+                 if reasons.is_elbrus(reason)][:1]
         shared = [vcpu for vcpu, threads in self.threads.items() if len(threads) > 1]
         if shared:
             said.append(f"several VMs: vCPU {min(shared)} is entered by threads "

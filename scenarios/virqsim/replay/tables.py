@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from .. import profiles
 from .life import PARTS
 
 # KVM's names of the same exit on the two vendors, AMD's first.
@@ -29,8 +30,17 @@ class Table(NamedTuple):
 
 def tables(document: Document) -> Iterator[Table]:
     """All of them, in the order in which they are read; those without a row are left out."""
-    makers = (exits, rates, times, latencies, ipi_stages, the_bill, ranking)
-    yield from (table for table in (make(document) for make in makers) if table.rows)
+    of_all = [make(document) for make in (exits, rates, times, latencies, ipi_stages)]
+    of_recorded = [the_bill(document), ranking(document)]
+    mark, marks = caveat([document["replayed"]]), caveat(columns(document).values())
+    yield from (table._replace(title=table.title + said) for group, said in ((of_all, marks), (of_recorded, mark))
+                for table in group if table.rows)
+
+
+def caveat(under: Iterable[Document]) -> str:
+    """Which of these replays have costs of which none is known."""
+    marks = {each["technology"]: profiles.caveat(each["profile"], each["profile_kind"]) for each in under}
+    return "".join(f"; {technology}{mark}" for technology, mark in marks.items() if mark)
 
 
 def columns(document: Document) -> dict[str, Document]:

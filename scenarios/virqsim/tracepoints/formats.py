@@ -23,7 +23,8 @@ COMMON = (("unsigned short", "common_type", 0, 2, 0), ("unsigned char", "common_
           ("unsigned char", "common_preempt_count", 3, 1, 0), ("int", "common_pid", 4, 4, 1))
 """Before the fields of each event: C type, name, offset, size, whether signed."""
 
-ISA = {"vmx": 1, "svm": 2}
+ISA = {"vmx": 1, "svm": 2, "e2k": 3}
+"""What kvm_exit calls the vendors; the last is virqsim's own, for runs of an Elbrus machine."""
 KVM_EXITS = {"KVM_EXIT_IO": 2, "KVM_EXIT_HLT": 5, "KVM_EXIT_MMIO": 6, "KVM_EXIT_IRQ_WINDOW_OPEN": 7,
              "KVM_EXIT_INTR": 10, "KVM_EXIT_SET_TPR": 11, "KVM_EXIT_IOAPIC_EOI": 26}
 APIC_REGISTERS = {
@@ -75,7 +76,8 @@ class Tracepoint:
 
     name: str
     types: tuple[tuple[str, str], ...]
-    print_fmt: Callable[[], str]
+    print_fmt: Callable[[bool], str]
+    """Of an Elbrus machine's run, or of any other's."""
     text: Callable[[Values], str]
 
     @property
@@ -98,11 +100,11 @@ class Tracepoint:
         return bytes(record) + bytes(-len(record) % 4)
 
 
-def _exit_fmt() -> str:
+def _exit_fmt(e2k: bool) -> str:
+    vmx, svm, elbrus = (symbolic("REC->exit_reason", _reasons(vendor)) for vendor in ISA)
+    reason = elbrus if e2k else f"(REC->isa == 1) ? {vmx} : {svm}"
     return ('"vcpu %u reason %s rip 0x%lx info1 0x%016llx info2 0x%016llx intr_info 0x%08x error_code 0x%08x", '
-            f"REC->vcpu_id, (REC->isa == 1) ? {symbolic('REC->exit_reason', _reasons('vmx'))} : "
-            f"{symbolic('REC->exit_reason', _reasons('svm'))}, REC->guest_rip, REC->info1, REC->info2, "
-            "REC->intr_info, REC->error_code")
+            f"REC->vcpu_id, {reason}, REC->guest_rip, REC->info1, REC->info2, REC->intr_info, REC->error_code")
 
 
 def _exit_text(v: Values) -> str:
@@ -139,7 +141,7 @@ def _eoi_text(v: Values) -> str:
     return f"apicid {v['apicid']:x} vector {v['vector']}"
 
 
-_ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[], str], Callable[[Values], str]], ...] = (
+_ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str], Callable[[Values], str]], ...] = (
     ("kvm_entry", (("unsigned int", "vcpu_id"), ("unsigned long", "rip")),
      '"vcpu %u, rip 0x%lx", REC->vcpu_id, REC->rip',
      lambda v: f"vcpu {v['vcpu_id']}, rip 0x0"),
@@ -224,5 +226,5 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[], str], Ca
      lambda v: f"vcpu {v['vcpu_id']} old {v['old']} new {v['new']} ({'growed' if v['new'] > v['old'] else 'shrinked'})"),
 )
 
-TRACEPOINTS = {name: Tracepoint(name, types, fmt if callable(fmt) else (lambda fmt=fmt: fmt), text)
+TRACEPOINTS = {name: Tracepoint(name, types, fmt if callable(fmt) else (lambda e2k, fmt=fmt: fmt), text)
                for name, types, fmt, text in _ROWS}

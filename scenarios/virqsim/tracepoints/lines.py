@@ -4,6 +4,11 @@ A vCPU's thread is `CPU n/KVM` with the process number 1000 + n; devices speak
 through QEMU's main thread, 999. APIC IDs are vCPU numbers. What hardware does
 without KVM (a posted interrupt, a virtual EOI, an IPI that IPI virtualization
 or AVIC sends) leaves no tracepoint, here as there.
+
+KVM for e2k has not these tracepoints. A run of an Elbrus machine has its
+interceptions as kvm_exit all the same, so that the same tools show them: with
+their own names, isa 3, and as info1 what the hardware says of the access. What
+would say how a local APIC took an interrupt is left out.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..nic import devices_of
-from ..trace import NO_VECTOR, NOWHERE, USER_VECTORS, Trace, parent_flow
+from ..trace import NO_VECTOR, NOWHERE, Trace, parent_flow
 from . import accesses, formats
 from .accesses import Event, Exit
 
@@ -201,12 +206,14 @@ class Lines:
         if held == "ExtINT":
             self._extint[flow] = message if source == "line" else a & 7
             yield from _pic_edge(self._extint[flow])
-        if where == NOWHERE or held not in ("IRR", "PIR") or a >= USER_VECTORS:
+        if where == NOWHERE or held not in ("IRR", "PIR") or a >= self._trace.vectors:
             return
         if raiser == NOWHERE and (where, a) in self._assigned:
             return  # the IOMMU posted it
         if raiser != NOWHERE and source != "timer" and self._vcpu(raiser).state in _IN_GUEST:
             return  # the hardware sent it
+        if self._trace.e2k:
+            return
         level = source in ("level", "line")
         pid = MAIN_THREAD if raiser == NOWHERE else FIRST_PID + raiser
         if raiser == NOWHERE and level:
@@ -226,7 +233,7 @@ class Lines:
 
     def _on_injected(self, where, flow, a, b, ps):
         """Virtual-interrupt delivery is the hardware's own; KVM prints what it injects itself."""
-        if self._h["inject"][b] == "event injection" and a != NO_VECTOR and a < USER_VECTORS:
+        if self._h["inject"][b] == "event injection" and a != NO_VECTOR and a < self._trace.vectors and not self._trace.e2k:
             if flow in self._extint:
                 self._vcpu(where).served.append(self._extint[flow])
             yield FIRST_PID + where, "kvm_inj_virq", {"vector": a}
@@ -236,6 +243,8 @@ class Lines:
         vcpu = self._vcpu(where)
         if vcpu.state in _IN_GUEST:
             vcpu.acknowledged = a
+            return
+        if self._trace.e2k:
             return
         yield FIRST_PID + where, "kvm_eoi", {"apicid": where, "vector": a}
         if not vcpu.acknowledges:

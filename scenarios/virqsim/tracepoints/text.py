@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .. import profiles
 from ..trace import Trace
 from .formats import TRACEPOINTS
 from .lines import Lines, _features, comm
@@ -45,6 +46,8 @@ def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
     with path.open("w") as file:
         if plan:
             file.write(f"# module parameters: {parameters(plan)}\n")
+            caveat = profiles.caveat_of(plan)
+            file.write(f"# times:{caveat}; KVM for e2k has not these tracepoints: a kvm_exit is an interception\n" if caveat else "")
         file.write(f"# exits by reason in this file: {'; '.join(f'{r}={n}' for r, n in sorted(exits.items()))}\n")
         file.write(HEADER)
         for ns, cpu, pid, name, values in Lines(trace, plan):

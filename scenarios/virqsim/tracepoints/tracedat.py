@@ -3,6 +3,9 @@
 The event formats, then for each CPU the pages of its ring buffer: a page has its
 time and its fill, then records, each behind a word of 5 bits of length and 27 bits of time
 since the one before (the format of header_page and header_event).
+
+The events of an Elbrus machine's run are of the system `e2k_kvm`: trace-cmd's plugin for `kvm` knows
+the exits of Intel and AMD, and would print no others.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from .. import profiles
 from ..trace import Trace
 from .formats import COMMON, TRACEPOINTS, Tracepoint
 from .lines import Hit, Lines, comm
@@ -44,7 +48,7 @@ HEADER_EVENT = """\
 NUMBERS = {name: _FIRST_NUMBER + n for n, name in enumerate(TRACEPOINTS)}
 
 
-def format_file(tracepoint: Tracepoint) -> str:
+def format_file(tracepoint: Tracepoint, e2k: bool = False) -> str:
     """As tracefs has it in events/kvm/NAME/format."""
     def line(kind: str, name: str, offset: int, size: int, signed: int) -> str:
         return f"\tfield:{kind} {name};\toffset:{offset};\tsize:{size};\tsigned:{signed};\n"
@@ -52,7 +56,7 @@ def format_file(tracepoint: Tracepoint) -> str:
     common = "".join(line(*field) for field in COMMON)
     own = "".join(line(f.type, f.name, f.offset, f.size, int(f.signed)) for f in tracepoint.fields)
     return (f"name: {tracepoint.name}\nID: {NUMBERS[tracepoint.name]}\nformat:\n{common}\n{own}\n"
-            f"print fmt: {tracepoint.print_fmt()}\n")
+            f"print fmt: {tracepoint.print_fmt(e2k)}\n")
 
 
 def _sized(text: str, form: str = "<Q") -> bytes:
@@ -96,17 +100,17 @@ class _Pages:
             self._data = bytearray()
 
 
-def _head(pids: set[int], cpus: int) -> bytes:
+def _head(pids: set[int], cpus: int, e2k: bool, caveat: str) -> bytes:
     """All that stands before the table of the CPUs' data."""
     parts = [b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE)]
     parts += [b"header_page\0", _sized(HEADER_PAGE), b"header_event\0", _sized(HEADER_EVENT)]
     parts += [struct.pack("<I", 0)]  # ftrace's own events: none
-    parts += [struct.pack("<I", 1), b"kvm\0", struct.pack("<I", len(TRACEPOINTS))]
-    parts += [_sized(format_file(tracepoint)) for tracepoint in TRACEPOINTS.values()]
+    parts += [struct.pack("<I", 1), b"e2k_kvm\0" if e2k else b"kvm\0", struct.pack("<I", len(TRACEPOINTS))]
+    parts += [_sized(format_file(tracepoint, e2k)) for tracepoint in TRACEPOINTS.values()]
     parts += [struct.pack("<I", 0), struct.pack("<I", 0)]  # kallsyms, trace_printk: none
     parts += [_sized("".join(f"{pid} {comm(pid)}\n" for pid in sorted(pids)))]
     parts += [struct.pack("<I", cpus), b"options  \0"]
-    for number, text in ((_OPTION_TRACECLOCK, _CLOCK), (_OPTION_UNAME, "Linux virqsim 6.1 x86_64")):
+    for number, text in ((_OPTION_TRACECLOCK, _CLOCK), (_OPTION_UNAME, f"Linux virqsim 6.1 {'e2k' if e2k else 'x86_64'}{caveat}")):
         parts += [struct.pack("<H", number), _sized(text + "\0", "<I")]
     parts += [struct.pack("<H", _OPTION_DONE), b"flyrecord\0"]
     return b"".join(parts)
@@ -121,7 +125,7 @@ def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
         pids.add(hit.pid)
         buffers[hit.cpu].add(hit.ns, _record(hit))
     cpus = max(buffers) + 1
-    head = _head(pids, cpus)
+    head = _head(pids, cpus, trace.e2k, profiles.caveat_of(plan))
     offset = len(head) + 16 * cpus
     offset += -offset % PAGE
     table, pages = b"", []

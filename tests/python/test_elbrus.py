@@ -1,0 +1,197 @@
+"""Elbrus from the user's side: every command says that its costs are assumed, takes the right profile by itself, and
+knows vectors of ten bits."""
+
+import json
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from virqsim import figures, paths, runner, show
+from virqsim import trace as vqt
+from virqsim.export import export
+from virqsim.profiles import ASSUMED_THROUGHOUT, default, load
+from virqsim.scenario import Scenario
+from virqsim.sensitivity import Study, study
+
+MARK = f"(profile elbrus-16c: {ASSUMED_THROUGHOUT})"
+TRACE = "on1_sleeps.txt.gz"
+
+
+def made(folder, technology, scenario="elbrus_epic", settings=None):
+    plan, _, costs = Scenario.load(scenario).priced(settings or {}, technology, None)
+    runner.run(plan.resolve(costs, technology), folder=folder, trace=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run folders: without and with EPIC virtualization, and one of x86."""
+    base = tmp_path_factory.mktemp("runs")
+    few = {"interrupts": "8", "source": "device"}
+    return {"epic-sw": made(base / "sw", "epic-sw", settings=few), "epic-hw": made(base / "hw", "epic-hw", settings=few),
+            "none": made(base / "none", "none", "ipi_ping_pong", {"rounds": "3"})}
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """The titles of all tables that are shown."""
+    seen = []
+    shown = show.table
+    monkeypatch.setattr(show, "table", lambda title, *rest: (seen.append(title), shown(title, *rest)))
+    return seen
+
+
+COMMANDS = (("explain", "RUN"), ("explain", "RUN", "--flow", "1"), ("bill", "RUN"), ("stat", "RUN"), ("diff", "RUN", "RUN"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_table_of_an_elbrus_run_says_that_its_costs_are_assumed(virqsim, titles, runs, command):
+    said = virqsim(*(runs["epic-sw"] if word == "RUN" else word for word in command))
+    assert said.status == 0 and MARK in said.out
+    assert all(MARK in title for title in titles)
+    titles.clear()
+    said = virqsim(*(runs["none"] if word == "RUN" else word for word in command))
+    assert said.status == 0 and ASSUMED_THROUGHOUT not in said.out
+
+
+def test_run_probe_compare_and_exits_say_so_too(virqsim, titles):
+    assert virqsim("run", "elbrus_guest_launch", "--set", "rounds=2").status == 0
+    assert len(titles) >= 5 and all(MARK in title for title in titles)
+    titles.clear()
+    assert virqsim("probe", "ipi.unicast", "--tech", "epic-sw").status == 0
+    assert len(titles) == 2 and all(MARK in title for title in titles)
+    titles.clear()
+    assert virqsim("compare", "ipi_ping_pong.py", "--tech", "none,epic-hw", "--set", "rounds=2").status == 0
+    assert len(titles) == 2 and all(title.endswith(f"; epic-hw {MARK}") for title in titles)
+    said = virqsim("list", "profiles").out.splitlines()
+    assert [ASSUMED_THROUGHOUT in line for line in said if line.startswith(("elbrus", "skylake"))] == [True, False, False]
+
+
+def test_json_says_so(virqsim, runs):
+    for command in (("bill", runs["epic-hw"]), ("stat", runs["epic-hw"]), ("probe", "ipi.unicast", "--tech", "epic-hw")):
+        document = json.loads(virqsim(*command, "--json").out)
+        assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
+    document = json.loads(virqsim("diff", runs["none"], runs["epic-hw"], "--json").out)
+    assert [document[which]["profile_kind"] for which in "ab"] == ["assumed", ASSUMED_THROUGHOUT]
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """What is written in each figure that is saved."""
+    seen = []
+
+    def save(figure, *rest):
+        seen.append(" ".join(text.get_text() for text in figure.findobj(Text)))
+        figures.plt.close(figure)
+        return []
+
+    monkeypatch.setattr(figures, "save", save)
+    return seen
+
+
+def test_every_picture_says_so(virqsim, texts, runs):
+    assert virqsim("plot", runs["epic-sw"]).status == 0
+    assert virqsim("plot", runs["epic-hw"], "--flow", "1").status == 0
+    assert virqsim("sensitivity", "ipi_ping_pong", "--tech", "epic-sw,epic-hw", "--set", "rounds=1", "--draws", "1").status == 0
+    assert len(texts) == 4 and all(ASSUMED_THROUGHOUT in text for text in texts)
+
+
+# the profile that nobody has to name
+
+
+def test_sensitivity_takes_the_machines_own_profile(virqsim, refused):
+    said = virqsim("sensitivity", "ipi_ping_pong", "--tech", "epic-sw,epic-hw", "--set", "rounds=1", "--draws", "1", "--json")
+    assert json.loads(said.out)["profile"] == "elbrus-16c"
+    assert refused("sensitivity", "ipi_ping_pong", "--tech", "none,epic-hw") == (
+        "--profile: technologies of a draw share its costs, and these have several (skylake-sp of none, elbrus-16c of "
+        "epic-hw); name one")
+
+
+def test_sensitivity_varies_the_profile_that_was_named():
+    asked = Study(Scenario.load("ipi_ping_pong"), {"rounds": "1"}, ("none", "epic-hw"), {}, load("unit"), 1, 1)
+    assert study(asked)["profile"] == "unit"
+
+
+def test_a_sweep_takes_the_machines_own_profile(virqsim, monkeypatch):
+    seen = []
+    run = runner.run
+    monkeypatch.setattr(runner, "run", lambda plan, *rest, **how: (seen.append(plan["costs"]["profile"]), run(plan, *rest, **how))[1])
+    monkeypatch.setattr(figures, "scatter", lambda *of: [])
+    virqsim("sweep", "halt_polling", "--tech", "epic-hw", "--set", "arrivals=poisson", "--set", "policy=sleep")
+    assert set(seen) == {default("epic-hw")}
+
+
+def test_a_what_if_on_elbrus_has_that_machines_costs(virqsim):
+    recording = paths.find("traces") / TRACE
+    document = json.loads(virqsim("replay", recording, "--tech", "none,epic-hw", "--json").out)
+    assert document["profile"] == document["what_if"]["none"]["profile"] == "skylake-sp"
+    assert (document["what_if"]["epic-hw"]["profile"], document["what_if"]["epic-hw"]["profile_kind"]) == (
+        "elbrus-16c", ASSUMED_THROUGHOUT)
+    there, here = (document["what_if"][name] for name in ("epic-hw", "none"))
+    assert {reason.partition(":")[0] for reason in there["exits"]} == {"cu", "mu"}
+    assert there["latency_by_source_ns"]["timer"]["count"] == here["latency_by_source_ns"]["timer"]["count"] > 0
+    named = json.loads(virqsim("replay", recording, "--tech", "epic-hw", "--profile", "unit", "--json").out)
+    assert named["what_if"]["epic-hw"]["profile"] == "unit"
+
+
+# exports
+
+
+def test_vectors_have_ten_bits_and_are_no_user_interrupts(runs):
+    words = set(pd.read_csv(export(runs["epic-hw"], "csv"))["words"].dropna())
+    assert {"vector 0x30", "vector 0x130", "vector 0x230", "vector 0x330"} <= words
+    assert not any("user" in word for word in words)
+    names = {event["name"] for event in json.loads(export(runs["epic-hw"], "perfetto").read_text())["traceEvents"]}
+    assert "handler 0x330" in names and "served 0x330" in names
+
+
+def test_a_timeline_has_cepics_and_says_what_its_times_are(runs):
+    document = json.loads(export(runs["epic-sw"], "perfetto").read_text())
+    named = {event["args"]["name"] for event in document["traceEvents"] if event["ph"] == "M" and "name" in event["args"]}
+    assert "CEPIC of vCPU 1" in named and f"guest (epic-sw) {MARK}" in named
+    assert document["otherData"]["profile_kind"] == ASSUMED_THROUGHOUT
+
+
+def test_a_legacy_guest_has_a_local_apic(tmp_path):
+    folder = made(tmp_path / "legacy", "epic-hw", "ipi_ping_pong", {"rounds": "1", "guest_apic": "xapic"})
+    trace = vqt.read(folder / "trace.vqt")
+    assert trace.e2k and not trace.epic
+    assert ".irr" not in (text := export(folder, "vcd").read_text()) and "$scope module irr $end" in text
+
+
+def test_a_waveform_has_a_bit_for_vectors_of_every_class(runs):
+    text = export(runs["epic-sw"], "vcd").read_text()
+    assert text.startswith(f"$comment virqsim: epic-sw {MARK} $end\n")
+    assert "$scope module pmirr $end" in text and "$scope module served $end" in text
+    assert all(text.count(f" v{vector} $end") == 2 for vector in ("30", "130", "230", "330"))
+
+
+def test_stats_say_it_of_times_and_not_of_counts(runs):
+    rows = pd.read_csv(export(runs["epic-hw"], "stats.csv"))
+    assert {unit: set(group["meaning"].str.endswith(MARK)) for unit, group in rows.groupby("unit")} == {
+        "count": {False}, "ns": {True}}
+    assert MARK in export(runs["epic-hw"], "stats.txt").read_text()
+    assert json.loads(export(runs["epic-hw"], "stats.json").read_text())["profile_kind"] == ASSUMED_THROUGHOUT
+
+
+def test_interceptions_are_lines_of_the_text_and_nothing_of_a_local_apic_is(runs):
+    lines = export(runs["epic-sw"], "ftrace").read_text().splitlines()
+    assert MARK in lines[1]
+    seen = [line.split(": ", 2)[1:] for line in lines if not line.startswith("#")]
+    assert {name for name, _ in seen} == {"kvm_entry", "kvm_exit"}
+    assert {text.split()[3] for name, text in seen if name == "kvm_exit"} == {"cu:hv_int", "mu:gpa_data"}
+
+
+@pytest.mark.skipif(not shutil.which("trace-cmd"), reason="trace-cmd is not installed")
+def test_trace_cmd_prints_the_names_of_interceptions(runs):
+    said = subprocess.run(["trace-cmd", "report", export(runs["epic-sw"], "trace.dat")], check=True, capture_output=True, text=True)
+    assert said.stdout.count("reason mu:gpa_data rip") == said.stdout.count("reason cu:hv_int rip") * 2 > 0
+
+
+def test_such_a_trace_is_surveyed_and_not_replayed(virqsim, refused, runs):
+    path = export(runs["epic-sw"], "ftrace")
+    assert "is an interception of an Elbrus machine" in refused("replay", path)
+    said = virqsim("replay", path, "--survey")
+    assert said.status == 0 and "not to be replayed: cu:hv_int: is an interception" in said.out
