@@ -43,11 +43,22 @@ static bool at_home(enum feature f, enum virt_vendor vendor)
     return on == own[vendor] || (on == FEATURE_ON_ANY && vendor != VIRT_E2K);
 }
 
+static feature_set all_at_home(enum virt_vendor vendor)
+{
+    feature_set set = 0;
+
+    for (unsigned f = 0; f < FEATURE_COUNT; f++)
+        if (at_home((enum feature)f, vendor))
+            set |= feature_bit((enum feature)f);
+    return set;
+}
+
 static void check_feature(struct build *b, const struct technology *t, feature_set set,
                           enum feature f)
 {
     const struct place at = place_key(&plan_root, "features");
-    const feature_set missing = features[f].needs & ~set, contrary = features[f].excludes & set;
+    const feature_set missing = features[f].needs & all_at_home(t->vendor) & ~set,
+                      contrary = features[f].excludes & set;
 
     if (!at_home(f, t->vendor))
         reader_fail(&b->reader, &at, "%s is not a feature of %s (%s)", features[f].name,

@@ -143,7 +143,8 @@ inline void choose_features(Draw &d, Plan &p)
     const bool posts = vmx && !direct && p.technology != "none";
     p.features["timer-advance"] = d.chance(40);
     p.timer_advance_ns = d.chance(50) ? 0 : d.below(8000);
-    if (posts && d.chance(25))
+    const bool avic = p.technology.find("avic") != std::string::npos;
+    if ((posts || avic) && d.chance(25))
         p.features["timer-posting"] = p.features["hlt-in-guest"] = true;
     if (direct)
         p.features["direct-eoi"] = d.chance(80);
@@ -153,7 +154,7 @@ inline void choose_features(Draw &d, Plan &p)
         p.features["ipi-passthrough"] = d.chance(40);
     if (on_svm(p))
         p.features["vnmi"] = d.chance(50);
-    if (p.technology.find("avic") != std::string::npos)
+    if (avic)
         p.features["erratum-1235"] = d.chance(30);
     const bool needs_posting = p.features["timer-posting"] || p.features["ipi-passthrough"];
     if (p.technology == "apicv" && !needs_posting && d.chance(30))

@@ -14,6 +14,7 @@ def test_a_feature_takes_those_with_it_that_need_it():
     assert off == {"virtual-interrupt-delivery": False, "posted-interrupts": False, "ipi-virtualization": False,
                    "vtd-posting": False, "timer-posting": False, "apic-timer-virtualization": False,
                    "ipi-passthrough": False}
+    assert features.parse("-avic")["timer-posting"] is False
 
 
 def test_what_is_switched_on_by_name_stays_on_for_the_plan_to_refuse():

@@ -129,6 +129,8 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     ("timer.tsc_deadline --tech apicv --features=-timer-advance,-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", ""),
     ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest", "MSR_WRITE:1", "", ""),
     ("timer.tsc_deadline --tech apicv --features=+timer-posting,+hlt-in-guest,-timer-advance", "MSR_WRITE:1", "", ""),
+    ("timer.tsc_deadline --tech x2avic --features=+timer-posting,+hlt-in-guest", "msr:1", "", ""),
+    ("timer.periodic --tech avic --guest-apic xapic --features=+timer-posting,+hlt-in-guest --target halted", "", "", ""),
     ("timer.tsc_deadline --tech ipiv --features=+timer-posting,+hlt-in-guest --target halted", "MSR_WRITE:1", "", ""),
     ("timer.tsc_deadline --tech apic-timer", "", "", ""),
     ("timer.tsc_deadline --tech apic-timer --guest-apic xapic", "", "", ""),

@@ -587,8 +587,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      "apicv", "apicv +mwait-in-guest",
                                      "apicv +timer-posting +hlt-in-guest -timer-advance",
                                      "apicv +timer-posting +hlt-in-guest", "svm", "x2avic",
-                                     "apic-timer", "apic-timer -timer-advance",
-                                     "apic-timer +hlt-in-guest",
+                                     "x2avic +timer-posting +hlt-in-guest", "apic-timer",
+                                     "apic-timer -timer-advance", "apic-timer +hlt-in-guest",
                                      "apic-timer +timer-posting +hlt-in-guest"),
                      testing::Values(R"(["spin_until",0,1])", R"(["halt_until",0,1])"),
                      testing::Values(0u, 20000u)));

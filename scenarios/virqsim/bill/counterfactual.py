@@ -83,7 +83,7 @@ def features_that_are_off(plan: dict[str, Any]) -> list[Feature]:
     for name, row in rows.items():
         if name in on or row["on"] not in homes:
             continue
-        adds = tuple(_with_needs(name, rows, on))
+        adds = tuple(each for each in _with_needs(name, rows, on) if rows[each]["on"] in homes)
         together = on.union(adds)
         if not any(together.intersection(rows[each]["excludes"]) for each in together):
             candidates.append(Feature(name, adds, _takes(adds, rows)))
