@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from virqsim import Hypervisor, Machine, Plan, Program, icr, profiles, runner
+from virqsim import Hypervisor, Machine, Plan, Program, icr, library, profiles, runner
 from virqsim import trace as vqt
 from virqsim.export import export
 from virqsim.replay import reader
@@ -109,12 +109,13 @@ def test_a_paravirtual_eoi_is_seen_at_the_next_exit(tmp_path):
         assert "cpuid" in of_vcpu(tmp_path / technology / "trace.txt", 1)[at - 2].lower()
 
 
-def test_the_first_lines_give_kvms_parameters_and_the_counts_of_exits(tmp_path):
+def test_the_first_lines_give_kvms_parameters_the_machine_and_the_counts_of_exits(tmp_path):
     run(one("apicv", features={"preemption-timer": False}), tmp_path / "run")
-    first, second = export(tmp_path / "run", "ftrace").read_text().splitlines()[:2]
+    first, second, third = export(tmp_path / "run", "ftrace").read_text().splitlines()[:3]
     assert "kvm_intel.enable_apicv=Y" in first
     assert "kvm_intel.preemption_timer=N" in first
-    assert second.startswith("# exits by reason in this file: ")
+    assert second == "# virqsim machine: technology=apicv features=-preemption-timer guest_apic=x2apic irqchip=kernel"
+    assert third.startswith("# exits by reason in this file: ")
 
 
 # trace.dat
@@ -261,10 +262,105 @@ def test_ready_scenarios_come_back_with_the_same_counts(virqsim, tmp_path, scena
     assert now == was
 
 
+def run_elsewhere(seed, technology, irqchip, folder):
+    """A random plan on another machine."""
+    plan = random_plan(seed)
+    plan.technology, plan.hypervisor = technology, Hypervisor(irqchip=irqchip)
+    if irqchip == "userspace":  # which has no x2APIC for its guests
+        plan.machine.guest_apic = "xapic"
+    run(plan, folder)
+    return plan
+
+
+REAL = [row["name"] for row in library.describe()["technologies"] if row["vendor"] in ("vmx", "svm")]
+# An interrupt that came twice before its handler ran is one on the machine, and two in these machines' lines.
+COALESCED = {"avic", "avic-pi", "did"}
+
+
+@pytest.mark.parametrize("technology", REAL)
+def test_every_technology_comes_back_as_itself(tmp_path, technology):
+    for seed in range(3):
+        plan = run_elsewhere(seed, technology, "kernel", tmp_path / str(seed))
+        replay = Replay(reader.read(export(tmp_path / str(seed), "ftrace")), PROFILE)
+        told = replay.demand.recorded
+        assert (told.technology, told.guest_apic, told.irqchip) == (technology, plan.machine.guest_apic, "kernel")
+        was, now = Counter(by_reason(replay.recorded_exits)), Counter(replay.under().by_reason)
+        if technology in COALESCED:
+            assert ((was - now) + (now - was)).total() <= 0.15 * was.total()
+        else:
+            assert now == was
+
+
+@pytest.mark.parametrize("technology", ["none", "apicv", "eli", "svm", "avic"])
+def test_a_userspace_irqchip_comes_back_too(tmp_path, technology):
+    for seed in range(3):
+        run_elsewhere(seed, technology, "userspace", tmp_path / str(seed))
+        was, now = map(Counter, replayed(export(tmp_path / str(seed), "ftrace")))
+        assert ((was - now) + (now - was)).total() <= (1 if technology in ("svm", "avic") else 0)
+
+
+def test_a_userspace_irqchip_has_no_controller_whose_tracepoints_could_be_hit(tmp_path):
+    run_elsewhere(1, "none", "userspace", tmp_path / "run")
+    said = {line.partition(":")[0] for line in lines(export(tmp_path / "run", "ftrace"))}
+    assert said <= {"kvm_entry", "kvm_exit", "kvm_mmio", "kvm_userspace_exit", "kvm_inj_virq", "kvm_pio", "kvm_msr",
+                    "kvm_vcpu_wakeup", "kvm_halt_poll_ns", "kvm_hypercall"}
+    run_elsewhere(1, "none", "split", tmp_path / "split")
+    assert not {"kvm_ioapic_set_irq", "kvm_pic_set_irq", "kvm_ack_irq"} & {
+        line.partition(":")[0] for line in lines(export(tmp_path / "split", "ftrace"))}
+
+
+def test_an_injection_that_did_not_get_in_is_reinjected(tmp_path):
+    run_elsewhere(1, "none", "userspace", tmp_path / "run")
+    said = [line for line in lines(export(tmp_path / "run", "ftrace")) if line.startswith(("kvm_inj_virq", "kvm_entry"))]
+    again = [n for n, line in enumerate(said) if line.endswith("[reinjected]")]
+    assert again
+    assert all(said[n - 1] + " [reinjected]" == said[n] for n in again)
+
+
+@pytest.mark.parametrize("was, now, message", [
+    ("technology=apicv", "technology=apicq", "technology 'apicq' is not known here"),
+    ("technology=apicv", "technology=svm", "technology svm, and the exits are vmx's"),
+    ("features= ", "features=+nonsense ", "nonsense"),
+    ("irqchip=kernel", "irqchip=cellar", "irqchip 'cellar': one of kernel, split, userspace"),
+])
+def test_a_machine_that_cannot_be_is_refused(tmp_path, virqsim, was, now, message):
+    run(one("apicv"), tmp_path / "run")
+    path = export(tmp_path / "run", "ftrace")
+    path.write_text(path.read_text().replace(was, now, 1))
+    said = virqsim("replay", str(path))
+    assert (said.status, said.out) == (2, "")
+    assert f"{path}:2: " in said.err and message in said.err and said.err.count("\n") == 1
+
+
+def test_delivery_that_was_switched_off_is_seen_and_said(tmp_path, virqsim):
+    assert virqsim("run", "inhibited", "--tech", "apicv", "--trace", "--out", "run").status == 0
+    assert virqsim("export", "run", "--to", "ftrace").status == 0
+    changes = [line for line in lines(tmp_path / "run" / "trace.txt") if line.startswith("kvm_apicv_inhibit_changed")]
+    assert changes == ["kvm_apicv_inhibit_changed: set reason=3, inhibits=0x8",
+                       "kvm_apicv_inhibit_changed: cleared reason=3, inhibits=0x0"]
+    said = virqsim("replay", "run/trace.txt", "--tech", "apicv").out
+    assert "changes that left APICv or AVIC switched off: 1 of 2" in said
+
+
 @needs_trace_cmd
-@pytest.mark.parametrize("technology", ["none", "apicv", "svm"])
+@pytest.mark.parametrize("technology", ["none", "apicv", "ipiv", "svm", "x2avic"])
 def test_a_trace_dat_comes_back_with_the_same_counts(virqsim, tmp_path, technology):
     assert virqsim("run", "ipi_ping_pong", "--tech", technology, "--trace", "--out", "run").status == 0
     assert virqsim("export", "run", "--to", "trace.dat").status == 0
-    was, now = replayed(tmp_path / "run" / "trace.dat")
-    assert now == was
+    replay = Replay(reader.read(tmp_path / "run" / "trace.dat"), PROFILE)
+    assert replay.demand.recorded.technology == technology
+    assert replay.under().by_reason == by_reason(replay.recorded_exits)
+
+
+@pytest.mark.parametrize("guest_apic", ["x2apic", "xapic"])
+def test_an_ipi_that_avic_could_not_send_alone_is_in_the_demand(tmp_path, guest_apic):
+    machine = Machine(guest_apic)
+    machine.vcpu(Program("sender").compute(200_000).ipi(icr(48), 1).compute(50_000))
+    machine.vcpu(Program("target").mask().unmask_halt(), {48: Program("handler").eoi()})
+    run(Plan("wake", machine, technology="x2avic"), tmp_path / "run")
+    replay = Replay(reader.read(export(tmp_path / "run", "ftrace")), PROFILE)
+    assert by_reason(replay.recorded_exits) == replay.under().by_reason == {"avic_incomplete_ipi": 1, "hlt": 1}
+    sent = [step.operation for step in replay.demand.steps[0] if step.operation]
+    assert sent == [("ipi", 48, 1)]
+    write, times = ("MSR_WRITE", 2) if guest_apic == "x2apic" else ("APIC_ACCESS", 3)  # ICR and EOI, in xAPIC mode ICR2 too
+    assert replay.under("none").by_reason == {"HLT": 1, write: times}

@@ -17,7 +17,7 @@ from .recorded import APIC_PAGE, Recorded
 KICK = ("interrupt", "EXTERNAL_INTERRUPT")
 WINDOW = ("vintr", "INTERRUPT_WINDOW")
 HALT = ("hlt", "HLT")
-CHARGES = (*KICK, *WINDOW, "PREEMPTION_TIMER", "NMI_WINDOW", "iret", "nmi", "PML_FULL", "avic_incomplete_ipi")
+CHARGES = (*KICK, *WINDOW, "PREEMPTION_TIMER", "NMI_WINDOW", "iret", "nmi", "PML_FULL")
 
 CARRIED: Operation = ("carried",)
 """What the guest did is not modelled: its exit is the same under every technology."""
@@ -77,6 +77,8 @@ class Actions:
             return self._msr(episode)
         if reason in _PAGE:
             return self._page(episode, read_before)
+        if reason == "avic_incomplete_ipi":
+            return self._incomplete(episode)
         if reason in _CR or reason == "TPR_BELOW_THRESHOLD":
             return self._cr(episode)
         return CARRIED
@@ -150,6 +152,16 @@ class Actions:
         self._regions.setdefault(("mmio", gpa), Region()).saw(handler)
         size = int(fields.get("size", 4) or 4)
         return ("mmio_write", gpa, size, 0) if write else ("mmio_read", gpa, size)
+
+    def _incomplete(self, episode: Episode) -> Operation | None:
+        """An IPI that AVIC could not send alone: its ICR is in KVM's words, else in EXITINFO1 (APM 2 "AVIC IPI Delivery")."""
+        for event in episode.named("kvm_avic_incomplete_ipi"):
+            return self._sent(event.fields["icr_low"], event.fields["icr_high"])
+        icr = episode.exit.fields.get("info1") or 0 if episode.exit else 0
+        return self._sent(icr & 0xffffffff, icr >> 32) if icr else None
+
+    def _sent(self, low: int, high: int) -> Operation:
+        return ("ipi", low, high if self._recorded.guest_apic == "x2apic" else high >> 24)
 
     def _cr(self, episode: Episode) -> Operation:
         """CR8 is the APIC's task priority; the other control registers are no business of this."""

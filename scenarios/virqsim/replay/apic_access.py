@@ -54,3 +54,13 @@ def write(offset: int, value: int, icr2: int) -> Operation | None:
         0x3f0: ("self_ipi", low & 0xff),
     }
     return operations.get(offset, ("apic_write", offset, low))
+
+
+def targets(icr: int, dest: int, sender: int, vcpus: list[int]) -> list[int]:
+    """Whom an xAPIC's ICR addresses (SDM 3A "Interrupt Command Register"), APIC IDs being vCPU numbers and logical ones flat."""
+    shorthand = icr >> 18 & 3
+    if shorthand:
+        return {1: [sender], 2: vcpus, 3: [vcpu for vcpu in vcpus if vcpu != sender]}[shorthand]
+    if icr & 0x800:
+        return [vcpu for vcpu in vcpus if vcpu < 8 and dest >> vcpu & 1]
+    return vcpus if dest == 0xff else [vcpu for vcpu in vcpus if vcpu == dest]

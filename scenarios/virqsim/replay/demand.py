@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from . import actions, episodes, recorded
+from . import actions, apic_access, episodes, recorded
 from .actions import HALT, KICK, WINDOW, Actions, Region
 from .apic_access import Operation
 from .disturbance import Disturbance, is_noise
@@ -127,6 +127,8 @@ class _Extractor:
         self.notes: list[str] = []
         self.timers = _timers_before(trace)
         self.steps = {vcpu: self._operations(vcpu, life) for vcpu, life in episodes.split(trace).items()}
+        if self.recorded.irqchip == "userspace":
+            _mark_immediate(self.steps)
         self.position = _Positions(self.steps)
         self._offered_ns = {event.line: event.time_ns for event in trace.events
                             if event.name == "kvm_apic_accept_irq" and event.time_ns is not None}
@@ -161,7 +163,7 @@ class _Extractor:
 
     def _arrivals(self) -> None:
         """Every interrupt offered in the window, to the step of the target that it met."""
-        sources = _Sources(self.recorded, self.timers)
+        sources = _Sources(self.recorded, self.timers, list(self.steps))
         for index in range(self.trace.begin, self.trace.end):
             for arrival in sources.take(self.trace.events[index]):
                 if arrival.target not in self.steps:
@@ -181,8 +183,8 @@ class _Extractor:
                               "interrupt flag are not in the trace; each interrupt is taken to be delivered where it "
                               "arrived, and its handler to acknowledge and return")
         if self.recorded.irqchip == "userspace":
-            self.notes.append("recorded with the interrupt controllers in userspace: who raised an interrupt is not in "
-                              "the trace; each is replayed as a device's")
+            self.notes.append("recorded with the interrupt controllers in userspace: of interrupts that are no IPIs, who raised "
+                              "them is not in the trace; each is replayed as a device's")
         if self.carried:
             what = ", ".join(f"{reason} {n}" for reason, n in _by_reason(self.carried).items())
             self.notes.append(f"exits that have nothing to do with interrupts are counted unchanged: {what}")
@@ -198,6 +200,14 @@ def _by_reason(counts: Counter[tuple[int, str]]) -> Counter[str]:
     for (_, reason), n in counts.items():
         total[reason] += n
     return total
+
+
+def _mark_immediate(lives: dict[int, list[Step]]) -> None:
+    """What userspace injects makes KVM leave again at once; older kernels do not print that at the entry."""
+    for steps in lives.values():
+        for step, following in pairwise(steps):
+            if following.reason in KICK and step.episode.named("kvm_inj_virq") and not following.episode.to_userspace():
+                following.episode.immediate = True
 
 
 class _Positions:
@@ -250,17 +260,25 @@ def _raised_by_nobody(trace: Trace, known: dict[int, tuple[int, int]]) -> dict[i
     return found
 
 
+_TARGET_NOT_RUNNING = 1  # APM 2 "AVIC IPI Delivery"
+
+
 class _Sources:
     """Tells who raised each interrupt, from what its thread printed before."""
 
-    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]]) -> None:
+    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]], vcpus: list[int]) -> None:
         self._recorded = recorded
         self._timers = timers
+        self._vcpus = vcpus
+        self._icr2: dict[int | None, int] = {}
+        self._sent: dict[int | None, list[Arrival]] = {}  # by an ICR that userspace has
         self._context: dict[int | None, Event] = {}
         self._levels: dict[tuple[int, int], int] = {}
 
     def take(self, event: Event) -> Iterator[Arrival]:
-        """The interrupts that an event offers to vCPUs: none or one."""
+        """The interrupts that an event offers to vCPUs."""
+        if self._recorded.irqchip == "userspace":
+            yield from self._by_userspace(event)
         if event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
             self._context[event.pid] = event
         elif event.name in ("kvm_entry", "kvm_exit", "kvm_ioapic_set_irq", "kvm_msr"):
@@ -269,8 +287,33 @@ class _Sources:
                 self._context.pop(event.pid, None)
         elif event.name == "kvm_apic_accept_irq":
             yield self._accepted(event)
+        elif event.name == "kvm_avic_incomplete_ipi" and event.fields["number"] == _TARGET_NOT_RUNNING:
+            yield from self._woken(event)
         elif event.name == "kvm_pic_set_irq":
             yield from self._pic(event)
+
+    def _by_userspace(self, event: Event) -> Iterator[Arrival]:
+        """An ICR of userspace's: it sends when userspace has the exit."""
+        fields = event.fields
+        if event.name == "kvm_userspace_exit":
+            yield from self._sent.pop(event.pid, [])
+        elif event.name == "kvm_mmio" and fields["access"] == "write" and fields["gpa"] >> 12 == recorded.APIC_PAGE:
+            offset, value = fields["gpa"] & 0xff0, fields["value"]
+            if offset == 0x310:
+                self._icr2[event.pid] = value >> 24
+            elif offset == 0x300 and event.vcpu is not None and value >> 8 & 7 in (0, 1):
+                targets = apic_access.targets(value, self._icr2.get(event.pid, 0), event.vcpu, self._vcpus)
+                self._sent[event.pid] = [Arrival("self" if target == event.vcpu else "ipi", target, value & 0xff, "edge",
+                                                 "Fixed", event.line) for target in targets]
+
+    def _woken(self, event: Event) -> Iterator[Arrival]:
+        """AVIC put the IPI into its targets' registers, and left so that KVM wakes them: that is no line of its own."""
+        low, high = event.fields["icr_low"], event.fields["icr_high"]
+        wide = self._recorded.guest_apic == "x2apic"
+        if event.vcpu is None or low >> 8 & 7 > 1 or wide and low & 0x800:
+            return  # whom a cluster's mask addresses is the guest's own doing
+        for target in apic_access.targets(low, high if wide else high >> 24, event.vcpu, self._vcpus):
+            yield Arrival("self" if target == event.vcpu else "ipi", target, low & 0xff, "edge", "Fixed", event.line)
 
     def _pic_follows(self, before: Event) -> bool:
         """The order of a line's two controllers differs between kernels."""

@@ -27,7 +27,8 @@ def _any(text: str) -> int:
 # How a group is read; a group that is not here stays text.
 FIELDS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("vcpu", "vector", "gsi", "level", "pin", "chip", "size", "count", "number", "ns"), int),
-    **dict.fromkeys(("rip", "info1", "info2", "intr_info", "apicid", "msr", "dst", "port", "gpa", "address"), _hex),
+    **dict.fromkeys(("rip", "info1", "info2", "intr_info", "apicid", "msr", "dst", "port", "gpa", "address", "inhibits",
+                     "icr_high", "icr_low"), _hex),
     **dict.fromkeys(("value", "irq"), _any),
     **dict.fromkeys(("immediate", "reinjected", "masked", "coalesced", "failed"), bool),
 }
@@ -66,6 +67,9 @@ PAYLOADS = {name: re.compile(pattern) for name, pattern in {
     "kvm_cr": r"cr_(?P<access>read|write) (?P<register>\d+) = (?P<value>0x[0-9a-f]+)",
     "kvm_page_fault": r"(?:vcpu (?P<vcpu>\d+) rip 0x(?P<rip>[0-9a-f]+) )?address (?:0x)?(?P<address>[0-9a-f]+)",
     "kvm_vcpu_wakeup": r"(?P<how>wait|poll) time (?P<ns>-?\d+) ns",
+    "kvm_avic_incomplete_ipi": r"vcpu=(?P<sender>\d+), icrh:icrl=(?:0x)?(?P<icr_high>[0-9a-f]+):(?P<icr_low>[0-9a-f]+), "
+                               r"id=(?P<number>\d+), index=\d+",
+    "kvm_apicv_inhibit_changed": r"(?P<what>set|cleared) reason=(?P<number>\d+), inhibits=0x(?P<inhibits>[0-9a-f]+)",
     "tracing_mark_write": r"(?P<text>.*)",
 }.items()}
 
@@ -75,11 +79,9 @@ def parse(event: str, text: str) -> Fields | None:
     pattern = PAYLOADS.get(event)
     if pattern is None:
         return {}
-    if _IS_RAW.match(text) and raw.knows(event):
-        return raw.fields(event, text)
     match = pattern.match(text)
     if match is None:
-        return None
+        return raw.fields(event, text) if _IS_RAW.match(text) and raw.knows(event) else None
     fields = {key: FIELDS.get(key, str)(value) if value is not None or FIELDS.get(key) is bool else None
               for key, value in match.groupdict().items()}
     return _REFINE.get(event, lambda f: f)(fields)

@@ -65,6 +65,9 @@ _RAW: dict[str, Callable[[dict[str, int]], Fields]] = {
                           "count": r["count"], "value": r.get("val")},
     "kvm_mmio": lambda r: {"access": _MMIO[r["type"]], "size": r["len"], "gpa": r["gpa"], "value": r["val"]},
     "kvm_fast_mmio": lambda r: {"gpa": r["fast_mmio_gpa"] if "fast_mmio_gpa" in r else r["gpa"]},
+    "kvm_avic_incomplete_ipi": lambda r: {"sender": str(r["vcpu"]), "icr_high": r["icrh"], "icr_low": r["icrl"], "number": r["id"]},
+    "kvm_apicv_inhibit_changed": lambda r: {"what": "set" if r["set"] else "cleared", "number": r["reason"],
+                                            "inhibits": r["inhibits"]},
     "kvm_vcpu_wakeup": lambda r: {"how": "wait" if r["waited"] else "poll", "ns": r["ns"]},
     "kvm_userspace_exit": lambda r: {"reason": _KVM_EXITS.get(r["reason"], "KVM_EXIT_OTHER"), "number": r["reason"]},
 }

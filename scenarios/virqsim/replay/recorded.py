@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 
+from .. import features, library
 from ..errors import VirqsimError
 from . import reasons
 from .reader import Event, Trace
@@ -25,8 +27,8 @@ class Recorded:
 
     @property
     def hides_deliveries(self) -> bool:
-        """The hardware delivered and retired interrupts: no injections, no EOIs in the trace."""
-        return self.technology in ("apicv", "ipiv", "avic", "x2avic")
+        """The hardware delivered and retired interrupts: no injections, no EOIs in the trace; KVM's own irqchip only."""
+        return self.irqchip != "userspace" and bool(_features(self.technology, self.features) & {"virtual-interrupt-delivery", "avic"})
 
 
 def detect(trace: Trace) -> Recorded:
@@ -36,21 +38,52 @@ def detect(trace: Trace) -> Recorded:
         VirqsimError: exits of both vendors, or of neither's but an Elbrus machine's.
     """
     vendor = _vendor(trace)
+    if trace.header.machine:
+        return _as_stated(trace, vendor)
     accelerated = _accelerated(trace)
     guest_apic = _guest_apic(trace)
-    technology = {"vmx": "apicv" if accelerated else "none", "svm": "avic" if accelerated else "svm"}[vendor]
-    features = {}
+    technology = _accelerator(trace, vendor, guest_apic) if accelerated else {"vmx": "none", "svm": "svm"}[vendor]
+    switched = {}
     if _reasons(trace)["PF excp"] and not _reasons(trace)["npf"]:
-        features["nested-paging"] = False
+        switched["nested-paging"] = False
     if any(event.name == "kvm_pv_eoi" for event in trace.events):
-        features["pv-eoi"] = True
+        switched["pv-eoi"] = True
     if vendor == "vmx" and not _preemption_timer(trace):
-        features["preemption-timer"] = False
+        switched["preemption-timer"] = False
     if vendor == "vmx" and guest_apic == "xapic" and not accelerated and not _reasons(trace)["APIC_ACCESS"]:
-        features["apic-access-page"] = False
+        switched["apic-access-page"] = False
         if not _apic_page_slot(trace):
-            features["apic-page-slot"] = False
-    return Recorded(vendor, technology, guest_apic, _irqchip(trace), features)
+            switched["apic-page-slot"] = False
+    return Recorded(vendor, technology, guest_apic, _irqchip(trace), switched)
+
+
+def _as_stated(trace: Trace, vendor: str) -> Recorded:
+    """An exported run says on what it was made."""
+    said, known = trace.header.machine, library.describe()
+    place = f"{trace.path}:{trace.header.machine_line}"
+    if said["technology"] not in {row["name"] for row in known["technologies"]}:
+        raise VirqsimError(f"{place}: technology {said['technology']!r} is not known here; without this line it is told from the events")
+    if library.vendor(said["technology"]) != vendor and any(event.name == "kvm_exit" for event in trace.events):
+        raise VirqsimError(f"{place}: technology {said['technology']}, and the exits are {vendor}'s; without this line it is "
+                           "told from the events")
+    try:
+        switched = features.parse(said["features"])
+    except VirqsimError as error:
+        raise VirqsimError(f"{place}: {error}") from None
+    for key, table in (("guest_apic", "guest_apics"), ("irqchip", "irqchips")):
+        if said[key] not in known[table]:
+            raise VirqsimError(f"{place}: {key} {said[key]!r}: one of {', '.join(known[table])}")
+    return Recorded(vendor, said["technology"], said["guest_apic"], said["irqchip"], switched)
+
+
+@cache
+def _features_of(technology: str) -> frozenset[str]:
+    rows = library.describe()["technologies"]
+    return frozenset(next((row["features"] for row in rows if row["name"] == technology), ()))
+
+
+def _features(technology: str, switched: dict[str, bool]) -> set[str]:
+    return {name for name in _features_of(technology) | set(switched) if switched.get(name, True)}
 
 
 def _reasons(trace: Trace) -> Counter[str]:
@@ -80,6 +113,15 @@ def _accelerated(trace: Trace) -> bool:
             return trace.header.parameters[parameter] in ("Y", "1")
     return any(event.name == "kvm_apicv_accept_irq" for event in trace.events) or any(
         _reasons(trace)[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
+
+
+def _accelerator(trace: Trace, vendor: str, guest_apic: str) -> str:
+    """Whose hardware it was. An x2APIC guest's EOIs leave under AVIC, as any access to these MSRs, and not under x2AVIC."""
+    if vendor == "vmx":
+        return "ipiv" if trace.header.parameters.get("enable_ipiv") in ("Y", "1") else "apicv"
+    eoi = any(event.name == "kvm_msr" and event.fields["access"] == "write" and event.fields["msr"] == 0x80b
+              for event in trace.events)
+    return "x2avic" if guest_apic == "x2apic" and not eoi else "avic"
 
 
 def _apic_page_slot(trace: Trace) -> bool:

@@ -35,6 +35,7 @@ _HEADER = """
     void *tracecmd_open(const char *file, int flags);
     int tracecmd_cpus(void *handle);
     void *tracecmd_get_tep(void *handle);
+    const char *tracecmd_get_uname(void *handle);
     struct tep_record *tracecmd_read_cpu_first(void *handle, int cpu);
     struct tep_record *tracecmd_read_data(void *handle, int cpu);
     void tracecmd_free_record(struct tep_record *record);
@@ -88,6 +89,8 @@ def _print(file: str) -> int:
             heap.append((record.ts, cpu, record))
     heapq.heapify(heap)
     out = sys.stdout.buffer
+    if (uname := library.tracecmd_get_uname(handle)) != ffi.NULL:
+        out.write(b"# %s\n" % ffi.string(uname).replace(b"\n", b" "))
     while heap:
         ts, cpu, record = heap[0]
         if record.missed_events:

@@ -52,7 +52,7 @@ _EXPLAINED_BY = {
 def find(trace: Trace, demand: Demand) -> list[Unknown]:
     """All rows with a count; none for a trace that says everything."""
     steps = [step for life in demand.steps.values() for step in life]
-    rows = (*_in_events(trace), *_in_exits(steps), *_in_interrupts(demand, steps))
+    rows = (*_in_events(trace), *_in_exits(steps), *_in_interrupts(demand, steps), *_in_hardware(trace, demand))
     return [row for row in rows if row.count]
 
 
@@ -116,6 +116,16 @@ def _in_interrupts(demand: Demand, steps: list[Step]) -> Iterator[Unknown]:
     if deliveries:
         yield Unknown("interrupts whose EOI is missing", open_ended, len(deliveries),
                       "the handler ends with the recording, or with its vector's next delivery")
+
+
+def _in_hardware(trace: Trace, demand: Demand) -> Iterator[Unknown]:
+    """KVM switches APICv and AVIC off and on while a guest runs; a replay has one machine."""
+    changes = [event for event in trace.events[trace.begin:trace.end] if event.name == "kvm_apicv_inhibit_changed"]
+    off = sum(event.fields["inhibits"] != 0 for event in changes)
+    if demand.recorded.hides_deliveries:
+        yield Unknown("changes that left APICv or AVIC switched off", off, max(len(changes), 1),
+                      "the replay has it switched on throughout, and delivers by it what software delivered",
+                      "with what inhibits it out of the way (virqsim list inhibits), " + RECORD)
 
 
 def absent(trace: Trace) -> list[str]:

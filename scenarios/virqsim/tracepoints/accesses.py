@@ -39,6 +39,7 @@ class Exit(NamedTuple):
     flow: int
     tsc: int
     region: str  # who answers the port or the page: kernel, userspace, eventfd, ...
+    x2apic: bool  # how wide a destination is
 
 
 def information(vendor: str, reason: str, qualification: int, operation: str) -> tuple[int, int]:
@@ -48,7 +49,7 @@ def information(vendor: str, reason: str, qualification: int, operation: str) ->
         return (qualification << 16 | 1 << 4 | read if vendor == "svm" else qualification << 16 | read << 3), 0
     if reason in _MSR_EXITS:  # neither says which MSR; AMD's says whether it was a write
         return int(vendor == "svm" and operation not in _READS), 0
-    if vendor == "svm" and reason in _PAGE_EXITS:
+    if vendor == "svm" and reason in (*_PAGE_EXITS, *_IPI_EXITS):
         return 0, qualification
     return qualification, 0
 
@@ -61,6 +62,10 @@ def before(e: Exit) -> Iterator[Event]:
         yield "kvm_hypercall", {"nr": 0}
     if e.reason in _PAGE_EXITS and e.operation == "touch":
         yield "kvm_page_fault", {"vcpu_id": e.vcpu, "fault_address": e.qualification or e.operands[0], "error_code": 2}
+    if e.reason in _IPI_EXITS:
+        yield "kvm_avic_incomplete_ipi", {"vcpu": e.vcpu, "icrh": e.operands[1] << (0 if e.x2apic else 24),
+                                          "icrl": e.operands[0] & 0xffffffff, "id": e.qualification >> 32,
+                                          "index": e.qualification & 0x1ff}
     register = _register(e)
     if register is None:
         return

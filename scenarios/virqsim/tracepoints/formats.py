@@ -150,7 +150,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str]
      _exit_fmt, _exit_text),
     ("kvm_inj_virq", (("unsigned int", "vector"), ("bool", "soft"), ("bool", "reinjected")),
      '"%s 0x%x%s", REC->soft ? "Soft/INTn" : "IRQ", REC->vector, REC->reinjected ? " [reinjected]" : ""',
-     lambda v: f"IRQ {v['vector']:#x}"),
+     lambda v: f"IRQ {v['vector']:#x}{' [reinjected]' if v.get('reinjected') else ''}"),
     ("kvm_apic_ipi", (("u32", "icr_low"), ("u32", "dest_id")),
      f'"dst %x vec %u (%s|%s|%s|%s|%s)", REC->dest_id, (u8)REC->icr_low, {symbolic("(REC->icr_low >> 8 & 0x7)", _MODES)}, '
      '(REC->icr_low & (1<<11)) ? "logical" : "physical", (REC->icr_low & (1<<14)) ? "assert" : "de-assert", '
@@ -224,6 +224,12 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str]
     ("kvm_ple_window_update", (("unsigned int", "vcpu_id"), ("unsigned int", "new"), ("unsigned int", "old")),
      '"vcpu %u old %u new %u (%s)", REC->vcpu_id, REC->old, REC->new, REC->old < REC->new ? "growed" : "shrinked"',
      lambda v: f"vcpu {v['vcpu_id']} old {v['old']} new {v['new']} ({'growed' if v['new'] > v['old'] else 'shrinked'})"),
+    ("kvm_avic_incomplete_ipi", (("u32", "vcpu"), ("u32", "icrh"), ("u32", "icrl"), ("u32", "id"), ("u32", "index")),
+     '"vcpu=%u, icrh:icrl=%#010x:%08x, id=%u, index=%u", REC->vcpu, REC->icrh, REC->icrl, REC->id, REC->index',
+     lambda v: f"vcpu={v['vcpu']}, icrh:icrl={v['icrh']:#010x}:{v['icrl']:08x}, id={v['id']}, index={v['index']}"),
+    ("kvm_apicv_inhibit_changed", (("int", "reason"), ("bool", "set"), ("unsigned long", "inhibits")),
+     '"%s reason=%u, inhibits=0x%lx", REC->set ? "set" : "cleared", REC->reason, REC->inhibits',
+     lambda v: f"{'set' if v['set'] else 'cleared'} reason={v['reason']}, inhibits={v['inhibits']:#x}"),
 )
 
 TRACEPOINTS = {name: Tracepoint(name, types, fmt if callable(fmt) else (lambda e2k, fmt=fmt: fmt), text)

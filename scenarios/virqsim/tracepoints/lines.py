@@ -27,6 +27,13 @@ MAIN_THREAD = FIRST_PID - 1
 _IN_GUEST = ("GUEST", "ENTERING")
 _LEVEL = 1 << 15
 _PIC_PORTS = {0x20: 0, 0xa0: 1}
+_ELSEWHERE = {  # what is printed by a controller that KVM does not have
+    "kernel": frozenset(),
+    "split": frozenset({"kvm_pic_set_irq", "kvm_ioapic_set_irq", "kvm_ack_irq"}),
+    "userspace": frozenset({"kvm_pic_set_irq", "kvm_ioapic_set_irq", "kvm_ack_irq", "kvm_set_irq", "kvm_msi_set_irq",
+                            "kvm_apic", "kvm_apic_ipi", "kvm_apic_accept_irq", "kvm_apicv_accept_irq", "kvm_eoi",
+                            "kvm_pv_eoi"}),
+}
 _OCW2_EOI, _NOT_OCW2, _CASCADE = 0x20, 0x18, 2
 
 
@@ -54,6 +61,7 @@ class _Vcpu:
         self.exit: dict[str, Any] | None = None  # of VM_EXIT, until what the operation was is known
         self.handling: list[Event] = []  # to be printed when KVM handles the exit
         self.handled: list[Event] = []  # and when it has
+        self.injected: int | None = None  # flow that was injected and whose handler has not begun
         self.acknowledges = False  # the guest left for an EOI
         self.served: list[int] = []  # lines of the 8259A pair whose handlers run
         self.acknowledged: int | None = None  # the vector of an EOI in the guest, until the next exit tells whether it was trapped
@@ -66,14 +74,17 @@ class Lines:
         self._trace = trace
         self._h = trace.header
         self._vcpus: dict[int, _Vcpu] = {}
+        self._x2apic = (plan or {}).get("machine", {}).get("guest_apic", "x2apic") == "x2apic"
         self._irqchip = (plan or {}).get("hypervisor", {}).get("irqchip", "kernel")
         self._regions = (plan or {}).get("machine", {}).get("regions", [])
         self._assigned = _assigned_vectors(plan or {})
+        self._own_timer = bool(plan) and bool(_features(plan) & {"direct-timer", "apic-timer-virtualization"})
         self._raised: dict[int, tuple[str, int]] = {}  # flow that was raised: source, message
         self._routed: dict[int, tuple[int, int]] = {}  # flow that was routed: who raised it, the flow that was raised
         self._extint: dict[int, int] = {}  # flow of an 8259A's interrupt: its line
         self._levels = self._level_triggered()
         self._virtual = self._flows("INJECTED", "inject", 1)
+        self._inhibits = 0
         self._tsc_hz = self._h["tsc_hz"]
         self._svm = formats.exit_reasons()
 
@@ -111,7 +122,8 @@ class Lines:
         for ps, flow, event, where, a, b in self._trace.rows():
             take = getattr(self, f"_on_{self._trace.events[event].lower()}", None)
             for pid, tracepoint, values in take(where, flow, a, b, ps) if take else ():
-                yield ps, pid, tracepoint, values
+                if tracepoint not in _ELSEWHERE[self._irqchip]:
+                    yield ps, pid, tracepoint, values
 
     def _vcpu(self, where: int) -> _Vcpu:
         return self._vcpus.setdefault(where, _Vcpu())
@@ -164,7 +176,7 @@ class Lines:
             return
         operation, first = known["by"]
         e = Exit(where, known["reason"], operation, (first, *known["operands"]), known["qualification"], known["flow"],
-                 known["ps"] * self._tsc_hz // 10**12, self._region(operation, known["qualification"] or first))
+                 known["ps"] * self._tsc_hz // 10**12, self._region(operation, known["qualification"] or first), self._x2apic)
         vcpu.handling = [*accesses.before(e), *vcpu.handling]
         vcpu.handled = list(accesses.after(e))
         if operation == "port_out" and self._irqchip == "kernel":
@@ -189,6 +201,12 @@ class Lines:
     def _on_ple_window(self, where, flow, a, b, ps):
         yield FIRST_PID + where, "kvm_ple_window_update", {"vcpu_id": where, "new": a, "old": b}
 
+    def _on_inhibit(self, where, flow, a, b, ps):
+        """A reason's number is that of its row in `virqsim list inhibits`, from 0."""
+        self._inhibits = self._inhibits | 1 << a if b else self._inhibits & ~(1 << a)
+        pid = MAIN_THREAD if where == NOWHERE else FIRST_PID + where
+        yield pid, "kvm_apicv_inhibit_changed", {"reason": a, "set": bool(b), "inhibits": self._inhibits}
+
     # --- interrupts ---
 
     def _on_raised(self, where, flow, a, b, ps):
@@ -210,8 +228,8 @@ class Lines:
             return
         if raiser == NOWHERE and (where, a) in self._assigned:
             return  # the IOMMU posted it
-        if raiser != NOWHERE and source != "timer" and self._vcpu(raiser).state in _IN_GUEST:
-            return  # the hardware sent it
+        if raiser != NOWHERE and (source != "timer" or self._own_timer) and self._vcpu(raiser).state in _IN_GUEST:
+            return  # the hardware sent it, or its timer is the guest's own
         if self._trace.e2k:
             return
         level = source in ("level", "line")
@@ -219,8 +237,8 @@ class Lines:
         if raiser == NOWHERE and level:
             gsi = message if source == "line" else a & 0x17
             yield pid, "kvm_set_irq", {"gsi": gsi, "level": 1}
-        elif raiser == NOWHERE:
-            yield pid, "kvm_msi_set_irq", {"address": accesses.APIC_PAGE | where << 12, "data": a}
+        if raiser == NOWHERE and (not level or self._irqchip == "split"):
+            yield pid, "kvm_msi_set_irq", {"address": accesses.APIC_PAGE | where << 12, "data": a | (_LEVEL if level else 0)}
         accepted = {"apicid": where, "vec": a, "dm": 0, "tm": self._is_level(source, where, a)}
         yield pid, "kvm_apic_accept_irq", accepted
         if held == "PIR" or flow in self._virtual:
@@ -236,7 +254,14 @@ class Lines:
         if self._h["inject"][b] == "event injection" and a != NO_VECTOR and a < self._trace.vectors and not self._trace.e2k:
             if flow in self._extint:
                 self._vcpu(where).served.append(self._extint[flow])
-            yield FIRST_PID + where, "kvm_inj_virq", {"vector": a}
+            vcpu = self._vcpu(where)
+            yield FIRST_PID + where, "kvm_inj_virq", {"vector": a, "reinjected": vcpu.injected == flow}
+            vcpu.injected = flow
+
+    def _on_handler(self, where, flow, a, b, ps):
+        if self._vcpu(where).injected == flow:
+            self._vcpu(where).injected = None
+        return ()
 
     def _on_eoi(self, where, flow, a, b, ps):
         """The guest left for it, or wrote it to memory, which KVM sees at the next exit; or the hardware did it."""

@@ -2,8 +2,8 @@
 
 Guests here have no instruction addresses, so every rip is 0. Times have
 nanoseconds, as with `trace-cmd report -t`. The first lines say what KVM's
-module parameters would have been and how many exits there are, as in the
-recordings of traces/.
+module parameters would have been, on what machine it ran, and how many exits
+there are, as in the recordings of traces/.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import profiles
+from ..hypothetical import underneath
 from ..trace import Trace
 from .formats import TRACEPOINTS
 from .lines import Lines, _features, comm
@@ -40,12 +41,19 @@ def parameters(plan: dict[str, Any]) -> str:
     return " ".join(words + [f"{name}={'Y' if by in on else 'N'}" for name, by, whose in _PARAMETERS if whose == vendor])
 
 
+def machine(plan: dict[str, Any]) -> str:
+    """On what it ran, in a plan's words: what a host's own recording leaves its reader to guess."""
+    switched = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(plan.get("features", {}).items()))
+    return (f"virqsim machine: technology={underneath(plan)} features={switched} "
+            f"guest_apic={plan['machine']['guest_apic']} irqchip={plan['hypervisor']['irqchip']}")
+
+
 def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
     """Writes the trace's tracepoints, a line each."""
     exits = Counter(trace.exit_reason(a) for a in trace.of("VM_EXIT")["a"].tolist())
     with path.open("w") as file:
         if plan:
-            file.write(f"# module parameters: {parameters(plan)}\n")
+            file.write(f"# module parameters: {parameters(plan)}\n# {machine(plan)}\n")
             caveat = profiles.caveat_of(plan)
             file.write(f"# times:{caveat}; KVM for e2k has not these tracepoints: a kvm_exit is an interception\n" if caveat else "")
         file.write(f"# exits by reason in this file: {'; '.join(f'{r}={n}' for r, n in sorted(exits.items()))}\n")

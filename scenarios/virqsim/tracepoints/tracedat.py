@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import profiles
 from ..trace import Trace
+from . import text
 from .formats import COMMON, TRACEPOINTS, Tracepoint
 from .lines import Hit, Lines, comm
 
@@ -100,7 +101,7 @@ class _Pages:
             self._data = bytearray()
 
 
-def _head(pids: set[int], cpus: int, e2k: bool, caveat: str) -> bytes:
+def _head(pids: set[int], cpus: int, e2k: bool, uname: str) -> bytes:
     """All that stands before the table of the CPUs' data."""
     parts = [b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE)]
     parts += [b"header_page\0", _sized(HEADER_PAGE), b"header_event\0", _sized(HEADER_EVENT)]
@@ -110,8 +111,8 @@ def _head(pids: set[int], cpus: int, e2k: bool, caveat: str) -> bytes:
     parts += [struct.pack("<I", 0), struct.pack("<I", 0)]  # kallsyms, trace_printk: none
     parts += [_sized("".join(f"{pid} {comm(pid)}\n" for pid in sorted(pids)))]
     parts += [struct.pack("<I", cpus), b"options  \0"]
-    for number, text in ((_OPTION_TRACECLOCK, _CLOCK), (_OPTION_UNAME, f"Linux virqsim 6.1 {'e2k' if e2k else 'x86_64'}{caveat}")):
-        parts += [struct.pack("<H", number), _sized(text + "\0", "<I")]
+    for number, words in ((_OPTION_TRACECLOCK, _CLOCK), (_OPTION_UNAME, uname)):
+        parts += [struct.pack("<H", number), _sized(words + "\0", "<I")]
     parts += [struct.pack("<H", _OPTION_DONE), b"flyrecord\0"]
     return b"".join(parts)
 
@@ -125,7 +126,9 @@ def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
         pids.add(hit.pid)
         buffers[hit.cpu].add(hit.ns, _record(hit))
     cpus = max(buffers) + 1
-    head = _head(pids, cpus, trace.e2k, profiles.caveat_of(plan))
+    said = f" ({text.machine(plan)})" if plan else ""
+    uname = f"Linux virqsim 6.1 {'e2k' if trace.e2k else 'x86_64'}{said}{profiles.caveat_of(plan)}"
+    head = _head(pids, cpus, trace.e2k, uname)
     offset = len(head) + 16 * cpus
     offset += -offset % PAGE
     table, pages = b"", []
