@@ -20,7 +20,7 @@ static void raised(struct counters *c, const struct trace_record *r)
 /* A line's interrupt may be routed long after it was raised: when it is unmasked. */
 static const struct raised *parent_outside(const struct counters *c, trace_flow flow)
 {
-    for (unsigned gsi = 0; gsi < CHIPSET_INPUTS && c->device.flow != flow; gsi++)
+    for (unsigned gsi = 0; gsi < LINE_INPUTS && c->device.flow != flow; gsi++)
         if (c->line[gsi].flow == flow)
             return &c->line[gsi];
     return &c->device;

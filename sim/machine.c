@@ -100,11 +100,6 @@ static bool cut_short(const struct vcpu *v, int vector)
            v->reinject != vector && v->hw.ops->interrupted_delivery(&v->hw, &nmi) == vector;
 }
 
-static unsigned device_vector(const struct device *d)
-{
-    return d->hypervisor->guest_epic ? d->epic_vector : d->vector;
-}
-
 /* MSIs that wait in a device that is masked; of assigned ones, for the host's handler. */
 static uint64_t before_apics(const struct hypervisor *h, unsigned vcpu, unsigned vector)
 {
@@ -113,8 +108,8 @@ static uint64_t before_apics(const struct hypervisor *h, unsigned vcpu, unsigned
     for (uint32_t i = 0; i < h->device_count; i++) {
         const struct device *d = &h->device[i];
 
-        n += d->landed && d->vcpu == vcpu && d->vector == vector;
-        n += d->withheld && d->vcpu == vcpu && device_vector(d) == vector;
+        n += d->landed && d->vcpu == vcpu && hypervisor_device_vector(d) == vector;
+        n += d->withheld && d->vcpu == vcpu && hypervisor_device_vector(d) == vector;
     }
     return n;
 }

@@ -49,6 +49,9 @@ static void read_pause_loop(struct build *b, const json_t *hypervisor,
     p->shrink = reader_uint_or(r, json, &at, "shrink", 0, kvm->max, kvm->shrink);
 }
 
+/* KVM for e2k: VCPU_IDLE_TIMEOUT, in jiffies; that it is one, at 100 Hz, is assumed. */
+enum { IDLE_CHECK_NS = 10000000 };
+
 static void read_hypervisor(struct build *b)
 {
     struct hypervisor_policy *p = &b->sim->machine.policy;
@@ -59,7 +62,8 @@ static void read_hypervisor(struct build *b)
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
                      "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "inhibits", "pause_loop", "without_rechecks", "scheduler"));
+                     "inhibits", "pause_loop", "without_rechecks", "scheduler",
+                     "idle_check_ns"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -69,6 +73,8 @@ static void read_hypervisor(struct build *b)
     p->halt_poll_shrink = reader_uint(r, json, &at, "halt_poll_shrink", 0, 1000);
     p->time_slice_ns = reader_uint(r, json, &at, "time_slice_ns", 1000, 10000000000);
     p->timer_advance_ns = reader_uint_or(r, json, &at, "timer_advance_ns", 0, 1000000, 0);
+    p->idle_check_ns =
+        reader_uint_or(r, json, &at, "idle_check_ns", 1000, 10000000000, IDLE_CHECK_NS);
     p->pit_reinject = reader_bool_or(r, json, &at, "pit_reinject", false);
     plan_read_inhibits(b, json, &at);
     plan_read_rechecks(b, json, &at);

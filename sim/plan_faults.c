@@ -36,9 +36,12 @@ uint32_t plan_count_faults(struct build *b)
 static uint32_t read_input(struct build *b, const json_t *json, const struct place *at)
 {
     const struct place gsi_at = place_key(at, "gsi");
-    const uint64_t gsi = reader_uint(&b->reader, json, at, "gsi", 0, CHIPSET_INPUTS - 1);
+    const struct hypervisor *h = &b->sim->machine;
+    const uint64_t gsi = reader_uint(&b->reader, json, at, "gsi", 0, plan_inputs(h) - 1);
 
-    if (!b->sim->machine.board)
+    if (h->ioepic)
+        return (uint32_t)gsi;
+    if (!h->board)
         reader_fail(&b->reader, at, "is about a line, and the machine has no chipset");
     else if (gsi == I8259_CASCADE)
         reader_fail(&b->reader, &gsi_at, "2 is the 8259A's cascade; no device is there");

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "hypervisor/epic.h"
 #include "plan_parts.h"
 
 /* An xAPIC ID has eight bits, and the last one is everybody's. */
@@ -230,20 +231,44 @@ static uint8_t driver_number(const struct hypervisor *h, const struct device *d)
     return n;
 }
 
+unsigned plan_inputs(const struct hypervisor *h)
+{
+    return h->ioepic ? IOEPIC_INPUTS : CHIPSET_INPUTS;
+}
+
+/* Of an Elbrus machine: the host's device may be the guest's. */
+static void read_assigned_line(struct build *b, const json_t *json, const struct place *at,
+                               struct device *d)
+{
+    const struct hypervisor *h = &b->sim->machine;
+
+    reader_keys(
+        &b->reader, json, at,
+        KEYS("name", "kind", "gsi", "delay_ns", "pulse_ns", "at_ns", "assigned", "cpu"));
+    d->line_assigned = reader_bool_or(&b->reader, json, at, "assigned", false);
+    if (d->line_assigned)
+        d->cpu = (uint16_t)reader_uint(&b->reader, json, at, "cpu", 0, h->pcpu_count - 1);
+    else if (json_object_get(json, "cpu"))
+        reader_fail(&b->reader, at, "has a cpu, and is not assigned");
+}
+
 static void read_line(struct build *b, const json_t *json, const struct place *at,
                       struct device *d)
 {
     const struct hypervisor *h = &b->sim->machine;
     const struct place gsi_at = place_key(at, "gsi");
 
-    reader_keys(&b->reader, json, at,
-                KEYS("name", "kind", "gsi", "delay_ns", "pulse_ns", "at_ns"));
-    d->gsi = (uint8_t)reader_uint(&b->reader, json, at, "gsi", 0, CHIPSET_INPUTS - 1);
+    if (h->ioepic)
+        read_assigned_line(b, json, at, d);
+    else
+        reader_keys(&b->reader, json, at,
+                    KEYS("name", "kind", "gsi", "delay_ns", "pulse_ns", "at_ns"));
+    d->gsi = (uint8_t)reader_uint(&b->reader, json, at, "gsi", 0, plan_inputs(h) - 1);
     d->pulse_ps =
         PS_PER_NS * reader_uint_or(&b->reader, json, at, "pulse_ns", 0, INT64_MAX / 1000, 0);
-    if (!h->board)
+    if (!h->board && !h->ioepic)
         reader_fail(&b->reader, at, "has a line, and the machine has no chipset");
-    else if (d->gsi == I8259_CASCADE)
+    else if (h->board && d->gsi == I8259_CASCADE)
         reader_fail(&b->reader, &gsi_at, "2 is the 8259A's cascade; no device is there");
     else if (b->reader.failed || (d->driver = driver_number(h, d)) < WIRE_MAX_DRIVERS)
         return;
@@ -314,9 +339,11 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
         reader_string(&b->reader, json, &here, "name");
         d->kind = (enum device_kind)reader_choice(&b->reader, json, &here, "kind",
                                                   device_kind_names, DEVICE_KIND_COUNT);
-        if (b->sim->plan.vendor == VIRT_E2K && d->kind != DEVICE_MSI && d->kind != DEVICE_NMI)
-            reader_fail(&b->reader, &here,
-                        "an Elbrus machine has devices of the kinds msi and nmi");
+        if (b->sim->plan.vendor == VIRT_E2K &&
+            (d->kind == DEVICE_EXTINT || d->kind == DEVICE_LEVEL))
+            reader_fail(
+                &b->reader, &here,
+                "an Elbrus machine has devices of the kinds line, assigned, msi and nmi");
         else if (d->kind == DEVICE_LINE)
             read_line(b, json, &here, d);
         else
@@ -325,6 +352,22 @@ static void read_devices(struct build *b, const json_t *machine, const struct pl
                                                  INT64_MAX / 1000, 0);
         d->at = plan_read_times(b, json, &here, &d->at_count);
     }
+}
+
+/* Of an Elbrus machine: the IOEPIC, for a guest that has an EPIC. */
+static void read_ioepic(struct build *b, const json_t *json, const struct place *at)
+{
+    static const char *const names[] = {"v1", "v2"};
+    struct hypervisor *h = &b->sim->machine;
+
+    reader_keys(&b->reader, json, at, KEYS("ioepic"));
+    if (!h->guest_epic)
+        reader_fail(&b->reader, at,
+                    "a guest of an Elbrus machine with a local APIC has no chipset here");
+    h->ioepic = build_take(b, 1, sizeof *h->ioepic);
+    if (h->ioepic)
+        h->ioepic->version = (uint8_t)(IOEPIC_VERSION_1 +
+                                       reader_choice(&b->reader, json, at, "ioepic", names, 2));
 }
 
 /* The 8259A pair and the I/O APIC, where the plan has them. */
@@ -339,6 +382,10 @@ static void read_chipset(struct build *b, const json_t *machine, const struct pl
     if (!json || b->reader.failed)
         return;
     reader_object(&b->reader, machine, at, "chipset");
+    if (b->sim->plan.vendor == VIRT_E2K) {
+        read_ioepic(b, json, &p);
+        return;
+    }
     reader_keys(&b->reader, json, &p, KEYS("ioapic", "hpet"));
     h->board = build_take(b, 1, sizeof *h->board);
     if (!h->board)
@@ -422,7 +469,7 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
 {
     const struct hypervisor *h = &b->sim->machine;
     const struct place cpus_at = place_key(at, "physical_cpus");
-    static const char *const absent[] = {"chipset", "disks", "nics", "serial"};
+    static const char *const absent[] = {"disks", "nics", "serial"};
     const struct place vcpus_at = place_key(at, "vcpus");
 
     if (b->sim->plan.vendor != VIRT_E2K || b->reader.failed)
@@ -477,7 +524,8 @@ void plan_read_machine(struct build *b)
         return;
     const uint32_t events = plan_count_threads(b, machine, &at) +
                             plan_count_disks(b, machine, &at) + plan_count_faults(b) +
-                            plan_count_serial(machine);
+                            plan_count_serial(machine) +
+                            (h->guest_epic ? h->vcpu_count * EPIC_EVENTS_OF_VCPU : 0);
     if (b->reader.failed)
         return;
     if (!machine_allocate(b->sim, events)) {

@@ -63,6 +63,8 @@ void plan_read_disks(struct build *b, const json_t *machine, const struct place 
 
 /* How many vectors the guest's controller has. */
 unsigned plan_vectors(const struct build *b);
+/* Inputs of the machine's chipset, or pins of its IOEPIC. */
+unsigned plan_inputs(const struct hypervisor *h);
 
 /* plan_inhibits.c */
 void plan_read_inhibits(struct build *b, const json_t *hypervisor, const struct place *at);

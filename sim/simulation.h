@@ -10,6 +10,7 @@
 #include "hypervisor/disk.h"
 #include "hypervisor/host_idle.h"
 #include "hypervisor/host_thread.h"
+#include "hypervisor/ioepic_board.h"
 #include "schedule.h"
 #include "virqsim.h"
 #include "watchdog.h"
@@ -65,6 +66,10 @@ struct flight {
 struct account {
     uint64_t raised, delivered, coalesced, refused;
 };
+
+/* Of the chipset, or pins of the IOEPIC. */
+enum { LINE_INPUTS = IOEPIC_INPUTS };
+_Static_assert((int)LINE_INPUTS >= (int)CHIPSET_INPUTS, "every input has a number below it");
 
 struct raised {
     trace_flow flow;
@@ -184,10 +189,10 @@ struct counters {
     struct disk_counters *disk;
     uint32_t disk_count;
     struct cpu_idle_counters *cpu;
-    uint64_t lock_waits;                /* how often somebody slept for the global lock */
-    struct raised device;               /* the last one that a device raised */
-    struct raised line[CHIPSET_INPUTS]; /* and each input of the chipset */
-    uint64_t nowhere;                   /* refused for want of a destination */
+    uint64_t lock_waits;             /* how often somebody slept for the global lock */
+    struct raised device;            /* the last one that a device raised */
+    struct raised line[LINE_INPUTS]; /* and each input of the chipset, or of the IOEPIC */
+    uint64_t nowhere;                /* refused for want of a destination */
     uint64_t records;
     uint64_t exits; /* of all vCPUs */
     struct inhibit_timeline inhibits;

@@ -2,6 +2,8 @@
 #ifndef VIRQSIM_TESTS_RANDOM_EPIC_H
 #define VIRQSIM_TESTS_RANDOM_EPIC_H
 
+#include <array>
+
 #include "plan.h"
 #include "random_feature.h"
 
@@ -13,11 +15,49 @@ inline std::string epic_vector(Draw &d)
     return std::to_string(d.of<unsigned>({48, 49, 200, 300, 301, 555, 700, 1023}));
 }
 
+/* The devices of each plan, by their numbers. */
+enum EpicDevice : unsigned { EPIC_MSI, EPIC_MSI_2, EPIC_NMI_DEVICE, EPIC_PHYSICAL, EPIC_LINE };
+inline constexpr std::array<unsigned, 4> EPIC_PINS = {5, 17, 6,
+                                                      18}; /* of the lines, in order */
+
+/* A store to a pin's page, by chance one that acknowledges or masks. */
+inline std::string ioepic_store(Draw &d, unsigned vcpus)
+{
+    const unsigned page = 0xfec00000 + d.of<unsigned>({5, 17, 6, 18}) * 0x1000;
+    const auto store = [](unsigned address, uint64_t value) {
+        return "[\"mmio_write\"," + std::to_string(address) + ",4," + std::to_string(value) +
+               "]";
+    };
+    if (d.chance(50))
+        return store(page + 0x20, 1 << 12);
+    return store(page + 0x24, d.of<unsigned>({48, 300, 520, 555, 1023, 0x8030})) + "," +
+           store(page + 0x2c, d.below(vcpus + 1) << 6) + "," +
+           store(page + 0x20, d.of<unsigned>({0, 1 << 15, 1 << 15, 1 << 16}));
+}
+
+/* What cannot be masked: the timer, the mask, other modes by ICR to oneself. */
+inline std::string epic_nonmaskable(Draw &d)
+{
+    const auto store = [](unsigned offset, uint64_t value) {
+        return "[\"apic_write\"," + std::to_string(offset) + "," + std::to_string(value) + "]";
+    };
+    switch (d.below(4)) {
+    case 0:
+        return store(0x260, d.below(2) << 17) + "," + store(0x270, 300 + d.below(900));
+    case 1:
+        return store(0x2d0, 0x600) + ",[\"compute\",700]," + store(0x2d0, 0);
+    case 2:
+        return store(0x1e0, 0x33e00);
+    default:
+        return store(0x200, (2 + d.below(5)) << 13 | 1 << 10);
+    }
+}
+
 inline std::string epic_operation(Draw &d, unsigned vcpus, bool handler)
 {
     const std::string dest = std::to_string(d.below(vcpus + 1)); /* one of them is nobody */
 
-    switch (d.below(handler ? 11 : 16)) {
+    switch (d.below(handler ? 13 : 18)) {
     case 0:
     case 1:
         return "[\"compute\"," + std::to_string(d.below(5000)) + "]";
@@ -38,17 +78,22 @@ inline std::string epic_operation(Draw &d, unsigned vcpus, bool handler)
     case 8:
         return "[\"tsc_deadline\"," + std::to_string(d.below(30000)) + "]";
     case 9:
-        return "[\"signal\"," + std::to_string(d.below(3)) + "]";
+        return "[\"signal\"," + std::to_string(d.below(EPIC_LINE + EPIC_PINS.size())) + "]";
     case 10:
         return "[\"tpr\"," + std::to_string(d.below(5) * 32) +
                "],[\"compute\",300],[\"tpr\",0]";
     case 11:
-        return "[\"mask\"],[\"compute\"," + std::to_string(d.below(3000)) + "],[\"unmask\"]";
+        return ioepic_store(d, vcpus) + ",[\"lower\"," +
+               std::to_string(EPIC_LINE + d.below(EPIC_PINS.size())) + "]";
     case 12:
-        return "[\"unmask_halt\"]";
+        return epic_nonmaskable(d);
     case 13:
-        return "[\"host_interrupt\"],[\"delivery_fault\"],[\"cpuid\"],[\"wbinvd\"]";
+        return "[\"mask\"],[\"compute\"," + std::to_string(d.below(3000)) + "],[\"unmask\"]";
     case 14:
+        return "[\"unmask_halt\"]";
+    case 15:
+        return "[\"host_interrupt\"],[\"delivery_fault\"],[\"cpuid\"],[\"wbinvd\"]";
+    case 16:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"touch\",8192],[\"hypercall\"]";
     default:
         return "[\"word_add\",4,1],[\"pause_take\",4,1],[\"pause\"]";
@@ -84,10 +129,37 @@ inline void make_legacy(Plan &p)
         }
         replace(operations, "epic_ipi", "ipi");
         replace(operations, "[\"tsc_deadline\",", "[\"compute\",");
+        for (unsigned i = 0; i < EPIC_PINS.size(); i++) {
+            const std::string line = std::to_string(EPIC_LINE + i) + "]";
+            replace(operations, "[\"lower\"," + line, "[\"pause\"]");
+            replace(operations, "[\"signal\"," + line, "[\"signal\",0]");
+        }
     }
     for (Vcpu &v : p.vcpus)
         v.handlers = {{48, v.handlers[48]}, {210, v.handlers[48]}, {99, v.handlers[48]}};
     replace(p.devices, "520", "99");
+    p.chipset = "";
+    p.devices.erase(p.devices.find(R"(,{"name":"l")"));
+}
+
+/* Devices of all kinds; of the lines, the last two are assigned. */
+inline std::string epic_devices(Draw &d, unsigned vcpus)
+{
+    std::string s;
+    for (unsigned i = 0; i < EPIC_LINE; i++)
+        s += std::string(i ? "," : "") + R"({"name":"d","kind":")" +
+             (i == EPIC_NMI_DEVICE ? "nmi"
+              : i == EPIC_PHYSICAL ? "assigned"
+                                   : "msi") +
+             '"' + (i == EPIC_NMI_DEVICE ? "" : R"(,"vector":520)") +
+             (i == EPIC_PHYSICAL ? ",\"cpu\":" + std::to_string(d.below(4)) : "") +
+             ",\"vcpu\":" + std::to_string(d.below(vcpus)) + ",\"at_ns\":[1000,1000,40000]}";
+    for (unsigned i = 0; i < EPIC_PINS.size(); i++)
+        s += R"(,{"name":"l","kind":"line","gsi":)" + std::to_string(EPIC_PINS[i]) +
+             (i >= 2 ? ",\"assigned\":true,\"cpu\":" + std::to_string(d.below(4)) : "") +
+             (d.chance(50) ? ",\"pulse_ns\":" + std::to_string(1 + d.below(9000)) : "") +
+             ",\"at_ns\":[2000,30000]}";
+    return s;
 }
 
 inline Plan random_epic(uint64_t seed)
@@ -115,10 +187,12 @@ inline Plan random_epic(uint64_t seed)
     }
     if (d.chance(50))
         p.load = {(unsigned)d.below(4)};
-    for (unsigned i = 0; i < 3; i++)
-        p.devices += std::string(i ? "," : "") + "{\"name\":\"d\",\"kind\":\"" +
-                     (i == 2 ? "nmi\",\"vcpu\":" : "msi\",\"vector\":520,\"vcpu\":") +
-                     std::to_string(d.below(vcpus)) + ",\"at_ns\":[1000,1000,40000]}";
+    p.devices = epic_devices(d, vcpus);
+    p.chipset = d.chance(50) ? R"({"ioepic":"v1"})" : R"({"ioepic":"v2"})";
+    if (p.technology == "epic-hw") {
+        p.features["epic-passthrough"] = d.chance(70);
+        p.features["ioepic-direct-map"] = p.features["epic-passthrough"] && d.chance(50);
+    }
     if (legacy)
         make_legacy(p);
     return p;

@@ -14,7 +14,8 @@
  * That is VT-d; AMD's IOMMU is in assigned_svm.c, and what follows without posting
  * is the same.
  */
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/epic.h"
+#include "hypervisor/ioepic_board.h"
 #include "hypervisor/nic_path.h"
 
 enum {
@@ -166,7 +167,8 @@ static void post(struct hypervisor *h, const struct remap_verdict *verdict, trac
 static void land(struct hypervisor *h, struct device *d, bool as_nmi, trace_flow flow)
 {
     if (d->landed) {
-        trace_put(h->trace, flow, TRACE_COALESCED, d->vcpu, d->vector, TRACE_HELD_IRR);
+        trace_put(h->trace, flow, TRACE_COALESCED, d->vcpu, hypervisor_device_vector(d),
+                  TRACE_HELD_IRR);
         return;
     }
     d->landed = flow;
@@ -192,10 +194,11 @@ static void vtd_raise(struct device *d, trace_flow flow)
 void assigned_raise(struct device *d, trace_flow flow)
 {
     struct hypervisor *h = d->hypervisor;
+    const enum virt_vendor vendor = h->vcpu[0].hw.ops->vendor;
 
-    if (h->vcpu[0].hw.ops->vendor == VIRT_VMX)
+    if (vendor == VIRT_VMX)
         vtd_raise(d, flow);
-    else if (!assigned_svm_raise(d, flow))
+    else if (vendor == VIRT_E2K || !assigned_svm_raise(d, flow))
         land(h, d, false, flow);
 }
 
@@ -245,8 +248,13 @@ void assigned_forward(struct pcpu *p)
 
         if (!d->landed)
             continue;
+        if (p->hypervisor->guest_epic) {
+            epic_device_forward(d);
+            continue;
+        }
         msg = message_of(d);
         nic_path_taken_by_host(p, d);
         hypervisor_accept(&p->hypervisor->vcpu[d->vcpu], &msg, NULL);
     }
+    ioepic_board_forward(p);
 }

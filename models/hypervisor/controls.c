@@ -1,4 +1,5 @@
 /* Features and policy to control bits: KVM's setup of a vCPU's VMCS or VMCB. */
+#include "hypervisor/ioepic_board.h"
 #include "hypervisor/hypervisor.h"
 
 /* x2APIC MSRs by their bit in the bitmaps. */
@@ -270,6 +271,7 @@ static void e2k_set(struct vcpu *v)
     v->hw.e2k.g_preempt_tmr = feature_in(v->hypervisor->features, FEATURE_GUEST_QUANTUM);
     v->hw.e2k.epic =
         v->epic && feature_in(v->hypervisor->features, FEATURE_EPIC_VIRTUALIZATION);
+    v->hw.e2k.mapped_pins = ioepic_board_mapped(v->hypervisor);
 }
 
 void controls_set(struct vcpu *v)

@@ -11,8 +11,9 @@
 #include <assert.h>
 
 #include "hypervisor/epic.h"
+#include "hypervisor/ioepic_board.h"
 
-enum { NMI_VECTOR = 2, LEGACY_VECTOR = 0xff0 };
+enum { NMI_VECTOR = EPIC_NMI_VECTOR, LEGACY_VECTOR = 0xff0 };
 
 static struct epic_vcpu *of_port(struct cepic_port *port)
 {
@@ -49,18 +50,25 @@ static void sends(struct cepic_port *port, const struct epic_msg *msg)
     struct epic_msg m = *msg;
 
     m.flow = v->message_flow;
+    e2k_name_vector(&m);
     route(v, &m);
 }
 
+/* Of a CEPIC in hardware KVM hears nothing. */
 static void ends(struct cepic_port *port, uint16_t vector)
 {
-    (void)port, (void)vector;
+    struct vcpu *v = of_port(port)->vcpu;
+
+    if (!v->hw.e2k.epic)
+        ioepic_board_ended(v, vector);
 }
 
 static void arms(struct cepic_port *port, enum cepic_timer_id timer, sim_time deadline)
 {
     if (timer == CEPIC_TIMER)
         epic_timer_armed(of_port(port)->vcpu, deadline);
+    else
+        epic_nm_timer_armed(of_port(port)->vcpu, deadline);
 }
 
 void epic_init(struct hypervisor *h, struct vcpu *v)
@@ -82,20 +90,37 @@ void epic_init(struct hypervisor *h, struct vcpu *v)
     h->guest.cepic[v->index] = &e->cepic;
     v->hw.cepic = &e->cepic;
     v->hw.guest = &h->guest;
+    epic_nm_timer_init(v);
+    epic_device_init(v);
 }
 
 /* --- in --- */
 
-/* KVM: kvm_irq_delivery_to_hw_epic(), kvm_irq_delivery_to_sw_epic(). */
-void epic_accept(struct vcpu *target, const struct epic_msg *msg, struct vcpu *sender)
+/* The emulated CEPIC knows fixed messages and NMIs (__epic_accept_irq()); PNMIRR has a bit for each
+   mode (kvm_hw_epic_deliver_to_pirr()), of which INIT and STARTUP make no interrupt. */
+static bool takes_mode(const struct vcpu *v, unsigned delivery)
 {
+    if (delivery <= EPIC_FIXED_IPI || delivery == EPIC_NMI)
+        return true;
+    return v->hw.e2k.epic && delivery < EPIC_INIT;
+}
+
+/* KVM: kvm_irq_delivery_to_hw_epic(), kvm_irq_delivery_to_sw_epic(). */
+bool epic_accept(struct vcpu *target, const struct epic_msg *msg, struct vcpu *sender)
+{
+    enum cepic_answer answer;
+
     if (sender)
         vcpu_pay(sender, target->hw.e2k.epic ? COST_KVM_POST : COST_KVM_ACCEPT);
-    if (msg->delivery > EPIC_FIXED_IPI && msg->delivery != EPIC_NMI)
+    if (!takes_mode(target, msg->delivery)) {
         trace_put(target->hypervisor->trace, msg->flow, TRACE_REFUSED, target->index,
                   msg->vector, TRACE_REFUSED_MODE);
-    else if (cepic_accept(&target->epic->cepic, msg) == CEPIC_ACCEPTED)
+        return false;
+    }
+    answer = cepic_accept(&target->epic->cepic, msg);
+    if (answer == CEPIC_ACCEPTED)
         deliver_ring(target, sender, msg->vector, msg->flow);
+    return answer != CEPIC_REFUSED;
 }
 
 void epic_hand_over(struct vcpu *sender, const struct destination *d)
@@ -116,6 +141,8 @@ void epic_set_loaded(struct vcpu *v, bool loaded)
         return;
     row = &v->hypervisor->guest.dat.row[v->thread.pcpu->index];
     *row = (struct epic_dat_row){loaded, v->hypervisor->guest.id, e2k_cepic_id(v->index)};
+    if (loaded)
+        epic_nm_timer_loaded(v);
 }
 
 static void hit(struct vcpu *sender, const struct avic_target *t, sim_time at)
@@ -221,7 +248,7 @@ static bool nmi_waits(const struct vcpu *v)
 
 static trace_flow nmi_flow(const struct vcpu *v)
 {
-    return v->epic ? v->epic->cepic.nonmaskable_flow : v->apic.nmi_flow;
+    return v->epic ? cepic_nonmaskable_flow(&v->epic->cepic) : v->apic.nmi_flow;
 }
 
 trace_flow epic_next_flow(const struct vcpu *v)
@@ -313,11 +340,18 @@ static struct access question(const struct vcpu *v)
 static void answer(struct vcpu *v, trace_flow flow, uint64_t inta)
 {
     if (v->guest.frame->vector == NMI_VECTOR) {
-        learn(v, NMI_VECTOR, v->epic->cepic.nonmaskable_flow);
+        learn(v, NMI_VECTOR, v->epic->served);
         return;
     }
     v->epic->before[v->guest.depth] = (uint8_t)cepic_inta_priority(inta);
     learn(v, inta & (EPIC_VECTORS - 1), flow);
+}
+
+/* The trap's handler clears all that it saw: one trap for them. */
+static void serve_nonmaskable(struct vcpu *v)
+{
+    if (v->guest.frame->unnamed && v->access.write)
+        v->epic->served = cepic_serve_nonmaskable(&v->epic->cepic, (uint32_t)v->access.value);
 }
 
 void epic_ask_vector(struct vcpu *v)
@@ -329,6 +363,8 @@ void epic_ask_vector(struct vcpu *v)
     v->access = a;
     v->access_done = false;
     v->message_flow = 0;
+    if (v->hw.e2k.epic)
+        serve_nonmaskable(v);
     verdict =
         a.write
             ? v->hw.ops->apic_write(&v->hw, (uint16_t)a.address, a.value, hv_now(v->hypervisor))
@@ -356,6 +392,7 @@ void epic_complete(struct vcpu *v)
         return;
     }
     struct cepic *const c = &v->epic->cepic;
+    serve_nonmaskable(v);
     if (a->write)
         cepic_write(c, offset, cepic_width(offset), a->value, hv_now(v->hypervisor));
     else
@@ -378,7 +415,7 @@ uint64_t epic_pending(const struct vcpu *v, unsigned vector)
     const struct cepic *c = &v->epic->cepic;
 
     if (vector == NMI_VECTOR)
-        return cepic_nonmaskable(c) != 0;
+        return cepic_nonmaskable_count(c);
     return (c->pmirr[vector / 64] >> vector % 64 & 1) +
            (c->waiting && c->current.vector == vector);
 }

@@ -53,7 +53,7 @@ static bool expire(struct vcpu *v, struct epic_msg *msg)
 
     v->timer_due = false;
     v->timer_internal = true;
-    made = cepic_timer_expired(&v->epic->cepic, CEPIC_TIMER, due, msg);
+    made = cepic_timer_expired(&v->epic->cepic, due, msg);
     v->timer_internal = false;
     if (!made || msg->vector != v->timer_vector) {
         timer_refuse(v, TRACE_REFUSED_MASKED);
@@ -71,19 +71,24 @@ void epic_timer_take(struct vcpu *v, struct vcpu *sender)
         epic_accept(v, &msg, sender);
 }
 
-/* The core's CEPIC has it; a thread that polls sees it. */
-static void expire_in_guest(struct vcpu *v)
+/* The core's CEPIC has an interrupt; a thread that polls sees it. */
+static void show_guest(struct vcpu *v)
 {
-    struct epic_msg msg;
-
-    if (!expire(v, &msg) || cepic_accept(&v->epic->cepic, &msg) != CEPIC_ACCEPTED)
-        return;
     if (v->state == VCPU_POLLING && halt_ends(v))
         thread_wake(&v->thread, hv_now(v->hypervisor));
     if (v->state != VCPU_GUEST)
         return;
     guest_interrupted(v);
     vcpu_continue(v, guest_run);
+}
+
+static void expire_in_guest(struct vcpu *v)
+{
+    struct epic_msg msg;
+
+    if (!expire(v, &msg) || cepic_accept(&v->epic->cepic, &msg) != CEPIC_ACCEPTED)
+        return;
+    show_guest(v);
 }
 
 void epic_timer_fired(struct vcpu *v)
@@ -99,4 +104,56 @@ void epic_timer_fired(struct vcpu *v)
 bool epic_timer_wakes(const struct vcpu *v)
 {
     return v->timer_due && !is_masked(v);
+}
+
+/* --- the non-maskable timer --- */
+
+static void nm_expire(struct vcpu *v)
+{
+    struct trace *t = v->hypervisor->trace;
+    const trace_flow flow = trace_new_flow(t);
+
+    v->epic->nm_due = false;
+    trace_put(t, flow, TRACE_RAISED, v->index, EPIC_NMI_VECTOR,
+              TRACE_SOURCE(TRACE_SOURCE_TIMER, v->index));
+    trace_put(t, flow, TRACE_ROUTED, v->index, EPIC_NMI_VECTOR, TRACE_PARENT(v->index, flow));
+    cepic_nm_timer_expired(&v->epic->cepic, hv_now(v->hypervisor), flow);
+}
+
+static void nm_fired(struct event *e)
+{
+    struct vcpu *v = EVENT_OWNER(e, struct epic_vcpu, nm_timer)->vcpu;
+
+    if (!v->epic->loaded) {
+        v->epic->nm_due = true;
+        return;
+    }
+    nm_expire(v);
+    show_guest(v);
+}
+
+/* KVM's idle timer knows only the other one: this one wakes nobody. */
+void epic_nm_timer_loaded(struct vcpu *v)
+{
+    if (v->epic->nm_due)
+        nm_expire(v);
+}
+
+/* KVM emulates no such timer: its registers only store. */
+void epic_nm_timer_armed(struct vcpu *v, sim_time deadline)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    if (!v->hw.e2k.epic)
+        return;
+    v->epic->nm_due = false;
+    if (deadline.ps == SIM_TIME_NEVER.ps)
+        event_disarm(h->events, &v->epic->nm_timer);
+    else
+        event_arm(h->events, &v->epic->nm_timer, time_later_of(hv_now(h), deadline));
+}
+
+void epic_nm_timer_init(struct vcpu *v)
+{
+    event_init(v->hypervisor->events, &v->epic->nm_timer, EVENT_PHASE_CONTROLLER, nm_fired);
 }

@@ -4,6 +4,7 @@
  */
 #include "hypervisor/disk.h"
 #include "hypervisor/exits.h"
+#include "hypervisor/ioepic_board.h"
 
 const struct region *region_of(const struct hypervisor *h, bool port, uint64_t address)
 {
@@ -23,6 +24,8 @@ enum region_handler access_answered_by(const struct vcpu *v)
         region_of(v->hypervisor, a->instruction == VIRT_PORT_IO, a->address);
     enum region_handler handler;
 
+    if (ioepic_board_owns(v->hypervisor->ioepic, a))
+        return REGION_KERNEL;
     if (board_owns(v->hypervisor->board, a, &handler) || disk_owns(v->hypervisor, a, &handler))
         return handler;
     return r ? r->handler : REGION_USERSPACE;
@@ -49,6 +52,7 @@ void handle_device(struct vcpu *v)
         return;
     }
     board_access(v);
+    ioepic_board_access(v);
     if (handler == REGION_EVENTFD)
         disk_notify(v);
     guest_access_done(v);

@@ -47,7 +47,7 @@ static void storm(struct fault *f)
 static void stuck(struct fault *f)
 {
     switch_fault(f, !f->on);
-    board_drive(f->hypervisor->board, f->subject, SHORT_CIRCUIT, f->on);
+    hypervisor_drive(f->hypervisor, f->subject, SHORT_CIRCUIT, f->on);
     if (f->on)
         arm(f, end_of(f));
 }

@@ -5,12 +5,14 @@
  */
 #include "hypervisor/disk.h"
 #include "hypervisor/epic.h"
+#include "hypervisor/ioepic_board.h"
 
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
 {
     if (!guest_in_handler(&v->guest))
         return v->setting_up ? TRACE_CAUSE_SETUP : TRACE_CAUSE_OPERATION;
-    return i->op == GUEST_eoi || board_controls(v->hypervisor->board, &v->access)
+    return i->op == GUEST_eoi || board_controls(v->hypervisor->board, &v->access) ||
+                   ioepic_board_owns(v->hypervisor->ioepic, &v->access)
                ? TRACE_CAUSE_ACKNOWLEDGE
                : TRACE_CAUSE_HANDLER;
 }
@@ -349,6 +351,8 @@ bool guest_perform(struct vcpu *v, const struct guest_insn *i, const struct acce
     native = verdict.path == VIRT_NATIVE && a->kind == ACCESS_MSR_WRITE;
     if (native)
         direct_write(v, a);
+    else if (verdict.path == VIRT_NATIVE)
+        ioepic_board_access(v); /* a page of it that the guest has */
     v->access_done = verdict.path == VIRT_EXIT_AFTER;
     if (verdict.path != VIRT_EXIT)
         guest_access_done(v);

@@ -5,6 +5,7 @@
  * Left out: what an interrupt that wakes nobody costs a CPU that sleeps.
  */
 #include "hypervisor/epic.h"
+#include "hypervisor/ioepic_board.h"
 #include "hypervisor/scheduler.h"
 
 static const uint8_t host_numbers[] = {
@@ -158,6 +159,16 @@ static bool left_for(struct pcpu *p, struct vcpu *v, enum host_vector vector,
     return true;
 }
 
+static bool meet_pin(struct pcpu *p, struct vcpu *v)
+{
+    trace_flow flow;
+
+    if (!ioepic_board_landed(p, &flow))
+        return false;
+    const struct virt_verdict verdict = put_to_hardware(v, HOST_ASSIGNED);
+    return left_for(p, v, HOST_ASSIGNED, &verdict, flow);
+}
+
 /* Several may have landed here, and for several guests. */
 static bool meet_assigned(struct pcpu *p, struct vcpu *v)
 {
@@ -174,7 +185,7 @@ static bool meet_assigned(struct pcpu *p, struct vcpu *v)
             return false; /* a rule that the plan declares keeps it from the guest */
         assigned_take_directly(d);
     }
-    return false;
+    return meet_pin(p, v);
 }
 
 /* The hardware meets a host interrupt while it runs the guest. True: the guest left. */

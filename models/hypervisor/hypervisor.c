@@ -3,6 +3,7 @@
 #include "hypervisor/disk.h"
 #include "hypervisor/serial.h"
 #include "hypervisor/epic.h"
+#include "hypervisor/ioepic_board.h"
 #include "hypervisor/nic_path.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
@@ -55,7 +56,7 @@ static void raise_extint(struct vcpu *v, uint8_t vector, trace_flow flow)
     extint_tell(v, NULL, vector, flow);
 }
 
-static uint16_t vector_of(const struct device *d)
+uint16_t hypervisor_device_vector(const struct device *d)
 {
     return d->kind == DEVICE_NMI ? 2 : d->hypervisor->guest_epic ? d->epic_vector : d->vector;
 }
@@ -65,12 +66,7 @@ static void send(struct device *d, trace_flow flow)
 {
     struct hypervisor *h = d->hypervisor;
     struct vcpu *v = &h->vcpu[d->vcpu];
-    const uint8_t vector = (uint8_t)vector_of(d);
-    const struct epic_msg epic = {.vector = vector_of(d),
-                                  .delivery = d->kind == DEVICE_NMI ? EPIC_NMI : EPIC_FIXED_EXT,
-                                  .dest = e2k_cepic_id(d->vcpu),
-                                  .source = TRACE_NOWHERE,
-                                  .flow = flow};
+    const uint8_t vector = (uint8_t)hypervisor_device_vector(d);
     const struct irq_msg msg = {
         .vector = vector,
         .delivery = d->kind == DEVICE_NMI ? IRQ_NMI : IRQ_FIXED,
@@ -81,7 +77,7 @@ static void send(struct device *d, trace_flow flow)
     };
 
     if (v->epic)
-        epic_accept(v, &epic, NULL);
+        epic_device_raise(d, flow);
     else if (d->kind == DEVICE_ASSIGNED)
         assigned_raise(d, flow);
     else if (d->kind == DEVICE_EXTINT)
@@ -94,7 +90,7 @@ static void send(struct device *d, trace_flow flow)
 static void withhold(struct device *d, trace_flow flow)
 {
     trace_put(d->hypervisor->trace, flow, d->withheld ? TRACE_COALESCED : TRACE_PENDING,
-              d->vcpu, vector_of(d), TRACE_HELD_PBA);
+              d->vcpu, hypervisor_device_vector(d), TRACE_HELD_PBA);
     if (!d->withheld)
         d->withheld = flow;
 }
@@ -115,9 +111,9 @@ static void raise_once(struct device *d)
     struct hypervisor *h = d->hypervisor;
     const trace_flow flow = trace_new_flow(h->trace);
 
-    trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, vector_of(d),
+    trace_put(h->trace, flow, TRACE_RAISED, TRACE_NOWHERE, hypervisor_device_vector(d),
               TRACE_SOURCE(source_of(d), (uint64_t)(d - h->device)));
-    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, vector_of(d),
+    trace_put(h->trace, flow, TRACE_ROUTED, d->vcpu, hypervisor_device_vector(d),
               TRACE_PARENT(TRACE_NOWHERE, flow));
     if (d->masked)
         withhold(d, flow);
@@ -127,9 +123,17 @@ static void raise_once(struct device *d)
 
 /* --- devices with a line --- */
 
+void hypervisor_drive(struct hypervisor *h, unsigned input, unsigned driver, bool level)
+{
+    if (h->ioepic)
+        ioepic_board_drive(h->ioepic, input, driver, level);
+    else
+        board_drive(h->board, input, driver, level);
+}
+
 static void drive(const struct device *d, bool level)
 {
-    board_drive(d->hypervisor->board, d->gsi, d->driver, level);
+    hypervisor_drive(d->hypervisor, d->gsi, d->driver, level);
 }
 
 /* However often it has a reason to: the line is asserted, and the guest finds all reasons. */
@@ -207,6 +211,8 @@ static void device_init(struct hypervisor *h, struct device *d)
         h->pcpu[d->cpu].assigned = d;
     }
     msix_entry_init(d);
+    if (d->line_assigned)
+        ioepic_board_assign(h, d->gsi, d->cpu);
     d->line = (struct wire){.listener = &d->listener};
     event_init(h->events, &d->arrival, EVENT_PHASE_DEVICE, device_arrived);
     event_init(h->events, &d->plan, EVENT_PHASE_DEVICE, device_by_plan);
@@ -309,6 +315,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
          i++) /* the busiest events side by side in the queue */
         vcpu_init_steps(&h->vcpu[i]);
     board_init(h);
+    ioepic_board_init(h);
     inhibit_init(h, vendor);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);

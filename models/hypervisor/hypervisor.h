@@ -25,6 +25,7 @@
  *   msix_entry.c    where a device's message goes, as the guest writes it
  *   assigned.c   devices that belong to the guest, through the remapping hardware
  *   epic.h       the guest of an Elbrus machine, in files of its own
+ *   ioepic_board.c  and the pins of its IOEPIC
  *   direct.c     what the guest and the physical APIC do without the hypervisor
  *   assigned_svm.c  the same behind AMD's IOMMU
  *   nic_path.c   network cards, and what a guest's driver does with their queues
@@ -297,6 +298,7 @@ struct hypervisor_policy {
     struct scheduler_policy scheduler;
     bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
     recheck_set without_rechecks;
+    uint64_t idle_check_ns; /* e2k: how long a guest with assigned devices sleeps at most */
 };
 
 struct hypervisor {
@@ -337,7 +339,8 @@ struct hypervisor {
     struct avic_table avic;
     bool guest_epic; /* the guest's controller is an EPIC; guest_apic says DISABLED */
     struct e2k_guest guest;
-    struct remap remap; /* for assigned devices: entry n is device n's */
+    struct ioepic_board *ioepic; /* (ioepic_board.h) NULL: none */
+    struct remap remap;          /* for assigned devices: entry n is device n's */
     struct remap_words *irte;
     struct remap_port remap_port;
     struct amd_iommu amd_iommu; /* the same on AMD's machines */
@@ -639,6 +642,8 @@ void controls_set_eoi_exits(struct vcpu *v);
    Wires the parts and arms the first events. */
 void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor);
 uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices, uint32_t queues);
+/* An input of the chipset, or a pin of the IOEPIC, by one of its drivers. */
+void hypervisor_drive(struct hypervisor *h, unsigned input, unsigned driver, bool level);
 /* The devices that the plan lists as such. */
 static inline uint32_t hypervisor_plan_devices(const struct hypervisor *h)
 {

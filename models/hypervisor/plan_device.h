@@ -33,6 +33,7 @@ struct device {
     uint8_t vector;
     uint16_t epic_vector; /* in its place, where the guest has an EPIC */
     uint8_t gsi, driver;  /* LINE: the input, and which of its drivers this is */
+    bool line_assigned;   /* LINE: of a device of the host's that is the guest's (e2k) */
     uint16_t cpu;         /* ASSIGNED: the physical CPU that it reaches without posting */
     trace_flow landed;    /* and the interrupt that waits there for the host's handler, or 0 */
     bool landed_as_nmi;   /* which the remapping entry has made an NMI of */
@@ -56,6 +57,8 @@ struct device {
     struct msix_entry entry;
 };
 
+/* What its interrupts have in the guest's controller. */
+uint16_t hypervisor_device_vector(const struct device *d);
 void hypervisor_device_act(struct device *d);
 void hypervisor_device_lower(struct device *d); /* LINE: its condition is gone */
 /* MSI, ASSIGNED: what it raises waits in the device, or goes out. */

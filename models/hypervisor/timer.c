@@ -369,6 +369,8 @@ void timer_sleeps(struct vcpu *v)
     const enum timer_place place = place_of(v);
 
     v->timer_asleep = true;
+    if (v->epic)
+        epic_sleeps(v);
     if (!is_armed(v) && !v->hw.timer_event)
         return;
     if (place == IN_GUEST)

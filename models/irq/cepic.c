@@ -104,15 +104,71 @@ static uint32_t bit_of(struct bit_field field)
     return (uint32_t)bits_mask(field, 0);
 }
 
-void cepic_set_nonmaskable(struct cepic *c, struct bit_field bit)
-{
-    c->reg[CEPIC_ROW_PNMIRR] |= bit_of(bit);
-}
-
 uint32_t cepic_nonmaskable(const struct cepic *c)
 {
     return (uint32_t)(c->reg[CEPIC_ROW_PNMIRR] & ~c->reg[CEPIC_ROW_PNMIRR_MASK]) &
            ~bit_of(CEPIC_PNMIRR_STARTUP_ENTRY);
+}
+
+trace_flow cepic_nonmaskable_flow(const struct cepic *c)
+{
+    const uint32_t open = cepic_nonmaskable(c);
+
+    for (unsigned n = 0; n < CEPIC_PNMIRR_BITS; n++)
+        if (open >> n & 1 && c->nonmaskable_flow[n])
+            return c->nonmaskable_flow[n];
+    return 0;
+}
+
+unsigned cepic_nonmaskable_count(const struct cepic *c)
+{
+    unsigned count = 0;
+
+    for (unsigned n = 0; n < CEPIC_PNMIRR_BITS; n++)
+        count += c->nonmaskable_flow[n] != 0;
+    return count;
+}
+
+/* The flows of these causes leave PNMIRR, but for `kept`. */
+static void end_nonmaskable(struct cepic *c, uint32_t bits, trace_flow kept,
+                            enum trace_event event, uint64_t why)
+{
+    for (unsigned n = 0; n < CEPIC_PNMIRR_BITS; n++) {
+        const trace_flow flow = c->nonmaskable_flow[n];
+
+        if (!(bits >> n & 1) || !flow)
+            continue;
+        c->nonmaskable_flow[n] = 0;
+        if (flow != kept)
+            trace_vector(c, flow, event, EPIC_NMI_VECTOR, why);
+    }
+}
+
+trace_flow cepic_serve_nonmaskable(struct cepic *c, uint32_t bits)
+{
+    const trace_flow flow = cepic_nonmaskable_flow(c);
+
+    end_nonmaskable(c, bits, flow, TRACE_COALESCED, TRACE_HELD_NMI);
+    return flow;
+}
+
+/* Software cleared them without having taken them. */
+void cepic_withdraw_nonmaskable(struct cepic *c, uint32_t bits)
+{
+    end_nonmaskable(c, bits, 0, TRACE_REFUSED, TRACE_REFUSED_WITHDRAWN);
+}
+
+enum cepic_answer cepic_hold_nonmaskable(struct cepic *c, struct bit_field bit, unsigned vector,
+                                         trace_flow flow)
+{
+    const bool held = cepic_field(c, CEPIC_ROW_PNMIRR, bit);
+
+    trace_vector(c, flow, held ? TRACE_COALESCED : TRACE_PENDING, vector, TRACE_HELD_NMI);
+    if (held)
+        return CEPIC_COALESCED;
+    c->reg[CEPIC_ROW_PNMIRR] |= bit_of(bit);
+    c->nonmaskable_flow[bit.low] = flow;
+    return CEPIC_ACCEPTED;
 }
 
 /* Linux for e2k: kvm_hw_epic_deliver_to_pirr(), a bit for each mode. */
@@ -123,18 +179,10 @@ static enum cepic_answer accept_nonmaskable(struct cepic *c, const struct epic_m
         [EPIC_NMI] = &CEPIC_PNMIRR_NMI,         [EPIC_INIT] = &CEPIC_PNMIRR_INIT,
         [EPIC_STARTUP] = &CEPIC_PNMIRR_STARTUP,
     };
-    const struct bit_field bit = *bits[msg->delivery];
-    const bool held = cepic_field(c, CEPIC_ROW_PNMIRR, bit);
 
     if (msg->delivery == EPIC_STARTUP)
         bits_put(&c->reg[CEPIC_ROW_PNMIRR], CEPIC_PNMIRR_STARTUP_ENTRY, msg->vector);
-    trace_vector(c, msg->flow, held ? TRACE_COALESCED : TRACE_PENDING, msg->vector,
-                 TRACE_HELD_NMI);
-    if (held)
-        return CEPIC_COALESCED;
-    cepic_set_nonmaskable(c, bit);
-    c->nonmaskable_flow = msg->flow;
-    return CEPIC_ACCEPTED;
+    return cepic_hold_nonmaskable(c, *bits[msg->delivery], msg->vector, msg->flow);
 }
 
 /* ---- acceptance ---- */
@@ -191,9 +239,15 @@ void cepic_error(struct cepic *c, struct bit_field bit)
 
     c->esr_pending |= bit_of(bit);
     if (armed && vector && !cepic_field(c, CEPIC_ROW_ESR2, CEPIC_ESR2_MASK)) {
-        const struct epic_msg msg = {
-            .vector = (uint16_t)vector, .dest = c->config.id, .source = c->config.index};
+        const struct epic_msg msg = {.vector = (uint16_t)vector,
+                                     .dest = c->config.id,
+                                     .source = c->config.index,
+                                     .flow = trace_new_flow(c->config.trace)};
 
+        trace_vector(c, msg.flow, TRACE_RAISED, vector,
+                     TRACE_SOURCE(TRACE_SOURCE_IPI, c->config.index));
+        trace_vector(c, msg.flow, TRACE_ROUTED, vector,
+                     TRACE_PARENT(c->config.index, msg.flow));
         accept_fixed(c, &msg);
     }
 }

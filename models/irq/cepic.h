@@ -42,6 +42,8 @@ enum cepic_row {
 
 enum cepic_timer_id { CEPIC_TIMER, CEPIC_NM_TIMER, CEPIC_TIMERS };
 
+enum { CEPIC_PNMIRR_BITS = 18 };
+
 enum cepic_answer { CEPIC_ACCEPTED, CEPIC_COALESCED, CEPIC_REFUSED };
 
 struct cepic_port {
@@ -78,8 +80,8 @@ struct cepic {
     uint32_t esr_pending;
     sim_time deadline[CEPIC_TIMERS];
     struct cepic_config config;
-    trace_flow pending_flow[EPIC_VECTORS]; /* of PMIRR's bits */
-    trace_flow nonmaskable_flow;           /* of PNMIRR's: the last one accepted, or 0 */
+    trace_flow pending_flow[EPIC_VECTORS];          /* of PMIRR's bits */
+    trace_flow nonmaskable_flow[CEPIC_PNMIRR_BITS]; /* of PNMIRR's, or 0 */
 };
 
 void cepic_init(struct cepic *c, const struct cepic_config *config);
@@ -91,6 +93,13 @@ enum cepic_answer cepic_accept(struct cepic *c, const struct epic_msg *msg);
    PNMIRR that PNMIRR_MASK does not hold back. */
 int cepic_waiting(const struct cepic *c);
 uint32_t cepic_nonmaskable(const struct cepic *c);
+
+/* The flow of the first of those, or 0; and how many causes in PNMIRR have one. */
+trace_flow cepic_nonmaskable_flow(const struct cepic *c);
+unsigned cepic_nonmaskable_count(const struct cepic *c);
+/* The causes in `bits` are served by one trap, and their bits about to be cleared: the flow whose
+   handler it is, or 0; the others end here. */
+trace_flow cepic_serve_nonmaskable(struct cepic *c, uint32_t bits);
 
 /* VECT_INTA is read: the core takes the vector. Without one, SVR's, and nothing changes. */
 uint16_t cepic_acknowledge(struct cepic *c);
@@ -111,10 +120,10 @@ uint64_t cepic_encode_icr(const struct epic_msg *msg);
 unsigned cepic_inta_priority(uint64_t inta);
 uint64_t cepic_encode_eoi(unsigned priority);
 
-/* At or after the deadline last told to timer_armed(). True: `msg` is the maskable timer's
-   interrupt, which its owner delivers; the other timer's goes into PNMIRR here. */
-bool cepic_timer_expired(struct cepic *c, enum cepic_timer_id timer, sim_time now,
-                         struct epic_msg *msg);
+/* At or after the deadline last told to timer_armed(). True: `msg` is the interrupt, which the
+   timer's owner delivers. The other timer's, of that flow, goes into PNMIRR. */
+bool cepic_timer_expired(struct cepic *c, sim_time now, struct epic_msg *msg);
+void cepic_nm_timer_expired(struct cepic *c, sim_time now, trace_flow flow);
 
 /* CEPIC_PMIRR_OR and CEPIC_PNMIRR_OR: what gathered in memory while the guest did not run. */
 void cepic_or_pending(struct cepic *c, unsigned word, uint64_t bits);

@@ -22,7 +22,9 @@ static inline uint64_t cepic_field(const struct cepic *c, enum cepic_row row,
 void cepic_evaluate(struct cepic *c);
 void cepic_end(struct cepic *c, uint64_t eoi);
 void cepic_error(struct cepic *c, struct bit_field bit);
-void cepic_set_nonmaskable(struct cepic *c, struct bit_field bit);
+enum cepic_answer cepic_hold_nonmaskable(struct cepic *c, struct bit_field bit, unsigned vector,
+                                         trace_flow flow);
+void cepic_withdraw_nonmaskable(struct cepic *c, uint32_t bits);
 
 void cepic_timer_start(struct cepic *c, enum cepic_timer_id timer, sim_time now);
 void cepic_timer_divided(struct cepic *c, enum cepic_timer_id timer, uint64_t old,

@@ -34,6 +34,7 @@ static void cepic_on_nonmaskable(struct cepic *c, uint64_t old, uint64_t value, 
 {
     (void)now;
     c->reg[CEPIC_ROW_PNMIRR] = old & ~value;
+    cepic_withdraw_nonmaskable(c, (uint32_t)value);
 }
 
 struct epic_msg cepic_decode_icr(const struct cepic *c, uint64_t icr)

@@ -75,22 +75,31 @@ void cepic_timer_divided(struct cepic *c, enum cepic_timer_id timer, uint64_t ol
 }
 
 /* A period begins where the last one ended, however late its owner comes: no drift. */
-bool cepic_timer_expired(struct cepic *c, enum cepic_timer_id timer, sim_time now,
-                         struct epic_msg *msg)
+static bool ran_out(struct cepic *c, enum cepic_timer_id timer, sim_time now)
 {
     const sim_time due = c->deadline[timer];
-    const uint64_t lvtt = c->reg[rows[timer].lvtt];
-    const bool periodic = bits_get(&lvtt, CEPIC_TIMER_LVTT_MODE);
+    const bool periodic = bits_get(&c->reg[rows[timer].lvtt], CEPIC_TIMER_LVTT_MODE);
 
     if (time_before(now, due))
         return false;
     c->deadline[timer] = SIM_TIME_NEVER;
     if (periodic && c->reg[rows[timer].init])
         set_deadline(c, timer, counted_down(c, timer, due, c->reg[rows[timer].init]));
-    if (timer == CEPIC_NM_TIMER) {
-        cepic_set_nonmaskable(c, CEPIC_PNMIRR_NM_TIMER);
+    return true;
+}
+
+void cepic_nm_timer_expired(struct cepic *c, sim_time now, trace_flow flow)
+{
+    if (ran_out(c, CEPIC_NM_TIMER, now))
+        cepic_hold_nonmaskable(c, CEPIC_PNMIRR_NM_TIMER, EPIC_NMI_VECTOR, flow);
+}
+
+bool cepic_timer_expired(struct cepic *c, sim_time now, struct epic_msg *msg)
+{
+    const uint64_t lvtt = c->reg[CEPIC_ROW_TIMER_LVTT];
+
+    if (!ran_out(c, CEPIC_TIMER, now))
         return false;
-    }
     *msg = (struct epic_msg){
         .vector = (uint16_t)bits_get(&lvtt, CEPIC_TIMER_LVTT_VECT),
         .dest = c->config.id,

@@ -4,7 +4,9 @@
 
 #include "port/trace.h"
 
-enum { EPIC_VECTORS = 1024, EPIC_CLASSES = 4 };
+/* Whatever cannot be masked goes by the number of an NMI, in the trace and in the guest's table of
+   handlers. */
+enum { EPIC_VECTORS = 1024, EPIC_CLASSES = 4, EPIC_NMI_VECTOR = 2 };
 
 /* Delivery modes: ICR bits 15:13 (epicdef.h, CEPIC_ICR_DLVM_*). */
 enum epic_delivery {

@@ -15,6 +15,7 @@
 enum {
     IOEPIC_MOST_PINS = 64,
     IOEPIC_PIN_BYTES = 0x1000,
+    IOEPIC_EOI = 1 << 12, /* INT_CTRL.DELIVERY_STATUS, written */
     IOEPIC_VERSION_1 = 1,
     IOEPIC_VERSION_2
 };

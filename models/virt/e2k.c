@@ -41,6 +41,7 @@ static struct virt_verdict write_icr(struct virt_cpu *v, uint64_t value)
 
     msg.guest = v->guest->id;
     msg.flow = v->message_flow;
+    e2k_name_vector(&msg);
     e2k_send(v, &msg);
     return stay(VIRT_DONE, 0);
 }
@@ -82,6 +83,14 @@ static struct virt_verdict e2k_write_cr8(struct virt_cpu *v, uint8_t cr8)
     return stay(VIRT_NATIVE, 0);
 }
 
+/* A page of the IOEPIC whose pin is the guest's, and which is mapped. */
+static bool on_own_pin(const struct virt_cpu *v, uint64_t address)
+{
+    const uint64_t pin = (address - E2K_IOEPIC_BASE) / IOEPIC_PIN_BYTES;
+
+    return address >= E2K_IOEPIC_BASE && pin < 32 && v->e2k.mapped_pins >> pin & 1;
+}
+
 static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruction i,
                                            uint64_t detail)
 {
@@ -97,6 +106,9 @@ static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_PORT_IO:
         return leave(v, EXIT_E2K_MAS_IOADDR, detail);
     case VIRT_MMIO:
+        if (on_own_pin(v, detail))
+            return stay(VIRT_NATIVE, 0);
+        return leave(v, EXIT_E2K_GPA_DATA, detail);
     case VIRT_UNMAPPED:
         return leave(v, EXIT_E2K_GPA_DATA, detail);
     case VIRT_IRET:
@@ -140,8 +152,6 @@ static const struct virt_boundary quiet = {
     .vector = NO_VECTOR,
 };
 
-enum { NMI_VECTOR = 2 };
-
 /* The trap cannot begin: its handler's page is not mapped. What asked for it asks again. */
 static struct virt_boundary meet_page(struct virt_cpu *v)
 {
@@ -179,7 +189,7 @@ static struct virt_boundary e2k_boundary(struct virt_cpu *v)
     int vector;
 
     if (!v->nmi_blocked && nonmaskable(v))
-        return trap(v, NMI_VECTOR, true);
+        return trap(v, EPIC_NMI_VECTOR, true);
     if (!v->interrupts_enabled || !(v->e2k.epic || v->e2k.interrupt))
         return quiet;
     vector = v->cepic ? cepic_waiting(v->cepic) : lapic_pending(v->apic);

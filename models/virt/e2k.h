@@ -17,8 +17,12 @@
 
 #include "irq/cepic.h"
 #include "irq/epic_dat.h"
+#include "irq/ioepic.h"
 
 enum { E2K_CORES = EPIC_DAT_ROWS };
+
+/* Of a guest's IOEPIC: IOEPIC_DEFAULT_BASE_ADDRESS. */
+#define E2K_IOEPIC_BASE UINT64_C(0xfec00000)
 
 struct e2k {
     bool g_preempt_tmr; /* G_PREEMPT_TMR.v: the guest's time quantum is counted by the core */
@@ -27,6 +31,7 @@ struct e2k {
        it, its interrupts come from it. */
     bool epic;
     bool interrupt, nm_interrupt; /* the hypervisor's, in TIR; NMI alone */
+    uint32_t mapped_pins;         /* pages of the IOEPIC that are the guest's, a pin each */
     /* CEPIC_EPIC_INT is pending for the host: EPIC_INT2 has the message whose targets missed. */
     bool epic_int;
     struct epic_msg epic_int2;
@@ -47,6 +52,8 @@ static inline uint16_t e2k_cepic_id(unsigned index)
     return (uint16_t)((index >> 4) << 8 | (index & 15));
 }
 
+/* In the trace, and where the guest looks for its handler, what cannot be masked is vector 2. */
+void e2k_name_vector(struct epic_msg *msg);
 /* Is the core of that index meant by the message. */
 bool e2k_is_meant(const struct e2k_guest *g, const struct epic_msg *msg, uint32_t index);
 
@@ -54,4 +61,6 @@ struct virt_cpu;
 /* The guest's CEPIC sends: a hit sets PMIRR over there, a miss is the host's to deliver. Both go
    into v->target. */
 void e2k_send(struct virt_cpu *v, const struct epic_msg *msg);
+/* The physical core where that core of the guest runs, or EPIC_DAT_MISS. */
+int e2k_core_of(const struct e2k_guest *g, uint32_t index);
 #endif

@@ -1,6 +1,12 @@
 /* A guest's messages by the Destination Address Table. */
 #include "virt/virt.h"
 
+void e2k_name_vector(struct epic_msg *msg)
+{
+    if (msg->delivery > EPIC_FIXED_IPI)
+        msg->vector = EPIC_NMI_VECTOR;
+}
+
 bool e2k_is_meant(const struct e2k_guest *g, const struct epic_msg *msg, uint32_t index)
 {
     const bool self = g->cepic[index]->config.index == msg->source;
@@ -18,20 +24,21 @@ bool e2k_is_meant(const struct e2k_guest *g, const struct epic_msg *msg, uint32_
     return true;
 }
 
-/* The core itself has no need of the table. */
-static int core_of(const struct virt_cpu *v, uint32_t index, uint16_t source)
+int e2k_core_of(const struct e2k_guest *g, uint32_t index)
 {
-    const struct e2k_guest *g = v->guest;
-
-    if (index == source)
-        return source;
     return epic_dat_find(&g->dat, g->id, e2k_cepic_id(index));
+}
+
+/* The core itself has no need of the table. */
+static int core_of(const struct e2k_guest *g, uint32_t index, uint16_t source)
+{
+    return index == source ? source : e2k_core_of(g, index);
 }
 
 static void send_to(struct virt_cpu *v, const struct epic_msg *msg, uint32_t index)
 {
     const struct e2k_guest *g = v->guest;
-    const int core = core_of(v, index, msg->source);
+    const int core = core_of(g, index, msg->source);
     const bool hit = core != EPIC_DAT_MISS;
     struct epic_msg one = *msg;
 

@@ -19,12 +19,15 @@ PIC_BASE = 0x30
 """The vector of IRQ 0: Linux's ISA_IRQ_VECTOR(0)."""
 
 IOAPIC = 0xFEC00000
+IOEPIC = 0xFEC00000
 PIT_HZ = 1_193_182
 
 _MASTER, _SLAVE = (0x20, 0x21), (0xA0, 0xA1)  # command port, data port
 _CASCADE = 2
 _LEVEL, _LOGICAL, _MASKED, _LOW = 1 << 15, 1 << 11, 1 << 16, 1 << 13  # of a redirection entry
 _LVT_LINT0, _EXTINT = 0x350, 0x700
+_PIN_BYTES, _INT_CTRL, _MSG_DATA, _ADDR_LOW = 0x1000, 0x20, 0x24, 0x2C  # a pin's page of an IOEPIC
+_DELIVERY_STATUS = 1 << 12
 
 
 def pic_start(program: Program, base: int = PIC_BASE) -> Program:
@@ -117,6 +120,32 @@ def ioapic_route(program: Program, gsi: int, vector: int, destination: int = 0, 
     low_half = vector | (_LEVEL if level else 0) | (_LOGICAL if logical else 0) | (_LOW if low else 0)
     ioapic_write(program, 0x11 + 2 * pin, destination << 24)
     return ioapic_write(program, 0x10 + 2 * pin, low_half | (_MASKED if masked else 0))
+
+
+def ioepic_route(program: Program, pin: int, vector: int, destination: int = 0, *, level: bool = False,
+                 masked: bool = False) -> Program:
+    """Writes the registers of an IOEPIC's pin (Linux for e2k: ioepic_write_entry()): message, address, control.
+
+    Args:
+        pin: 0 to 31.
+        vector: 16 to 1023.
+        destination: a vCPU, up to 63.
+
+    Raises:
+        VirqsimError: there is no such pin, vector or destination.
+    """
+    for name, value, low, high in (("pin", pin, 0, 31), ("vector", vector, 16, 1023), ("destination", destination, 0, 63)):
+        if not low <= value <= high:
+            raise VirqsimError(f"ioepic_route: {name}: {value} is not in {low}..{high}")
+    page, cepic = IOEPIC + pin * _PIN_BYTES, destination >> 4 << 8 | destination & 15
+    control = (_LEVEL if level else 0) | (_MASKED if masked else 0)
+    program.mmio_write(page + _INT_CTRL, 4, _MASKED).mmio_write(page + _MSG_DATA, 4, vector)
+    return program.mmio_write(page + _ADDR_LOW, 4, cepic << 6).mmio_write(page + _INT_CTRL, 4, control)
+
+
+def ioepic_level_eoi(program: Program, pin: int) -> Program:
+    """The end of a level's interrupt, after the CEPIC's EOI (Linux for e2k: ioepic_level_eoi_fast(), version 2)."""
+    return program.mmio_write(IOEPIC + pin * _PIN_BYTES + _INT_CTRL, 4, _DELIVERY_STATUS)
 
 
 def pit_periodic(program: Program, hz: int) -> Program:

@@ -112,6 +112,8 @@ class Scheduler:
 class Hypervisor:
     """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
 
+    `idle_check_ns` is how long a guest of Elbrus with assigned devices sleeps at most before KVM looks
+    for interrupts of theirs (None: 10 ms, assumed).
     `timer_advance_ns` is how far ahead the guest's timer expires with the feature
     timer-advance; 0: KVM tunes it by itself, for each vCPU.
 
@@ -138,14 +140,16 @@ class Hypervisor:
     pause_loop: PauseLoop = PauseLoop()
     without_rechecks: tuple[str, ...] = ()
     scheduler: Scheduler | None = None
+    idle_check_ns: int | None = None
 
     def document(self) -> dict[str, Any]:
         """The plan's `hypervisor`, without what is left to its defaults."""
         document = {**asdict(self), "inhibits": [asdict(each) for each in self.inhibits]}
         pause_loop = {key: value for key, value in document.pop("pause_loop").items() if value is not None}
         document["without_rechecks"] = list(self.without_rechecks)
-        if not self.scheduler:
-            del document["scheduler"]
+        for each in ("scheduler", "idle_check_ns"):
+            if document[each] is None:
+                del document[each]
         return {**document, "pause_loop": pause_loop} if pause_loop else document
 
 
@@ -157,8 +161,8 @@ class Machine:
             technology of Elbrus `x2apic` is taken for `epic`.
         physical_cpus: how many; by default as many as the highest pin asks for.
         chipset: the PC's 8259A pair and I/O APIC, `82093aa` (version 11H) or `ich9` (version
-            20H, with an EOI register), with the PIT; None: none of them, and devices raise
-            interrupts by themselves.
+            20H, with an EOI register), with the PIT; of an Elbrus machine its IOEPIC, `ioepic-v1`
+            or `ioepic-v2`; None: none of them, and devices raise interrupts by themselves.
         hpet: the chipset has an HPET too.
         idle_states: how the physical CPUs sleep, from the lightest; none: all as light as they can.
         guest_poll: how the guest polls before it halts; None: by Linux' defaults.
@@ -362,19 +366,23 @@ class Machine:
                            **({} if thread is None else {"thread": thread})})
         return first
 
-    def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = ()) -> int:
+    def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = (),
+             cpu: int | None = None) -> int:
         """Adds a device with an interrupt line and returns its number, for Program.signal() and lower().
 
         Args:
             name: for people.
             gsi: the chipset's input, 0 to 23: 0 to 15 reach the 8259A pair and the I/O APIC (input 0
-                its pin 2), the others the I/O APIC alone. 2 is the cascade.
+                its pin 2), the others the I/O APIC alone. 2 is the cascade. Of an IOEPIC: its pin, 0 to 31.
             delay_ns: from the signal to the assertion.
             pulse_ns: how long it stays asserted; 0: until it is lowered.
             at_ns: ascending times at which it asserts the line by itself.
+            cpu: of an Elbrus machine: the device is the host's, assigned to the guest, and where the host
+                takes its interrupt, it does so on this physical CPU. None: the hypervisor's own.
         """
         self._devices.append({"name": name, "kind": "line", "gsi": gsi, "delay_ns": delay_ns,
-                              "pulse_ns": pulse_ns, "at_ns": list(at_ns)})
+                              "pulse_ns": pulse_ns, "at_ns": list(at_ns),
+                              **({} if cpu is None else {"assigned": True, "cpu": cpu})})
         return len(self._devices) - 1
 
     def serial(self, device: int, base: int = 0x3F8) -> None:
@@ -437,6 +445,11 @@ class Machine:
         self._disks.append({key: value for key, value in keys.items() if value is not None})
         return len(self._disks) - 1
 
+    def _chipset(self) -> dict[str, Any]:
+        if self.chipset in ("ioepic-v1", "ioepic-v2"):
+            return {"ioepic": self.chipset.removeprefix("ioepic-")}
+        return {"ioapic": self.chipset, "hpet": self.hpet}
+
     def document(self, profile: Profile) -> dict[str, Any]:
         """The plan's `machine`, with the profile's clocks."""
         pins = [each["pin"] for each in self._vcpus + self._load + self._threads
@@ -460,7 +473,7 @@ class Machine:
             **({"disks": self._disks} if self._disks else {}),
             **({"serial": self._serial} if self._serial else {}),
             **({"nics": self._nics} if self._nics else {}),
-            **({"chipset": {"ioapic": self.chipset, "hpet": self.hpet}} if self.chipset else {}),
+            **({"chipset": self._chipset()} if self.chipset else {}),
             **({"topology": {"sockets": self.sockets, "threads_per_core": self.threads_per_core}}
                if self.sockets > 1 or self.threads_per_core > 1 else {}),
         }

@@ -34,6 +34,7 @@ TIMER_CYCLES = 50_000
 PAUSE_LOOP, PAUSE_FILTER = PauseLoop(gap=1000, window=50_000, grow=0), PauseLoop(gap=1000, window=300, grow=0)
 SPIN_CYCLES = 60_000  # longer than such a loop, and shorter than two
 LOCK_CYCLES = 20_000_000  # longer than a paravirtual lock's waiter spins
+PIN = 10  # of an IOEPIC
 GSI = {"ioapic.edge": 10, "ioapic.level": 11, "pic.master": 5, "pic.slave": 10}  # inputs that no chip of a PC uses
 
 PIC_MASK_PORT, DEBUG_PORT, EVENT_PORT = 0x21, 0x80, 0x600
@@ -70,7 +71,8 @@ class _Bench:
         core_hz = clocks["core_hz"]
         self.probe = probe
         with_chipset = probe.operation in GSI or probe.operation == "pio.kernel_device"
-        self.machine = Machine(probe.guest_apic, chipset="82093aa" if with_chipset else None)
+        chipset = "ioepic-v2" if probe.operation.startswith("ioepic.") else "82093aa" if with_chipset else None
+        self.machine = Machine(probe.guest_apic, chipset=chipset)
         self.machine.region("port", EVENT_PORT, EVENT_PORT + 3, "eventfd")
         self.machine.region("mmio", EVENT_PAGE, EVENT_PAGE + 0xFFF, "eventfd")
         self.ready, self.acknowledged, self.done, self.closed, self.sent, self.drowsy = map(
@@ -269,6 +271,15 @@ def _ioapic(bench: _Bench) -> tuple[Program, int, Program]:
     return prepare, VECTOR, Program("on_device").lower(line).eoi()
 
 
+def _ioepic(bench: _Bench) -> tuple[Program, int, Program]:
+    operation = bench.probe.operation
+    level = operation != "ioepic.edge"
+    line = bench.machine.line("device", PIN, cpu=0 if operation == "ioepic.passthrough" else None)
+    handler = Program("on_device").lower(line).eoi()
+    return (drivers.ioepic_route(Program("driver"), PIN, VECTOR, level=level), VECTOR,
+            drivers.ioepic_level_eoi(handler, PIN) if level else handler)
+
+
 def _passthrough(bench: _Bench) -> tuple[Program, int, Program]:
     bench.machine.assigned("device", 0, VECTOR, cpu=0)
     return Program("driver"), VECTOR, Program("on_device").eoi()
@@ -280,7 +291,8 @@ def _msi(bench: _Bench) -> tuple[Program, int, Program]:
 
 
 _DEVICES = {"pic.master": _pic, "pic.slave": _pic, "ioapic.edge": _ioapic, "ioapic.level": _ioapic, "msi.irqfd": _msi,
-            "msi.passthrough": _passthrough}
+            "msi.passthrough": _passthrough, "ioepic.edge": _ioepic, "ioepic.level": _ioepic,
+            "ioepic.passthrough": _ioepic}
 
 
 def _target(bench: _Bench, repetitions: int) -> Program:
@@ -415,7 +427,7 @@ class Operation:
     and acknowledgement are part of the operation; `many` that it may have
     several targets; `conditions` are those in which --target can ask the sender
     to await the interrupt, where it is its own target; `needs` the feature without which there is none;
-    `without_apic` that a guest without a local APIC can do it.
+    `without_apic` that a guest without a local APIC can do it; `only_epic` that one with an EPIC alone can.
     """
 
     name: str
@@ -428,6 +440,7 @@ class Operation:
     conditions: tuple[str, ...] = ("running",)
     needs: str | None = None
     without_apic: bool = False
+    only_epic: bool = False
 
 
 _ONE_EXPIRY = ("running", "halted", "preempted", "if-off")
@@ -457,6 +470,11 @@ OPERATIONS = {row.name: row for row in (
               "msi"),
     Operation("ioapic.edge", "a device's edge at an I/O APIC's pin", _device, _from_device, "line"),
     Operation("ioapic.level", "a device's level, lowered before the EOI", _device, _from_device, "line"),
+    Operation("ioepic.edge", "a device's edge at an IOEPIC's pin", _device, _from_device, "line", only_epic=True),
+    Operation("ioepic.level", "a device's level there, lowered before the EOI, which is the CEPIC's and the IOEPIC's",
+              _device, _from_device, "line", only_epic=True),
+    Operation("ioepic.passthrough", "the same of an assigned device's pin", _device, _from_device, "line",
+              only_epic=True),
     Operation("pic.master", "a device's line at the master 8259A, handled as Linux does", _device, _from_device, "line",
               without_apic=True),
     Operation("pic.slave", "the same at the slave", _device, _from_device, "line", without_apic=True),
@@ -480,12 +498,12 @@ OPERATIONS = {row.name: row for row in (
 
 
 _ON_ELBRUS = {"ipi.unicast", "ipi.self", "ipi.self_icr", "ipi.all_but_self", "ipi.broadcast_loop", "cpu.hlt",
-            "tpr.write_register", "msi.irqfd", "pio.user_device", "pio.ioeventfd", "mmio.user_device", "mmio.ioeventfd",
-            "timer.tsc_deadline", "timer.oneshot", "timer.periodic"}
-"""What an Elbrus guest does too."""
+              "tpr.write_register", "msi.irqfd", "msi.passthrough", "pio.user_device", "pio.ioeventfd",
+              "mmio.user_device", "mmio.ioeventfd", "timer.oneshot", "timer.periodic"}
+"""What every guest of Elbrus does too."""
 
-_ONLY_EPIC = {"xapic": "timer.tsc_deadline"}
-"""But not a legacy one."""
+_WITH_EPIC = {"timer.tsc_deadline", *(row.name for row in OPERATIONS.values() if row.only_epic)}
+"""And one that has an EPIC."""
 
 
 def probe(probe: Probe) -> dict[str, Any]:
@@ -534,8 +552,11 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     has = "epic, xapic" if library.vendor(probe.tech) == "e2k" else "xapic, x2apic, none"
     if probe.guest_apic not in has.split(", "):
         raise VirqsimError(f"probe: --guest-apic: {probe.guest_apic}: a guest of {probe.tech} has another ({has})")
-    if library.vendor(probe.tech) == "e2k" and probe.operation not in _ON_ELBRUS - {_ONLY_EPIC.get(probe.guest_apic)}:
+    on_elbrus = _ON_ELBRUS | (_WITH_EPIC if probe.guest_apic == "epic" else set())
+    if library.vendor(probe.tech) == "e2k" and probe.operation not in on_elbrus:
         raise NotModelled(f"probe: {probe.operation} with --guest-apic {probe.guest_apic}: not modelled")
+    if OPERATIONS[probe.operation].only_epic and probe.guest_apic != "epic":
+        raise VirqsimError(f"probe: {probe.operation}: needs an EPIC guest (--tech epic-sw, epic-hw)")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]

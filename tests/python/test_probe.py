@@ -41,6 +41,13 @@ def test_the_exits_of_an_operation_are_those_of_the_table(virqsim, row):
      [{}, {}, {}]),
     ("timer.oneshot", [{"mu:gpa_data": 1}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 1}], [{}, {}, {}]),
     ("msi.irqfd", [{}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 1}], [{}, {}, {}]),
+    ("msi.passthrough", [{}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 1}], [{}, {}, {}]),
+    # A level's end is told to the CEPIC and to the IOEPIC, which KVM emulates, or through which it passes the store.
+    ("ioepic.edge", [{}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 1}], [{}, {}, {}]),
+    ("ioepic.level", [{}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 2}], [{}, {}, {"mu:gpa_data": 1}]),
+    ("ioepic.level --target halted", [{}, {"mu:gpa_data": 1}, {"mu:gpa_data": 2}], [{}, {}, {"mu:gpa_data": 1}]),
+    ("ioepic.passthrough", [{}, {"cu:hv_int": 1, "mu:gpa_data": 1}, {"mu:gpa_data": 2}],
+     [{}, {}, {"mu:gpa_data": 1}]),
     ("tpr.write_register", [{"mu:gpa_data": 1}, {}, {}], [{}, {}, {}]),
     ("cpu.hlt", [{"cu:wait_trap": 1}, {}, {}], [{"cu:wait_trap": 1}, {}, {}]),
 ])
@@ -71,6 +78,8 @@ def test_a_legacy_guest_of_an_elbrus_machine_is_intercepted_whatever_the_machine
     ("tpr.write_cr8 --tech epic-hw", 3, "probe: tpr.write_cr8 with --guest-apic epic: not modelled"),
     ("ipi.unicast --tech epic-hw --guest-apic x2apic", 2,
      "probe: --guest-apic: x2apic: a guest of epic-hw has another (epic, xapic)"),
+    ("ioepic.edge --tech none", 2, "probe: ioepic.edge: needs an EPIC guest (--tech epic-sw, epic-hw)"),
+    ("ioepic.edge --tech epic-hw --guest-apic xapic", 3, "probe: ioepic.edge with --guest-apic xapic: not modelled"),
     ("ipi.unicast --tech none --guest-apic epic", 2,
      "probe: --guest-apic: epic: a guest of none has another (xapic, x2apic, none)"),
 ])

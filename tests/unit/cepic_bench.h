@@ -90,9 +90,9 @@ class CepicBench : private cepic_port
         write(CEPIC_ESR, 0);
         return read(CEPIC_ESR);
     }
-    bool expired(cepic_timer_id timer, epic_msg *msg)
+    bool expired(epic_msg *msg)
     {
-        return cepic_timer_expired(&c, timer, now, msg);
+        return cepic_timer_expired(&c, now, msg);
     }
 
   private:

@@ -282,9 +282,9 @@ TEST(CepicTimer, ExpiresAfterItsCountAndDivider)
     EXPECT_EQ(1000000u, b.armed[CEPIC_TIMER].ps);
     b.now.ps = 400000;
     EXPECT_EQ(60u, b.read(CEPIC_TIMER_CUR));
-    EXPECT_FALSE(b.expired(CEPIC_TIMER, &msg));
+    EXPECT_FALSE(b.expired(&msg));
     b.now.ps = 1000000;
-    ASSERT_TRUE(b.expired(CEPIC_TIMER, &msg));
+    ASSERT_TRUE(b.expired(&msg));
     EXPECT_EQ(MIDDLE, msg.vector);
     EXPECT_EQ(0u, b.read(CEPIC_TIMER_CUR));
 }
@@ -307,7 +307,7 @@ TEST(CepicTimer, APeriodBeginsWhereTheLastOneEnded)
     b.write(CEPIC_TIMER_LVTT, CepicBench::PERIODIC | MIDDLE);
     b.write(CEPIC_TIMER_INIT, 100);
     b.now.ps = 1300000; /* late */
-    EXPECT_TRUE(b.expired(CEPIC_TIMER, &msg));
+    EXPECT_TRUE(b.expired(&msg));
     EXPECT_EQ(2000000u, b.armed[CEPIC_TIMER].ps);
 }
 
@@ -318,7 +318,7 @@ TEST(CepicTimer, AMaskedOneExpiresWithoutAnInterruptAndACountOfZeroStops)
     b.write(CEPIC_TIMER_LVTT, CepicBench::MASK | MIDDLE);
     b.write(CEPIC_TIMER_INIT, 1);
     b.now.ps = 20000;
-    EXPECT_FALSE(b.expired(CEPIC_TIMER, &msg));
+    EXPECT_FALSE(b.expired(&msg));
     b.write(CEPIC_TIMER_INIT, 5);
     b.write(CEPIC_TIMER_INIT, 0);
     EXPECT_EQ(SIM_TIME_NEVER.ps, b.armed[CEPIC_TIMER].ps);
@@ -327,16 +327,61 @@ TEST(CepicTimer, AMaskedOneExpiresWithoutAnInterruptAndACountOfZeroStops)
 TEST(CepicTimer, TheNonMaskableOneSetsItsBit)
 {
     CepicBench b;
-    epic_msg msg;
     b.write(CEPIC_NM_TIMER_DIV, 0xb);
     b.write(CEPIC_NM_TIMER_INIT, 10);
     EXPECT_EQ(100000u, b.armed[CEPIC_NM_TIMER].ps);
     EXPECT_EQ(SIM_TIME_NEVER.ps, b.armed[CEPIC_TIMER].ps);
     b.now.ps = 50000;
     EXPECT_EQ(5u, b.read(CEPIC_NM_TIMER_CUR));
+    b.now.ps = 99999;
+    cepic_nm_timer_expired(&b.c, b.now, 7);
+    EXPECT_EQ(0u, cepic_nonmaskable(&b.c)) << "it is early";
     b.now.ps = 100000;
-    EXPECT_FALSE(b.expired(CEPIC_NM_TIMER, &msg));
+    cepic_nm_timer_expired(&b.c, b.now, 7);
     EXPECT_EQ(CepicBench::NM_TIMER, cepic_nonmaskable(&b.c));
+    EXPECT_EQ(7u, cepic_nonmaskable_flow(&b.c));
+}
+
+TEST(CepicTimer, ANonMaskablePeriodBeginsWhereTheLastOneEnded)
+{
+    CepicBench b;
+    b.write(CEPIC_NM_TIMER_DIV, 0xb);
+    b.write(CEPIC_NM_TIMER_LVTT, CepicBench::PERIODIC);
+    b.write(CEPIC_NM_TIMER_INIT, 100);
+    b.now.ps = 1300000; /* late */
+    cepic_nm_timer_expired(&b.c, b.now, 7);
+    EXPECT_EQ(2000000u, b.armed[CEPIC_NM_TIMER].ps);
+}
+
+/* What one trap serves is one interrupt; what software clears unserved is nobody's. */
+TEST(Cepic, OneTrapServesAllThatCannotBeMasked)
+{
+    CepicBench b;
+    b.accept(0, EPIC_NMI, 11);
+    b.accept(0, EPIC_SMI, 12);
+    b.accept(0, EPIC_NMI, 13); /* held already */
+    EXPECT_EQ(2u, cepic_nonmaskable_count(&b.c));
+    const trace_flow first = cepic_nonmaskable_flow(&b.c);
+    EXPECT_NE(0u, first);
+    EXPECT_EQ(first, cepic_serve_nonmaskable(&b.c, CepicBench::NMI | CepicBench::SMI));
+    EXPECT_EQ(0u, cepic_nonmaskable_count(&b.c));
+    b.accept(0, EPIC_SMI, 14);
+    EXPECT_EQ(0u, cepic_nonmaskable_count(&b.c)) << "the bit is set until it is written";
+    b.write(CEPIC_PNMIRR, CepicBench::NMI | CepicBench::SMI);
+    b.accept(0, EPIC_SMI, 15);
+    EXPECT_EQ(1u, cepic_nonmaskable_count(&b.c));
+    b.write(CEPIC_PNMIRR, CepicBench::SMI);
+    EXPECT_EQ(0u, cepic_nonmaskable_count(&b.c));
+}
+
+TEST(Cepic, WhatIsHeldBackIsServedByNobody)
+{
+    CepicBench b;
+    b.write(CEPIC_PNMIRR_MASK, CepicBench::NMI);
+    b.accept(0, EPIC_NMI, 16);
+    EXPECT_EQ(0u, cepic_nonmaskable_flow(&b.c));
+    EXPECT_EQ(0u, cepic_serve_nonmaskable(&b.c, cepic_nonmaskable(&b.c)));
+    EXPECT_EQ(1u, cepic_nonmaskable_count(&b.c));
 }
 
 /* ---- properties ---- */

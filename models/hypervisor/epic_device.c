@@ -1,0 +1,126 @@
+/*
+ * Messages of devices for a guest with an EPIC.
+ *
+ * A device of the hypervisor's, and an assigned one whose interrupt the host
+ * takes, go through KVM (kvm_set_epic_msi()). With passthrough an assigned
+ * device's MSI has the guest's own vector and destination, since e2k has no
+ * interrupt remapping (epic_msi_set_vcpu_affinity()), and the IOMMU's entry of
+ * the device says whose: dte.guest, dte.id, dte.int_table (all seen; that
+ * messages take the guest's number from there is inferred). A core of the guest
+ * that is loaded is a hit of the Destination Address Table. A miss is put into
+ * the copy of PMIRR in memory, int_table, and nobody is told: that follows from
+ * KVM, which wakes a guest with assigned devices from time to time to look
+ * (kvm_epic_start_idle_timer()), and whose handler of CEPIC_EPIC_INT takes the
+ * sender for a vCPU that runs here (kvm_deliver_cepic_epic_interrupt()).
+ */
+#include "hypervisor/epic.h"
+
+static struct epic_msg message_of(const struct device *d, trace_flow flow)
+{
+    const bool nmi = d->kind == DEVICE_NMI;
+
+    return (struct epic_msg){.vector = hypervisor_device_vector(d),
+                             .delivery = nmi ? EPIC_NMI : EPIC_FIXED_EXT,
+                             .dest = e2k_cepic_id(d->vcpu),
+                             .source = TRACE_NOWHERE,
+                             .flow = flow};
+}
+
+static bool is_passed(const struct device *d)
+{
+    return d->kind == DEVICE_ASSIGNED &&
+           feature_in(d->hypervisor->features, FEATURE_EPIC_PASSTHROUGH);
+}
+
+void epic_device_raise(struct device *d, trace_flow flow)
+{
+    struct vcpu *v = &d->hypervisor->vcpu[d->vcpu];
+    const struct epic_msg msg = message_of(d, flow);
+
+    if (is_passed(d))
+        epic_device_sends(v, &msg);
+    else if (d->kind == DEVICE_ASSIGNED)
+        assigned_raise(d, flow);
+    else
+        epic_accept(v, &msg, NULL);
+}
+
+void epic_device_forward(struct device *d)
+{
+    const struct epic_msg msg = message_of(d, d->landed);
+
+    d->landed = 0;
+    epic_accept(&d->hypervisor->vcpu[d->vcpu], &msg, NULL);
+}
+
+/* --- past the host --- */
+
+static void hit(struct vcpu *v, const struct epic_msg *msg, int core)
+{
+    struct hypervisor *h = v->hypervisor;
+
+    trace_put(h->trace, msg->flow, TRACE_NOTIFIED, v->index, msg->vector, TRACE_NOTIFY_DIRECT);
+    if (v->state == VCPU_POLLING && halt_ends(v))
+        thread_wake(&v->thread, hv_now(h));
+    host_send(&h->pcpu[core], HOST_DOORBELL, hv_after(h, h->costs.of[COST_HW_MSI].n),
+              msg->flow);
+}
+
+bool epic_device_sends(struct vcpu *v, const struct epic_msg *msg)
+{
+    struct hypervisor *h = v->hypervisor;
+    const int core = e2k_core_of(&h->guest, v->index);
+    const enum cepic_answer answer = cepic_accept(&v->epic->cepic, msg);
+
+    if (answer != CEPIC_ACCEPTED)
+        return answer != CEPIC_REFUSED;
+    if (core != EPIC_DAT_MISS)
+        hit(v, msg, core);
+    else
+        trace_put(h->trace, msg->flow, TRACE_NOTIFIED, v->index, msg->vector,
+                  TRACE_NOTIFY_LATER);
+    return true;
+}
+
+/* --- a sleeper --- */
+
+static bool has_assigned(const struct hypervisor *h)
+{
+    for (uint32_t i = 0; i < hypervisor_plan_devices(h); i++)
+        if (h->device[i].kind == DEVICE_ASSIGNED || h->device[i].line_assigned)
+            return true;
+    return false;
+}
+
+static void arm_check(struct vcpu *v)
+{
+    const struct hypervisor *h = v->hypervisor;
+
+    event_arm(h->events, &v->epic->idle_check,
+              time_plus_ps(hv_now(h), h->policy.idle_check_ns * PS_PER_NS));
+}
+
+static void check(struct event *e)
+{
+    struct vcpu *v = EVENT_OWNER(e, struct epic_vcpu, idle_check)->vcpu;
+
+    if (!vcpu_waits(v))
+        return;
+    if (halt_ends(v))
+        thread_wake(&v->thread,
+                    hv_after(v->hypervisor, v->hypervisor->costs.of[COST_HOST_INTERRUPT].n));
+    else
+        arm_check(v);
+}
+
+/* KVM: kvm_epic_start_idle_timer(). */
+void epic_sleeps(struct vcpu *v)
+{
+    if (v->hw.e2k.epic && has_assigned(v->hypervisor))
+        arm_check(v);
+}
+
+void epic_device_init(struct vcpu *v)
+{
+    event_init(v->hypervisor->events, &v->epic->idle_check, EVENT_PHASE_CONTROLLER, check);
+}
