@@ -242,25 +242,45 @@ static json_t *svm(const struct vcpu *v)
                      "AVIC", b->avic, "avic_entry", avic_entry(v), "intercepts", intercepts);
 }
 
-static json_t *e2k(const struct virt_cpu *hw)
+static json_t *e2k(const struct vcpu *v)
 {
-    return json_pack("{s:b, s:b, s:b, s:b}", "epic", hw->e2k.epic, "exc_interrupt",
-                     hw->e2k.interrupt, "exc_nm_interrupt", hw->e2k.nm_interrupt,
-                     "CEPIC_EPIC_INT", hw->e2k.epic_int);
+    const struct e2k *hw = &v->hw.e2k;
+
+    return json_pack("{s:b, s:b, s:b, s:b, s:b}", "epic", hw->epic, "exc_interrupt",
+                     hw->interrupt, "exc_nm_interrupt", hw->nm_interrupt, "CEPIC_EPIC_INT",
+                     hw->epic_int, "asks_vector", v->guest.frame->unnamed);
 }
 
-/* An EPIC guest's controller: what CIR holds, what pends. */
-static json_t *epic(const struct vcpu *v)
+static json_t *pmirr(const struct cepic *c)
 {
-    const struct cepic *c = &v->epic->cepic;
     json_t *pending = json_array();
 
     for (unsigned n = 0; n < EPIC_VECTORS; n++)
         if (c->pmirr[n / 64] >> n % 64 & 1)
             json_array_append_new(pending, json_integer(n));
-    return json_pack("{s:o, s:o, s:i, s:b}", "CIR", vector_or_null(cepic_waiting(c)), "PMIRR",
-                     pending, "CPR", (int)(c->reg[CEPIC_ROW_CPR] >> 8), "loaded",
-                     v->epic->loaded);
+    return pending;
+}
+
+/* Registers that hold what was written, and on which delivery depends. */
+#define CEPIC_SHOWN(REG) REG(CTRL) REG(PNMIRR) REG(PNMIRR_MASK) REG(TIMER_LVTT)
+
+/* An EPIC guest's controller: what CIR holds, what pends. */
+static json_t *epic(const struct vcpu *v)
+{
+    const struct cepic *c = &v->epic->cepic;
+    json_t *e = json_object();
+
+#define REG(name) json_object_set_new(e, #name, number(c->reg[CEPIC_ROW_##name]));
+    CEPIC_SHOWN(REG)
+#undef REG
+    json_object_set_new(e, "CIR", vector_or_null(cepic_waiting(c)));
+    json_object_set_new(e, "PMIRR", pmirr(c));
+    json_object_set_new(e, "CPR", json_integer((json_int_t)(c->reg[CEPIC_ROW_CPR] >> 8)));
+    json_object_set_new(e, "nonmaskable", json_boolean(cepic_nonmaskable(c)));
+    json_object_set_new(e, "timer_deadline_ps", time_or_null(c->deadline[CEPIC_TIMER]));
+    json_object_set_new(e, "timer_expired", json_boolean(v->timer_due));
+    json_object_set_new(e, "loaded", json_boolean(v->epic->loaded));
+    return e;
 }
 
 /* What the hypervisor has in hand for the next entry, beside the APIC. */
@@ -325,7 +345,7 @@ char *virqsim_vcpu_state(const struct virqsim *sim, unsigned vcpu)
     else if (v->hw.ops->vendor == VIRT_SVM)
         json_object_set_new(s, "svm", svm(v));
     else
-        json_object_set_new(s, "e2k", e2k(&v->hw));
+        json_object_set_new(s, "e2k", e2k(v));
     if (h->board)
         json_object_set_new(s, "board", board(h->board));
     text = json_dumps(s, JSON_COMPACT);

@@ -176,12 +176,30 @@ def test_stats_say_it_of_times_and_not_of_counts(runs):
     assert json.loads(export(runs["epic-hw"], "stats.json").read_text())["profile_kind"] == ASSUMED_THROUGHOUT
 
 
-def test_interceptions_are_lines_of_the_text_and_nothing_of_a_local_apic_is(runs):
-    lines = export(runs["epic-sw"], "ftrace").read_text().splitlines()
-    assert MARK in lines[1]
-    seen = [line.split(": ", 2)[1:] for line in lines if not line.startswith("#")]
-    assert {name for name, _ in seen} == {"kvm_entry", "kvm_exit"}
-    assert {text.split()[3] for name, text in seen if name == "kvm_exit"} == {"cu:hv_int", "mu:gpa_data"}
+def lines_of(folder):
+    lines = export(folder, "ftrace").read_text().splitlines()
+    assert any(MARK in line for line in lines[:4])
+    return [tuple(line.split(": ", 2)[1:]) for line in lines if not line.startswith("#")]
+
+
+def test_interceptions_are_lines_of_the_text_and_interrupts_those_of_kvm_for_e2k(runs):
+    lines = lines_of(runs["epic-sw"])
+    names = [name for name, _ in lines]
+    assert set(names) == {"kvm_entry", "kvm_exit", "kvm_epic_accept_irq", "kvm_epic_eoi"}
+    assert {text.split()[3] for name, text in lines if name == "kvm_exit"} == {"cu:hv_int", "mu:gpa_data"}
+    assert lines.count(("kvm_epic_accept_irq", "epicid 1 vec 816 (fixed(0)|edge)")) == 2
+    assert lines.count(("kvm_epic_eoi", "vector 816")) == 2
+    assert ("irq_delivery", "to vcpu 1 via icr, vector 0x330, dlvm 0") in lines_of(runs["epic-hw"])
+
+
+def test_an_ipi_is_a_line_where_kvm_sends_it(tmp_path):
+    few = {"interrupts": "4", "target": "halted"}
+    lines = lines_of(made(tmp_path / "sw", "epic-sw", settings=few))
+    assert [text for name, text in lines if name == "kvm_epic_ipi"] == [f"dst 1 vec {v}" for v in (48, 304, 560, 816)]
+    assert ("kvm_epic_accept_irq", "epicid 1 vec 48 (fixed(1)|edge)") in lines
+    missed = [text for name, text in lines_of(made(tmp_path / "hw", "epic-hw", settings=few)) if name == "irq_delivery"]
+    assert missed == [f"to vcpu 1 via pmirr, vector {v:#x}, dlvm 1" for v in (48, 304, 560, 816)]
+    assert [name for name, _ in lines_of(made(tmp_path / "hit", "epic-hw", settings={"interrupts": "4"}))] == ["kvm_entry"] * 2
 
 
 @pytest.mark.skipif(not shutil.which("trace-cmd"), reason="trace-cmd is not installed")

@@ -7,6 +7,9 @@ from typing import Any
 
 from ..again import State
 
+NMI = 2
+"""The vector by which traces name what cannot be masked."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -22,6 +25,8 @@ class Change:
 
 def held(state: State, vector: int) -> dict[str, str]:
     """The bits and fields of a state that have to do with a vector, by the manuals' names."""
+    if "epic" in state:
+        return _of_epic(state, vector)
     apic, guest, posted = state["apic"], state["guest"], state.get("posted")
     bits = {"vCPU": state["thread"]["state"]}
     if posted:
@@ -41,7 +46,21 @@ def held(state: State, vector: int) -> dict[str, str]:
     if "svm" in state and state["svm"]["avic_entry"]:
         bits["IsRunning"] = _bit(state["svm"]["avic_entry"]["IsRunning"])
     bits |= _of_chips(state.get("board"), vector)
-    bits |= {"NMI pending": _bit(apic["nmi_pending"]), "NMI blocked": _bit(guest["nmi_blocked"])} if vector == 2 else {}
+    bits |= {"NMI pending": _bit(apic["nmi_pending"]), "NMI blocked": _bit(guest["nmi_blocked"])} if vector == NMI else {}
+    return bits
+
+
+def _of_epic(state: State, vector: int) -> dict[str, str]:
+    """Of an Elbrus guest's CEPIC, and of the trap that the hypervisor adds without EPIC virtualization."""
+    epic, guest, e2k = state["epic"], state["guest"], state["e2k"]
+    bits = {"vCPU": state["thread"]["state"], f"PMIRR[{vector}]": _bit(vector in epic["PMIRR"]),
+            "CIR": "empty" if epic["CIR"] is None else f"{epic['CIR']:03X}H", "CPR": str(epic["CPR"]), "IF": _bit(guest["IF"])}
+    if e2k["epic"]:
+        bits["DAT row"] = "valid" if epic["loaded"] else "invalid"
+    else:
+        bits["exc_interrupt"] = _bit(e2k["exc_interrupt"])
+    if vector == NMI:
+        bits |= {"NMI pending": _bit(epic["nonmaskable"]), "NMI blocked": _bit(guest["nmi_blocked"])}
     return bits
 
 

@@ -8,11 +8,9 @@ from typing import Any
 from ..again import Again, State
 from ..errors import VirqsimError
 from . import sections
-from .bits import held
+from .bits import NMI, held
 from .flows import Flow, Flows
 from .times import us
-
-_NMI = 2
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,33 @@ class Case:
     inhibits: tuple[str, ...] = ()
     """Why APICv or AVIC is off at that instant (`virqsim list inhibits`)."""
 
+    caveat: str = ""
+    """What the times are worth."""
+
+    @property
+    def priority_class(self) -> int:
+        return self.vector >> 4
+
     @property
     def svm(self) -> bool:
         return "svm" in self.state
+
+    @property
+    def e2k(self) -> bool:
+        return "e2k" in self.state
+
+    @property
+    def injection(self) -> str:
+        """Where it is written how the hypervisor makes an entry deliver."""
+        return sections.E2K_INJECTION if self.e2k else self.vendors(sections.INJECTION, sections.AMD_INJECTION)
 
     @property
     def delivers(self) -> bool:
         """The CPU delivers virtual interrupts by itself."""
         if self.svm:
             return self.state["svm"]["AVIC"]
+        if self.e2k:
+            return False
         return "virtual-interrupt delivery" in self.state["vmx"]["controls"]
 
     @property
@@ -73,7 +89,7 @@ class Case:
 
     @property
     def nmi(self) -> bool:
-        return self.vector == _NMI and self.state["apic"]["nmi_pending"]
+        return self.vector == NMI and self.state["apic"]["nmi_pending"]
 
     @property
     def pending(self) -> bool:
@@ -93,6 +109,35 @@ class Case:
         return self.vendors(virtual, avic) if self.delivers else self.vendors(intel, amd)
 
 
+class EpicCase(Case):
+    """The same of a guest with a CEPIC."""
+
+    @property
+    def priority_class(self) -> int:
+        return self.vector >> 8
+
+    @property
+    def delivers(self) -> bool:
+        return self.state["e2k"]["epic"]
+
+    @property
+    def epic(self) -> dict[str, Any]:
+        return self.state["epic"]
+
+    @property
+    def stands(self) -> bool:
+        """It stands in CIR: the core's next."""
+        return self.epic["CIR"] == self.vector
+
+    @property
+    def pending(self) -> bool:
+        return self.stands or self.vector in self.epic["PMIRR"] or self.nmi
+
+    @property
+    def nmi(self) -> bool:
+        return self.vector == NMI and self.epic["nonmaskable"]
+
+
 def case(again: Again, flows: Flows, vector: int, vcpu: int, ps: int) -> Case:
     """What there is to know.
 
@@ -108,8 +153,10 @@ def case(again: Again, flows: Flows, vector: int, vcpu: int, ps: int) -> Case:
     later = numbers[len(until):]
     open_ = [number for number in until if not flows.ended_by(number, ps)]
     last = flows[(open_ or until)[-1]] if until else None
-    return Case(vector, vcpu, ps, again.at(vcpu, ps), last, not open_, flows[later[0]] if later else None,
-                tuple(again.plan["hypervisor"].get("without_rechecks", ())), _inhibits(again, ps))
+    state = again.at(vcpu, ps)
+    made = EpicCase if "epic" in state else Case
+    return made(vector, vcpu, ps, state, last, not open_, flows[later[0]] if later else None,
+                tuple(again.plan["hypervisor"].get("without_rechecks", ())), _inhibits(again, ps), flows.caveat)
 
 
 def _inhibits(again: Again, ps: int) -> tuple[str, ...]:

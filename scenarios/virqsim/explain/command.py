@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .. import library, results, runner
+from .. import results, runner
 from ..again import Again
 from ..errors import VirqsimError
 from . import case, pages, story, times, whynot
@@ -17,12 +17,12 @@ from .flows import Flows
 @click.command("explain")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--flow", type=int, metavar="N", help="Tell the story of this interrupt.")
-@click.option("--why-not", "vector", type=click.IntRange(0, 255), metavar="VECTOR",
-              help="Say why this vector is not delivered; 2: NMI.")
+@click.option("--why-not", "vector", metavar="VECTOR",
+              help="Say why this vector, as in 48 or 0x30, is not delivered; 2: NMI.")
 @click.option("--at", metavar="TIME", help="When: a number with ps, ns, us, ms or s, as in 12.5us.")
 @click.option("--vcpu", type=click.IntRange(0), metavar="N", help="To which vCPU, where the vector goes to several.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
-def explain_command(run_folder: Path, flow: int | None, vector: int | None, at: str | None, vcpu: int | None,
+def explain_command(run_folder: Path, flow: int | None, vector: str | None, at: str | None, vcpu: int | None,
                     as_json: bool) -> None:
     """Tell the story of one interrupt, step by step, with the registers' bits before and after; or say
     why one is not being delivered.
@@ -46,11 +46,21 @@ def explain_command(run_folder: Path, flow: int | None, vector: int | None, at: 
         again = Again(run, progress)
     flows = Flows(again.trace, again.plan)
     if vector is not None:
-        _explain_why_not(again, flows, vector, vcpu, ps, as_json)
+        _explain_why_not(again, flows, _vector(vector, again.trace.vectors), vcpu, ps, as_json)
     elif flow is not None:
         _explain_flow(again, flows, flow, as_json)
     else:
         _explain_run(run_folder, flows, as_json)
+
+
+def _vector(text: str, vectors: int) -> int:
+    try:
+        number = int(text, 0)
+    except ValueError:
+        raise VirqsimError(f"--why-not: {text!r} is not a vector, as in 48 or 0x30") from None
+    if not 0 <= number < vectors:
+        raise VirqsimError(f"--why-not: {text} is not a vector of this machine (0..{vectors - 1})")
+    return number
 
 
 def _explain_run(folder: Path, flows: Flows, as_json: bool) -> None:
@@ -74,8 +84,6 @@ def _explain_flow(again: Again, flows: Flows, flow: int, as_json: bool) -> None:
 
 def _explain_why_not(again: Again, flows: Flows, vector: int, vcpu: int | None, ps: int, as_json: bool) -> None:
     vcpu = case.destination(again, flows, vector) if vcpu is None else vcpu
-    if library.vendor(again.plan["technology"]) == "e2k":
-        raise VirqsimError("--why-not: what holds an EPIC guest's interrupt back is not told; --flow N tells how it went")
     asked = case.case(again, flows, vector, vcpu, ps)
     found = whynot.reasons(asked)
     if as_json:

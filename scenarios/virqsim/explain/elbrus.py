@@ -13,14 +13,20 @@ _SOFTWARE, _HARDWARE = False, True  # epic-sw, epic-hw
 _WORDS: dict[tuple[str, str], tuple[tuple[str, str], tuple[str, str]]] = {
     ("ROUTED", ""): (
         ("KVM compared the destination with the number of each CEPIC", "seen: kvm_epic_match_dest()"),
-        ("its target was looked up in the Destination Address Table", "inferred: the sender's side is in no source")),
+        ("its target was found", "seen: kvm_epic_match_dest()")),
+    ("ROUTED", "hit"): (("a hit: the Destination Address Table has a row for its target, or it is the sender's own core",
+                         "inferred: the sender's side is in no source"),) * 2,
+    ("ROUTED", "miss"): (("a miss: the Destination Address Table has no row for its target, so it becomes CEPIC_EPIC_INT, for the "
+                          "host of the sender's core", "seen: kvm_deliver_cepic_epic_interrupt(); on which core is inferred"),) * 2,
     ("PENDING", "NMI"): (
         ("KVM set its bit in PNMIRR", "seen: kvm_hw_epic_deliver_to_pirr()"),
         ("its bit in PNMIRR was set", "seen: kvm_hw_epic_deliver_to_pirr()")),
     ("PENDING", ""): (
         ("KVM set its bit in the PMIRR that it emulates", "seen: __epic_accept_irq()"),
-        ("its bit in PMIRR was set: by the hardware on a hit, by the host's handler of CEPIC_EPIC_INT in memory on a miss",
-         "seen: kvm_deliver_cepic_epic_interrupt(); a hit is inferred")),
+        ("its bit in PMIRR was set", "seen: kvm_hw_epic_deliver_to_icr(), kvm_hw_epic_deliver_to_pirr()")),
+    ("PENDING", "hit"): (("the hardware set its bit in PMIRR of the target's core", "inferred: only the miss is the host's"),) * 2,
+    ("PENDING", "miss"): (("the host of the sender's core read EPIC_INT2 and set its bit in the copy of PMIRR in memory",
+                           "seen: kvm_deliver_cepic_epic_interrupt()"),) * 2,
     ("NOTIFIED", "kick"): (("a reschedule interrupt was sent to the target's core",
                             "seen: kvm_wake_up_irq(), kvm_vcpu_kick()"),) * 2,
     ("NOTIFIED", "wake"): (("the target's thread, which waits, is woken", "seen: kvm_vcpu_wake_up()"),) * 2,
@@ -47,6 +53,13 @@ _RAISED = {
     "ipi": ("it was written to the sender's ICR", "seen: epic_send_IPI()"),
     "timer": ("the CEPIC's timer ran out", "seen: cepic_timer_interrupt()"),
 }
+
+
+def found(kind: str, notified: str, to_itself: bool) -> str:
+    """Of an IPI with EPIC virtualization: `hit` or `miss`; of others nothing."""
+    if kind != "ipi":
+        return ""
+    return "hit" if to_itself or notified == "direct" else "miss"
 
 
 def step(event: str, kind: str, word: str, hardware: bool) -> tuple[str, str]:

@@ -46,13 +46,13 @@ def show_story(story: Story, flows: Flows) -> None:
 
 def show_reasons(of: Case, found: list[Reason]) -> None:
     """Why a vector is not delivered."""
-    click.echo(f"vector {of.vector} ({of.vector:02X}H, class {of.vector >> 4}) at vCPU {of.vcpu}, at {us(of.ps)} us: "
-               f"{found[0].name}\n")
+    click.echo(f"vector {of.vector} ({of.vector:02X}H, class {of.priority_class}) at vCPU {of.vcpu}, at {us(of.ps)} us: "
+               f"{found[0].name}{of.caveat}\n")
     said = found[0].sentence
     click.echo(f"{said if said.startswith('vCPU') else said[0].upper() + said[1:]}.\n")
     rows = [["first" if n == 0 else "then", reason.name, ", ".join(reason.evidence), reason.section]
             for n, reason in enumerate(found)]
-    show.table("in the order of the checks", ["", "reason", "evidence", "where it is written"], rows)
+    show.table(f"in the order of the checks{of.caveat}", ["", "reason", "evidence", "where it is written"], rows)
     if of.inhibits:
         click.echo(f"APICv or AVIC is off: {', '.join(of.inhibits)}.")
     then = afterwards(of)

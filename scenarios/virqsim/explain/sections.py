@@ -29,6 +29,9 @@ INSTRUCTION_EXITS = 'SDM 3C 26.1 "Instructions That Cause VM Exits"'
 OTHER_EXITS = 'SDM 3C 26.2 "Other Causes of VM Exits"'
 IOMMU_POSTING = 'VT-d 5.2.3 "Interrupt-Posting Hardware Operation"'
 
+E2K_INJECTION = "seen: hv_intercepts.c, exc_interrupt in TIR"
+E2K_LEGACY = "seen: arch/e2k/kvm/lapic.c; that the read is one access is assumed"
+
 AMD_APIC = 'APM 2 chapter 16 "Advanced Programmable Interrupt Controller (APIC)"'
 AMD_PROCEDURES = 'APM 2 "Long-Mode Interrupt Control Transfers"'
 AMD_INSTRUCTIONS = 'APM 2 15.9 "Instruction Intercepts"'

@@ -136,6 +136,8 @@ class Story:
             return elbrus.interception(self._trace.exit_reason(record["a"]), by[0] if by else None)
         lists = {"PENDING": "held", "NOTIFIED": "notify"}
         word = header[lists[name]][int(record["b"])] if name in lists else ""
+        if name in ("ROUTED", "PENDING") and word != "NMI" and self._technology.hardware:
+            word = elbrus.found(self.flow.kind, self.flow.notified, self.flow.raised_by == self.flow.vcpu)
         return elbrus.step(name, self.flow.kind, word, self._technology.hardware)
 
     # each event: what happened in a sentence, and where it is written
@@ -260,6 +262,8 @@ _CHANGED_BY = (
     ("PIR", ("1", "pending")), ("PIR", ("0", _TAKEN)), ("ON", ("1", "pending")), ("ON", ("0", _TAKEN)),
     ("IRR", ("1", _TAKEN, "pending")), ("IRR", ("0", "injected")), ("ISR", ("1", "injected")), ("ISR", ("0", "eoi")),
     ("TMR", ("", "pending")), ("RVI", ("", _TAKEN, "injected", "pending", "entered")), ("SVI", ("", "injected", "eoi")),
+    ("PMIRR", ("1", "pending")), ("PMIRR", ("0", "pending", "handler", "eoi")), ("CIR", ("", "pending", "handler", "eoi")),
+    ("CPR", ("", "handler", "eoi")), ("exc_interrupt", ("1", "injected")), ("exc_interrupt", ("0", "exited", "handler")),
     ("PPR", ("", "injected", "eoi")), ("IF", ("", "entered", "injected")), ("vCPU", ("", "exited", "entered")),
 )
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import library
-from . import sections, unseen
-from .case import Case
-from .flows import Flow
+from . import epicwhynot, sections, unseen, where
+from .case import Case, EpicCase
 from .reason import Reason
 from .times import ns, us
 
@@ -25,10 +23,12 @@ _MAKES_LEAVE = ("RESCHEDULE", "TIMER", "ASSIGNED")
 
 def reasons(of: Case) -> list[Reason]:
     """What holds it back, the first check first; where nothing does, when it will be delivered."""
+    epic = isinstance(of, EpicCase)
+    not_pending, pending, next_chance = epicwhynot.CHECKS if epic else (_NOT_PENDING, _PENDING, _next_chance)
     if not of.pending:
-        return [next(reason for check in _NOT_PENDING if (reason := check(of)))]
-    held_back = dict.fromkeys(reason for check in _PENDING if (reason := check(of)))  # each once
-    return list(held_back) or [_next_chance(of)]
+        return [next(reason for check in not_pending if (reason := check(of)))]
+    held_back = dict.fromkeys(reason for check in pending if (reason := check(of)))  # each once
+    return list(held_back) or [next_chance(of)]
 
 
 Check = Callable[[Case], Reason | None]
@@ -46,7 +46,7 @@ def _delivering(of: Case) -> Reason | None:
         if of.state["hypervisor"][key] == of.vector:
             return Reason("would be delivered at the next entry", sentence,
                           (f"vCPU {of.vcpu} is in {of.thread['state']}", *of.bit(f"ISR[{of.vector}]")),
-                          of.vendors(sections.INJECTION, sections.AMD_INJECTION))
+                          of.injection)
     return None
 
 
@@ -55,7 +55,7 @@ def _in_service(of: Case) -> Reason | None:
     if of.vector not in of.state["apic"]["ISR"] and not without_isr:
         return None
     return Reason("in service",
-                  f"it has been delivered, and is in service until its handler is through with it{_told(of.last)}",
+                  f"it has been delivered, and is in service until its handler is through with it{where.told(of.last)}",
                   of.bit(f"ISR[{of.vector}]", "PPR"),
                   of.pick(sections.VIRTUAL_DELIVERY, sections.ACCEPTANCE, sections.AVIC, sections.AMD_APIC))
 
@@ -65,7 +65,7 @@ def _timer_not_looked_at(of: Case) -> Reason | None:
     if not apic["timer_expired"] or apic["LVT_TIMER"] & 0xFF != of.vector:
         return None
     return Reason("the timer's expiry has not been looked at",
-                  f"the timer expired{_told(of.last)}, and nobody has made an interrupt of it yet. {_whereabouts(of)}",
+                  f"the timer expired{where.told(of.last)}, and nobody has made an interrupt of it yet. {where.sentence(of)}",
                   (f"vCPU {of.vcpu} is in {of.thread['state']}",), sections.kvm("kvm_inject_pending_timer_irqs"))
 
 
@@ -129,9 +129,9 @@ def _timer_counts(of: Case) -> Reason | None:
     evidence, section = (f"LVT_TIMER = {apic['LVT_TIMER']:08X}H",), of.vendors(sections.TIMER)
     if apic["timer_deadline_ps"] is None:
         return Reason("the timer is not armed",
-                      f"the LVT timer entry has this vector, and the timer is not armed{_before(of)}", evidence, section)
+                      f"the LVT timer entry has this vector, and the timer is not armed{where.before(of)}", evidence, section)
     expires = us(apic["timer_deadline_ps"])
-    return Reason("the timer has not expired", f"the timer is armed, and expires at {expires} us{_before(of)}", evidence, section)
+    return Reason("the timer has not expired", f"the timer is armed, and expires at {expires} us{where.before(of)}", evidence, section)
 
 
 def _not_arrived(of: Case) -> Reason | None:
@@ -139,7 +139,7 @@ def _not_arrived(of: Case) -> Reason | None:
     if of.last is None or of.done:
         return None
     waits = "the host has not come to forward it" if of.last.kind == "msi" else "its sender works through its destinations"
-    return Reason("on its way", f"it was routed{_told(of.last)}, and is pending nowhere yet: {waits}",
+    return Reason("on its way", f"it was routed{where.told(of.last)}, and is pending nowhere yet: {waits}",
                   of.bit(f"IRR[{of.vector}]", f"PIR[{of.vector}]"), of.vendors(sections.DESTINATION))
 
 
@@ -149,15 +149,7 @@ def _over(of: Case) -> Reason | None:
     section = of.vendors(sections.ACCEPTANCE)
     if of.last is None:
         return Reason("never raised", f"nobody had raised it for vCPU {of.vcpu} by then{then}", evidence, section)
-    return Reason("not pending", f"the last one{_told(of.last)} has been {of.last.end}{then}", evidence, section)
-
-
-def _told(flow: Flow | None) -> str:
-    return f" (flow {flow.number}, raised at {us(flow.raised_ps)} us)" if flow else ""
-
-
-def _before(of: Case) -> str:
-    return f"; the last one{_told(of.last)} has been {of.last.end}" if of.last else ""
+    return Reason("not pending", f"the last one{where.told(of.last)} has been {of.last.end}{then}", evidence, section)
 
 
 _NOT_PENDING: tuple[Check, ...] = (_delivering, _in_service, _timer_not_looked_at, _sender_at_work, _line_held, _lvt_masked,
@@ -212,6 +204,14 @@ def _higher_first(of: Case) -> Reason | None:
                   of.pick(sections.VIRTUAL_DELIVERY, sections.PRIORITIES, sections.AVIC, sections.AMD_APIC))
 
 
+def _asked_for(of: Case) -> Reason | None:
+    """A guest with a local APIC on an Elbrus machine."""
+    if not of.e2k or not of.state["e2k"]["asks_vector"]:
+        return None
+    return Reason("the guest asks for the vector", "the trap has begun, and the guest reads from its APIC which vector it is for",
+                  of.bit(f"IRR[{of.vector}]", "IF"), sections.E2K_LEGACY)
+
+
 def _interrupt_flag(of: Case) -> Reason | None:
     if of.nmi or of.state["guest"]["IF"]:
         return None
@@ -232,20 +232,6 @@ def _shadow(of: Case) -> Reason | None:
     return None
 
 
-def _whereabouts(of: Case) -> str:
-    """Where the vCPU's thread is, for people."""
-    thread, state = of.thread, of.thread["state"]
-    meaning = next(row["meaning"] for row in library.describe()["vcpu_states"] if row["name"] == state)
-    said = f"vCPU {of.vcpu} is in {state}: {meaning}"
-    if state in ("EXITING", "HANDLE"):
-        said += f", after an exit by {thread['last_exit']} ({thread['last_exit_cause']})"
-    elif state == "USERSPACE":
-        said += f", after {thread['last_kvm_exit']}"
-    if thread["held"]:
-        said += ", where the plan lets the host keep it"
-    return said
-
-
 def _posted_to_the_absent(of: Case) -> Reason | None:
     """In PIR, for a vCPU that is not in its guest: no other check is made before somebody looks there."""
     return _not_in_guest(of) if of.posted and of.thread["state"] not in _IN_GUEST_MODE else None
@@ -254,21 +240,15 @@ def _posted_to_the_absent(of: Case) -> Reason | None:
 def _not_in_guest(of: Case) -> Reason | None:
     if of.thread["state"] == "GUEST":
         return None
-    until = "" if of.thread["until_ps"] is None else f", until {us(of.thread['until_ps'])} us"
-    runs, parked = of.state["pcpu"]["runs"], of.thread["state"] == "PARKED"
-    cpu = f"physical CPU {of.state['pcpu']['number']} runs " + (
-        f"vCPU {runs}" if runs is not None else "something else" if parked else "no vCPU")
-    evidence = (f"state {of.thread['state']}{until}", *(() if of.thread["on_cpu"] else (cpu,)),
-                *of.bit(f"IRR[{of.vector}]", f"PIR[{of.vector}]", "SN", "IsRunning"))
-    names = {"PARKED": "the vCPU is preempted", "BLOCKED": "the vCPU sleeps", "POLLING": "the vCPU is halted"}
+    evidence = (*where.evidence(of), *of.bit(f"IRR[{of.vector}]", f"PIR[{of.vector}]", "SN", "IsRunning"))
     if unseen.asleep(of):
         return unseen.slept(of, evidence)
-    return Reason(names.get(of.thread["state"], "the vCPU is not in its guest"),
-                  f"{_whereabouts(of)}; an interrupt is looked for before the next entry", evidence,
+    return Reason(where.NAMES.get(of.thread["state"], where.ELSEWHERE),
+                  f"{where.sentence(of)}; an interrupt is looked for before the next entry", evidence,
                   sections.kvm("vcpu_enter_guest"))
 
 
-_PENDING: tuple[Check, ...] = (_notification_in_flight, _posted_to_the_absent, _nmi_blocked, _priority, _higher_first,
+_PENDING: tuple[Check, ...] = (_notification_in_flight, _posted_to_the_absent, _asked_for, _nmi_blocked, _priority, _higher_first,
                                _interrupt_flag, _shadow, _not_in_guest)
 
 
@@ -281,7 +261,7 @@ def _next_chance(of: Case) -> Reason:
         return _at_a_boundary(of)
     arrives = [(ps, name) for name, ps in of.state["pcpu"]["arriving_ps"].items() if name in _MAKES_LEAVE]
     evidence = (f"vCPU {of.vcpu} is in GUEST", *of.bit("interrupt-window exiting", "V_IRQ"))
-    section = of.vendors(sections.INJECTION, sections.AMD_INJECTION)
+    section = of.injection
     if arrives:
         ps, name = min(arrives)
         return Reason("the guest has not left yet",

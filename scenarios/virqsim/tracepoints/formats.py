@@ -141,7 +141,8 @@ def _eoi_text(v: Values) -> str:
     return f"apicid {v['apicid']:x} vector {v['vector']}"
 
 
-_ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str], Callable[[Values], str]], ...] = (
+_Row = tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str], Callable[[Values], str]]
+_ROWS: tuple[_Row, ...] = (
     ("kvm_entry", (("unsigned int", "vcpu_id"), ("unsigned long", "rip")),
      '"vcpu %u, rip 0x%lx", REC->vcpu_id, REC->rip',
      lambda v: f"vcpu {v['vcpu_id']}, rip 0x0"),
@@ -232,5 +233,29 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...], str | Callable[[bool], str]
      lambda v: f"{'set' if v['set'] else 'cleared'} reason={v['reason']}, inhibits={v['inhibits']:#x}"),
 )
 
-TRACEPOINTS = {name: Tracepoint(name, types, fmt if callable(fmt) else (lambda e2k, fmt=fmt: fmt), text)
-               for name, types, fmt, text in _ROWS}
+# Of KVM for e2k (OpenE2K/linux, arch/e2k/include/asm/kvm: trace_kvm.h, and trace_kvm_hv.h for the last).
+_EPIC_MODES = dict(enumerate(("fixed(0)", "fixed(1)", "smi", "nm_special", "nmi", "init", "startup", "reserved")))
+_ROWS_E2K: tuple[_Row, ...] = (
+    ("kvm_epic_ipi", (("u32", "dest_id"), ("u32", "vector")), '"dst %u vec %u", REC->dest_id, REC->vector',
+     lambda v: f"dst {v['dest_id']} vec {v['vector']}"),
+    ("kvm_epic_accept_irq", (("u32", "epicid"), ("u16", "dm"), ("u8", "tm"), ("u32", "vec"), ("bool", "coalesced")),
+     f'"epicid %x vec %u (%s|%s)%s", REC->epicid, REC->vec, {symbolic("REC->dm", _EPIC_MODES)}, '
+     'REC->tm ? "level" : "edge", REC->coalesced ? " (coalesced)" : ""',
+     lambda v: f"epicid {v['epicid']:x} vec {v['vec']} ({_EPIC_MODES[v['dm']]}|{_trigger(v['tm'])})"
+               f"{' (coalesced)' if v['coalesced'] else ''}"),
+    ("kvm_epic_eoi", (("u32", "vector"),), '"vector %u", REC->vector', lambda v: f"vector {v['vector']}"),
+    ("irq_delivery", (("u32", "vector"), ("u32", "dlvm"), ("int", "vcpu"), ("bool", "dat_active")),
+     '"to vcpu %d via %s, vector 0x%x, dlvm %d", REC->vcpu, REC->dat_active ? "icr" : "pmirr", REC->vector, REC->dlvm',
+     lambda v: f"to vcpu {v['vcpu']} via {'icr' if v['dat_active'] else 'pmirr'}, vector {v['vector']:#x}, dlvm {v['dlvm']}"),
+)
+
+
+def _by_name(rows: tuple[_Row, ...]) -> dict[str, Tracepoint]:
+    return {name: Tracepoint(name, types, fmt if callable(fmt) else (lambda e2k, fmt=fmt: fmt), text)
+            for name, types, fmt, text in rows}
+
+
+TRACEPOINTS = _by_name(_ROWS)
+"""Of KVM for x86."""
+E2K_TRACEPOINTS = TRACEPOINTS | _by_name(_ROWS_E2K)
+"""What a run of an Elbrus machine is exported as: the interrupts as KVM for e2k prints them, the rest as for x86."""

@@ -5,10 +5,11 @@ through QEMU's main thread, 999. APIC IDs are vCPU numbers. What hardware does
 without KVM (a posted interrupt, a virtual EOI, an IPI that IPI virtualization
 or AVIC sends) leaves no tracepoint, here as there.
 
-KVM for e2k has not these tracepoints. A run of an Elbrus machine has its
-interceptions as kvm_exit all the same, so that the same tools show them: with
-their own names, isa 3, and as info1 what the hardware says of the access. What
-would say how a local APIC took an interrupt is left out.
+A run of an Elbrus machine has its interceptions as kvm_exit, so that the same
+tools show them: with their own names, isa 3, and as info1 what the hardware says
+of the access. (KVM for e2k prints them as cu_intc and mu_intc, registers and all,
+many lines each.) Interrupts are in the words of KVM for e2k (formats.py); what it
+would say of a legacy guest's local APIC is left out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PS_PER_NS = 1000
 FIRST_PID = 1000
 MAIN_THREAD = FIRST_PID - 1
 _IN_GUEST = ("GUEST", "ENTERING")
+_OFF_CORE = ("", "PARKED", "BLOCKED", "STOPPED", "LOCKED", "LOADING")
 _LEVEL = 1 << 15
 _PIC_PORTS = {0x20: 0, 0xa0: 1}
 _ELSEWHERE = {  # what is printed by a controller that KVM does not have
@@ -82,6 +84,7 @@ class Lines:
         self._raised: dict[int, tuple[str, int]] = {}  # flow that was raised: source, message
         self._routed: dict[int, tuple[int, int]] = {}  # flow that was routed: who raised it, the flow that was raised
         self._extint: dict[int, int] = {}  # flow of an 8259A's interrupt: its line
+        self._in_hardware = "epic-virtualization" in _features(plan or {})
         self._levels = self._level_triggered()
         self._virtual = self._flows("INJECTED", "inject", 1)
         self._inhibits = 0
@@ -215,15 +218,18 @@ class Lines:
 
     def _on_routed(self, where, flow, a, b, ps):
         self._routed[flow] = b >> 32, parent_flow(b)
-        return ()
+        if self._trace.epic and not self._in_hardware and self._raised.get(flow, ("",))[0] == "ipi":
+            yield FIRST_PID + (b >> 32), "kvm_epic_ipi", {"dest_id": where, "vector": a}
 
-    def _on_pending(self, where, flow, a, b, ps):
+    def _on_pending(self, where, flow, a, b, ps, coalesced=False):
         raiser, parent = self._routed.get(flow, (NOWHERE, flow))
         source, message = self._raised.get(parent, ("", 0))
         held = self._h["held"][b]
         if held == "ExtINT":
             self._extint[flow] = message if source == "line" else a & 7
             yield from _pic_edge(self._extint[flow])
+        if held == "PMIRR":
+            yield from self._on_pmirr(where, a, source, raiser, coalesced)
         if where == NOWHERE or held not in ("IRR", "PIR") or a >= self._trace.vectors:
             return
         if raiser == NOWHERE and (where, a) in self._assigned:
@@ -247,7 +253,18 @@ class Lines:
             yield pid, "kvm_ioapic_set_irq", {"pin": gsi, "e": a | where << 56 | (_LEVEL if accepted["tm"] else 0)}
             yield pid, "kvm_set_irq", {"gsi": gsi, "level": 0}
 
-    _on_coalesced = _on_pending
+    def _on_coalesced(self, *record):
+        return self._on_pending(*record, coalesced=True)
+
+    def _on_pmirr(self, where, vector, source, raiser, coalesced):
+        """KVM's __epic_accept_irq(), or kvm_irq_delivery_to_hw_epic_single(); what the hardware does has no line."""
+        pid = MAIN_THREAD if raiser == NOWHERE else FIRST_PID + raiser
+        mode = int(source == "ipi")
+        if not self._in_hardware:
+            yield pid, "kvm_epic_accept_irq", {"epicid": where, "vec": vector, "dm": mode, "tm": 0, "coalesced": coalesced}
+        elif raiser == NOWHERE or source == "ipi" and self._vcpu(raiser).state not in _IN_GUEST:
+            active = self._vcpu(where).state not in _OFF_CORE
+            yield pid, "irq_delivery", {"vcpu": where, "vector": vector, "dlvm": mode, "dat_active": active}
 
     def _on_injected(self, where, flow, a, b, ps):
         """Virtual-interrupt delivery is the hardware's own; KVM prints what it injects itself."""
@@ -269,6 +286,8 @@ class Lines:
         if vcpu.state in _IN_GUEST:
             vcpu.acknowledged = a
             return
+        if self._trace.epic:
+            yield FIRST_PID + where, "kvm_epic_eoi", {"vector": a}
         if self._trace.e2k:
             return
         yield FIRST_PID + where, "kvm_eoi", {"apicid": where, "vector": a}

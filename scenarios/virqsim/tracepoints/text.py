@@ -15,7 +15,7 @@ from typing import Any
 from .. import profiles
 from ..hypothetical import underneath
 from ..trace import Trace
-from .formats import TRACEPOINTS
+from .formats import E2K_TRACEPOINTS
 from .lines import Lines, _features, comm
 
 HEADER = """\
@@ -55,9 +55,9 @@ def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
         if plan:
             file.write(f"# module parameters: {parameters(plan)}\n# {machine(plan)}\n")
             caveat = profiles.caveat_of(plan)
-            file.write(f"# times:{caveat}; KVM for e2k has not these tracepoints: a kvm_exit is an interception\n" if caveat else "")
+            file.write(f"# times:{caveat}; a kvm_exit is an interception, by its name\n" if caveat else "")
         file.write(f"# exits by reason in this file: {'; '.join(f'{r}={n}' for r, n in sorted(exits.items()))}\n")
         file.write(HEADER)
         for ns, cpu, pid, name, values in Lines(trace, plan):
             file.write(f" {comm(pid):>15}-{pid:<5} [{cpu:03}] ..... {ns // 10**9:5}.{ns % 10**9:09}: "
-                       f"{name}: {TRACEPOINTS[name].text(values)}\n")
+                       f"{name}: {E2K_TRACEPOINTS[name].text(values)}\n")

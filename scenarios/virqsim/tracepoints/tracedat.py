@@ -18,7 +18,7 @@ from typing import Any
 from .. import profiles
 from ..trace import Trace
 from . import text
-from .formats import COMMON, TRACEPOINTS, Tracepoint
+from .formats import COMMON, E2K_TRACEPOINTS, TRACEPOINTS, Tracepoint
 from .lines import Hit, Lines, comm
 
 PAGE = 4096
@@ -46,7 +46,7 @@ HEADER_EVENT = """\
 \ttime_stamp : type == 31
 \tdata max type_len  == 28
 """
-NUMBERS = {name: _FIRST_NUMBER + n for n, name in enumerate(TRACEPOINTS)}
+NUMBERS = {name: _FIRST_NUMBER + n for n, name in enumerate(E2K_TRACEPOINTS)}
 
 
 def format_file(tracepoint: Tracepoint, e2k: bool = False) -> str:
@@ -103,11 +103,12 @@ class _Pages:
 
 def _head(pids: set[int], cpus: int, e2k: bool, uname: str) -> bytes:
     """All that stands before the table of the CPUs' data."""
+    known = E2K_TRACEPOINTS if e2k else TRACEPOINTS
     parts = [b"\x17\x08\x44tracing6\0", struct.pack("<BBI", 0, 8, PAGE)]
     parts += [b"header_page\0", _sized(HEADER_PAGE), b"header_event\0", _sized(HEADER_EVENT)]
     parts += [struct.pack("<I", 0)]  # ftrace's own events: none
-    parts += [struct.pack("<I", 1), b"e2k_kvm\0" if e2k else b"kvm\0", struct.pack("<I", len(TRACEPOINTS))]
-    parts += [_sized(format_file(tracepoint, e2k)) for tracepoint in TRACEPOINTS.values()]
+    parts += [struct.pack("<I", 1), b"e2k_kvm\0" if e2k else b"kvm\0", struct.pack("<I", len(known))]
+    parts += [_sized(format_file(tracepoint, e2k)) for tracepoint in known.values()]
     parts += [struct.pack("<I", 0), struct.pack("<I", 0)]  # kallsyms, trace_printk: none
     parts += [_sized("".join(f"{pid} {comm(pid)}\n" for pid in sorted(pids)))]
     parts += [struct.pack("<I", cpus), b"options  \0"]
@@ -145,4 +146,4 @@ def write(trace: Trace, path: Path, plan: dict[str, Any] | None = None) -> None:
 
 
 def _record(hit: Hit) -> bytes:
-    return TRACEPOINTS[hit.name].pack(NUMBERS[hit.name], hit.pid, hit.values)
+    return E2K_TRACEPOINTS[hit.name].pack(NUMBERS[hit.name], hit.pid, hit.values)
