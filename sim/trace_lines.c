@@ -146,33 +146,54 @@ static void trim(struct cursor *c)
         c->end--;
 }
 
-/* The thread's number at the end of what stands before the CPU: `-8396`, `1821753`, or `1821753/5`
-   as perf has it. */
-static bool take_pid_at_end(struct cursor *c, int32_t *pid)
+/* A number at the end of a piece, which loses it; false: there is none. */
+static bool take_number_at_end(struct cursor *c, int32_t *taken)
 {
     const char *at = c->end;
     uint64_t number;
 
     while (at > c->at && is_digit(at[-1]))
         at--;
-    if (at > c->at + 1 && at < c->end && at[-1] == '/' && is_digit(at[-2]))
-        for (c->end = --at; at > c->at && is_digit(at[-1]);)
-            at--;
-    if (at == c->end || (at > c->at && at[-1] != '-' && !is_blank(at[-1])))
-        return false;
     if (!take_number(&(struct cursor){at, c->end}, &number) || number > INT32_MAX)
         return false;
-    *pid = (int32_t)number;
-    c->end = at > c->at && at[-1] == '-' ? at - 1 : at;
+    *taken = (int32_t)number;
+    c->end = at;
     return true;
 }
 
-/* `(4100)`, the thread group of trace options that print it; perf's flags stand there too. */
-static void drop_between(struct cursor *c)
+/* The thread's number at the end of what stands before the CPU: `-8396`, `1821753`, or perf's
+   `1821750/1821753`, the process's before it. */
+static bool take_pid_at_end(struct cursor *c, struct virqsim_line *line)
+{
+    struct cursor whole = *c;
+    int32_t thread;
+
+    if (!take_number_at_end(c, &thread))
+        return false;
+    if (c->end - c->at > 1 && c->end[-1] == '/' && is_digit(c->end[-2])) {
+        c->end--;
+        (void)take_number_at_end(c, &line->process);
+    }
+    if (c->end > c->at && c->end[-1] != '-' && !is_blank(c->end[-1])) {
+        *c = whole;
+        line->process = -1;
+        return false;
+    }
+    line->pid = thread;
+    c->end -= c->end > c->at && c->end[-1] == '-';
+    return true;
+}
+
+/* `(4100)`, the thread's process, of trace options that print it; perf's flags stand there too. */
+static void drop_between(struct cursor *c, int32_t *process)
 {
     const char *at = c->end;
 
     if (at > c->at && at[-1] == ')') {
+        struct cursor inside = {c->at, at - 1};
+
+        if (!take_number_at_end(&inside, process))
+            *process = -1;
         while (at > c->at && *at != '(')
             at--;
         c->end = at > c->at ? at : c->end;
@@ -190,8 +211,8 @@ static void read_thread(struct cursor before, const char *start, struct virqsim_
 {
     skip_blanks(&before);
     trim(&before);
-    drop_between(&before);
-    if (take_pid_at_end(&before, &line->pid))
+    drop_between(&before, &line->process);
+    if (take_pid_at_end(&before, line))
         trim(&before);
     line->task = (uint32_t)(before.at - start);
     line->task_length = (uint32_t)(before.end - before.at);
@@ -301,8 +322,8 @@ size_t virqsim_lines_take(struct virqsim_lines *lines, const char *text, size_t 
          at = newline + 1) {
         struct virqsim_line *line = &out[count++];
 
-        *line =
-            (struct virqsim_line){.time_ns = VIRQSIM_NEVER, .pid = -1, .cpu = -1, .vcpu = -1};
+        *line = (struct virqsim_line){
+            .time_ns = VIRQSIM_NEVER, .pid = -1, .process = -1, .cpu = -1, .vcpu = -1};
         read_line(lines, (struct cursor){at, newline}, line);
         line->start = (uint32_t)(at - text);
         line->length = (uint32_t)(newline - at);

@@ -268,10 +268,11 @@ struct virqsim_line {
     uint32_t start, length;     /* of the line in the text, without its end */
     uint32_t payload;           /* where the event's own text begins; it ends with the line */
     uint32_t task, task_length; /* the thread's name */
-    int32_t pid, cpu, vcpu;     /* -1: the line has none */
-    uint16_t kind;              /* enum virqsim_line_kind */
-    uint16_t event;             /* a name's number + 1 */
-    uint16_t reason;            /* of kvm_exit, a name's number + 1; 0: not there */
+    int32_t pid, process; /* the thread's number, and its process's; -1: the line has none */
+    int32_t cpu, vcpu;    /* -1 likewise */
+    uint16_t kind;        /* enum virqsim_line_kind */
+    uint16_t event;       /* a name's number + 1 */
+    uint16_t reason;      /* of kvm_exit, a name's number + 1; 0: not there */
     uint16_t unused;
 };
 

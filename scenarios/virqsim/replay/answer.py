@@ -111,7 +111,8 @@ def notes(replay: Replay, outcomes: Sequence[Outcome]) -> list[str]:
     total = sum(recorded.values())
     verdict = fidelity.of_outcome(replay, outcomes[0]).verdict
     promised = {fidelity.RIGHT: "within what is promised", fidelity.WRONG: "outside of what is promised"}[verdict]
-    said = [f"under the recorded technology the replay is off by {off} of {total} exits ({100 * off / total:.1f} %): {promised}"]
+    said = [replay.trace.vm_note] if replay.trace.vm_note else []
+    said += [f"under the recorded technology the replay is off by {off} of {total} exits ({100 * off / total:.1f} %): {promised}"]
     for outcome in outcomes:
         said += outcome.notes
     said += replay.demand.notes

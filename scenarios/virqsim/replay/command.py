@@ -22,6 +22,7 @@ from .compare import Replay
 @with_hypothetical
 @click.option("--profile", show_default="skylake-sp; elbrus-16c on Elbrus", metavar="P",
               help="Whose costs: a profile's name, or a file of yours (*.toml).")
+@click.option("--vm", type=int, metavar="N", help="Of a trace with several VMs that of this process, or of this vCPU's thread.")
 @click.option("--undisturbed", is_flag=True, help="What-ifs without what the recording's host did to the guest: its own "
               "interrupts, and exits that it drew out.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep a run folder for each replay in this folder.")
@@ -31,7 +32,7 @@ from .compare import Replay
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the answer as one page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str, ...], profile: str | None,
-                   undisturbed: bool, out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
+                   vm: int | None, undisturbed: bool, out: Path | None, keep: bool, only_survey: bool, html: Path | None, as_json: bool) -> None:
     """Replay the guest of a recorded KVM trace under other interrupt hardware.
 
     TRACE is the text of tracefs, `trace-cmd report` or `perf script`, or a
@@ -43,6 +44,7 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
       virqsim replay traces/on2_ppong.txt.gz
       virqsim replay mine.txt --tech apicv --features=-posted-interrupts --json
       virqsim replay huge.txt.zst --survey
+      virqsim replay host.txt --vm 4100
       virqsim replay mine.txt --tech none,apicv --html mine.html
       virqsim replay mine.txt --tech none --undisturbed
       virqsim replay mine.txt --tech none,ipiv --out out/mine --trace
@@ -62,7 +64,7 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
     if keep and not out:
         raise VirqsimError("replay: --trace keeps traces in run folders; say where with --out")
     costs = profiles.load(profile) if profile else None
-    replay = Replay(reader.read(trace), costs, keep, known)
+    replay = Replay(reader.read(trace, vm), costs, keep, known)
     here = answer.ask(replay, None, None, out / "recorded" if out else None)
     guest = Replay(replay.trace, costs, keep, known, undisturbed=True) if undisturbed else replay
     what_ifs = [answer.ask(guest, name, switched, out / name if out else None) for name in technologies]

@@ -21,8 +21,8 @@ OTHER, EVENT, FOLDED, COMMENT, EMPTY = range(5)  # enum virqsim_line_kind
 _BATCH = 8192
 _LONGEST = 1 << 22  # of a line; longer ones are no trace's, and would be kept whole
 _LINE = np.dtype([("time_ns", "u8"), ("start", "u4"), ("length", "u4"), ("payload", "u4"), ("task", "u4"),
-                  ("task_length", "u4"), ("pid", "i4"), ("cpu", "i4"), ("vcpu", "i4"), ("kind", "u2"),
-                  ("event", "u2"), ("reason", "u2"), ("unused", "u2")], align=True)
+                  ("task_length", "u4"), ("pid", "i4"), ("process", "i4"), ("cpu", "i4"), ("vcpu", "i4"),
+                  ("kind", "u2"), ("event", "u2"), ("reason", "u2"), ("unused", "u2")], align=True)
 
 
 class Line(NamedTuple):
@@ -37,6 +37,7 @@ class Line(NamedTuple):
     event: str | None
     payload: str
     text: str
+    process: int | None = None
 
 
 class Batch(NamedTuple):
@@ -110,14 +111,12 @@ class Lines:
 
 
 def _line(data: bytes, names: list[str], number: int, row: tuple[Any, ...]) -> Line:
-    time_ns, start, length, payload, task, task_length, pid, cpu, _, kind, event, *_ = row
+    time_ns, start, length, payload, task, task_length, pid, process, cpu, _, kind, event, *_ = row
     whole = start + length
-    if kind == EVENT:
-        return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
-                    None if pid < 0 else pid, data[task:task + task_length].decode(), names[event - 1],
-                    data[payload:whole].decode().strip(), "")
-    text = data[start:whole].decode()
-    if kind != FOLDED:
-        return Line(number, kind, None, None, None, "", None, "", text)
+    if kind not in (EVENT, FOLDED):
+        return Line(number, kind, None, None, None, "", None, "", data[start:whole].decode())
+    named, said, text = ((names[event - 1], data[payload:whole].decode().strip(), "") if kind == EVENT else
+                         (None, "", data[start:whole].decode()))
     return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
-                None if pid < 0 else pid, data[task:task + task_length].decode(), None, "", text)
+                None if pid < 0 else pid, data[task:task + task_length].decode(), named, said, text,
+                None if process < 0 else process)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import VirqsimError
-from . import lines, payloads, source
+from . import lines, payloads, source, vms
 from .header import Header
 from .lines import Line, Lines
 
@@ -33,6 +33,7 @@ class Event(NamedTuple):
     name: str
     vcpu: int | None
     fields: dict[str, Any]
+    process: int | None = None
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Trace:
     header: Header = field(default_factory=Header)
     begin: int = 0
     end: int = 0
+    vm_note: str = ""
+    """Of a file with several VMs: which this is, and how they were told apart."""
     marker: int | None = None
     """Index of the exit by which the guest asked for the END mark: not the workload's, so not counted."""
 
@@ -63,25 +66,25 @@ class Trace:
                 yield self.events[index]
 
 
-def read(path: str | Path) -> Trace:
-    """Reads and checks a trace, plain or packed.
+def read(path: str | Path, vm: int | None = None) -> Trace:
+    """Reads and checks a trace, plain or packed; of one with several VMs that of `vm`, a process or a vCPU's thread.
 
     Raises:
         VirqsimError: it cannot be read or must not be trusted; the line names file and line.
     """
-    trace = read_events(path)
+    trace = read_events(path, vm)
     path = trace.path
     if not any(event.name == "kvm_exit" for event in trace.events):
         raise VirqsimError(f"{path}: has no kvm_exit events; record with: trace-cmd record -e kvm")
     if trace.header.gap_line:
         raise VirqsimError(f"{path}:{trace.header.gap_line}: part of the trace was left out here; a replay needs it whole")
-    _check_one_vm(trace)
     _find_window(trace)
-    _check_counts(trace)
+    if not trace.vm_note:  # the file's counts are of all its VMs
+        _check_counts(trace)
     return trace
 
 
-def read_events(path: str | Path) -> Trace:
+def read_events(path: str | Path, vm: int | None = None) -> Trace:
     """As read(), but an excerpt will do: it may have gaps and no exits, and counts are not checked.
 
     Raises:
@@ -92,7 +95,8 @@ def read_events(path: str | Path) -> Trace:
     events = list(_events(path, Lines(source.text(path)), header))
     if not events:
         raise VirqsimError(f"{path}: holds no trace events; tracefs, trace-cmd report and perf script text can be read")
-    return Trace(path, _with_vcpus(events), header, 0, len(events))
+    chosen = vms.choose(path, events, vm)
+    return Trace(path, _with_vcpus(chosen.events), header, 0, len(chosen.events), chosen.note)
 
 
 # --- lines to events ---
@@ -136,7 +140,8 @@ def _event(path: Path, line: Line) -> Event:
     fields = _parsed(line.event, line.payload)
     if fields is None:
         raise VirqsimError(f"{path}:{line.number}: {line.event}: cannot read {line.payload[:200]!r}")
-    return Event(line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields)
+    return Event(line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields,
+                 line.process)
 
 
 # What these can be in any trace: KVM_MAX_VCPUS is at most 4096, and kvm_eoi has -1 for none.
@@ -199,21 +204,6 @@ def _with_vcpus(events: list[Event]) -> list[Event]:
                 vcpu = vcpu_of.setdefault(event.pid, len(vcpu_of))
         numbered.append(event if vcpu == event.vcpu else event._replace(vcpu=vcpu))
     return numbered
-
-
-def _check_one_vm(trace: Trace) -> None:
-    """vCPU numbers are unique within a VM only."""
-    thread_of: dict[int, int] = {}
-    for event in trace.events:
-        number = event.fields.get("vcpu")
-        if event.name not in ("kvm_entry", "kvm_exit") or number is None or event.pid is None:
-            continue
-        if thread_of.setdefault(number, event.pid) != event.pid:
-            raise VirqsimError(f"{trace.path}:{event.line}: vCPU {number} is thread {event.pid} here and thread "
-                               f"{thread_of[number]} before: several VMs; record one of them (trace-cmd record -P)")
-        if event.vcpu != number:
-            raise VirqsimError(f"{trace.path}:{event.line}: thread {event.pid} is vCPU {number} here and vCPU "
-                               f"{event.vcpu} before: several VMs; record one of them (trace-cmd record -P)")
 
 
 # --- the window, and the file's own counts ---

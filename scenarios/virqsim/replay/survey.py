@@ -56,7 +56,7 @@ class Survey:
         shared = [vcpu for vcpu, threads in self.threads.items() if len(threads) > 1]
         if shared:
             said.append(f"several VMs: vCPU {min(shared)} is entered by threads "
-                        f"{', '.join(map(str, sorted(self.threads[min(shared)])[:_KEEP]))}; record one (trace-cmd record -P)")
+                        f"{', '.join(map(str, sorted(self.threads[min(shared)])[:_KEEP]))}; choose one with --vm")
         return said
 
     @property

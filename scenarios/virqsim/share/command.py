@@ -20,12 +20,13 @@ from .skeleton import Skeleton
 @click.command("anonymize")
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [default: NAME-anonymous.txt, here]")
+@click.option("--vm", type=int, metavar="N", help="Of a trace with several VMs that of this process, or of this vCPU's thread.")
 @click.option("--shrink", "wanted", metavar="PROPERTY",
               help="Keep only what is needed for the replay to show it: "
                    + "; ".join(f"{properties.usage(name)}, {kind.meaning}" for name, kind in properties.KINDS.items()) + ".")
 @click.option("--tests", default=2000, show_default=True, type=click.IntRange(1), metavar="N",
               help="With --shrink: how many parts of the trace to try at most.")
-def anonymize_command(trace: Path, out: Path | None, wanted: str | None, tests: int) -> None:
+def anonymize_command(trace: Path, out: Path | None, vm: int | None, wanted: str | None, tests: int) -> None:
     """Strip a recorded trace of names, addresses and times, so that it can go with a bug report.
 
     \b
@@ -43,7 +44,7 @@ def anonymize_command(trace: Path, out: Path | None, wanted: str | None, tests: 
     path = out or Path(f"{trace.name.partition('.')[0]}-anonymous.txt")
     if path.exists() and trace.exists() and path.samefile(trace):
         raise VirqsimError(f"{path}: is the trace itself; say another file with --out")
-    read = reader.read(trace)
+    read = reader.read(trace, vm)
     temporary = path.with_name(path.name + ".part")
     try:
         whole = _write(temporary, Skeleton(read).lines(read.events))
