@@ -21,6 +21,7 @@ PARAMETERS = {
     "depth": Parameter(1, "requests", "how many the application keeps under way"),
     "requests": Parameter(200, "requests", "in all"),
     "medium": Parameter(80, "us", "of each request in the worker's blocking call"),
+    "spread": Parameter(0, "us", "of that: drawn evenly from so much below to so much above"),
     "workers": Parameter(64, "threads", "in QEMU's pool"),
     "hardware": Parameter("none", "", "the technology, where --tech does not say", choices=HARDWARE),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
@@ -31,8 +32,8 @@ PARAMETERS = {
 }
 
 SWEEP = Sweep(over={"disk": ("ide", "virtio-blk", "nvme"), "irqchip": ("kernel", "split", "userspace"), "hardware": HARDWARE,
-                    "depth": (1, 2, 4, 8, 16, 32, 64)},
-              x="depth", y="kiops", panels="disk", points="delivery")
+                    "spread": (20,), "depth": (1, 2, 4, 8, 16, 32, 64)},
+              x="depth", y=("exits", "all_us", "kiops"), panels="disk", points="delivery", repeats=3)
 
 IDE_IRQ, VECTOR = 14, 0x41
 PCI_INPUT, PCI_IRQ, ELCR = 20, 11, 0x4D0  # of INTx: at the I/O APIC, and at the 8259A pair, whose ELCR makes it a level
@@ -43,6 +44,8 @@ def plan(p):
     for name in ("depth", "requests", "medium", "workers"):
         if getattr(p, name) < 1:
             raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
+    if not 0 <= p.spread < p.medium:
+        raise VirqsimError(f"spread: {p.spread} is not in 0..{p.medium - 1}: the medium takes some time")
     if p.disk == "nvme" and p.interrupt == "intx":
         raise VirqsimError("interrupt: NVMe has messages alone: --set interrupt=msi")
     if p.disk != "ide" and p.guest == "8259a" and p.interrupt == "msi":
@@ -61,9 +64,13 @@ def plan(p):
     return Plan("disk_io_path", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0), technology=p.hardware)
 
 
+def latency_ns(p):
+    return (p.medium - p.spread) * 1000, (p.medium + p.spread) * 1000
+
+
 def ide(machine, main, p, done):
     """A channel has one request under way; the others wait in the guest."""
-    disk = machine.ide(machine.line("ide", IDE_IRQ), p.medium * 1000)
+    disk = machine.ide(machine.line("ide", IDE_IRQ), *latency_ns(p))
     vector = route(main, p, IDE_IRQ)
     drivers.ide_issue(main.mask().disk_ask(disk, p.depth, p.requests), disk).unmask()
 
@@ -83,9 +90,9 @@ def with_queue(machine, main, p, done):
     gsi = PCI_IRQ if p.guest == "8259a" else PCI_INPUT
     device = machine.line("virtio", gsi) if intx else machine.device("virtio", "msi", 0, VECTOR)
     if p.disk == "nvme":
-        disk = machine.nvme(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", queue_size=256)
+        disk = machine.nvme(device, *latency_ns(p), ioeventfd=p.ioeventfd == "on", queue_size=256)
     else:
-        disk = machine.virtio_blk(device, p.medium * 1000, ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
+        disk = machine.virtio_blk(device, *latency_ns(p), ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
                                   queue_size=256)
     vector = route(main, p, gsi, level=True) if intx else VECTOR
     main.mask().disk_ask(disk, p.depth, p.requests).disk_issue(disk).unmask()

@@ -50,7 +50,7 @@ PARAMETERS = {
     "deepest": Parameter("C6", "", "how deep an idle physical CPU may sleep", choices=tuple(SKYLAKE)),
 }
 SWEEP = Sweep(over={"arrivals": ("poisson", "bursts", "recorded"), "policy": tuple(POLICIES)},
-              x="cpu_percent", y="latency_us", panels="arrivals", points="policy")
+              x="cpu_percent", y=("latency_us",), panels="arrivals", points="policy")
 
 VECTOR, BURST = 48, 8
 

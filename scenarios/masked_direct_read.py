@@ -5,16 +5,17 @@ A real card belongs to the guest, whose vCPU works while frames arrive in bursts
 interrupt for each frame; `fixed`, `adaptive`, `vic`, the same with moderation in the card;
 `napi`, a driver whose card masks itself until the ring is empty; `masked`, the first driver
 under a hypervisor that masks the card as soon as it has taken its interrupt, and leaves the
-ring to the guest (docs/systems/masked_direct_read.md). The report has the exits, how long
+ring to the guest (docs/systems/masked_direct_read.md); `posted`, NAPI where the IOMMU posts the
+card's interrupts. The report has the exits, how long
 a frame waited in the ring, and the time that the guest's own work lost for one.
 """
 
 import pandas as pd
 
 import virqsim
-from virqsim import Arrivals, Machine, Moderation, Parameter, Plan, Program, Queue, VirqsimError
+from virqsim import Arrivals, Machine, Moderation, Parameter, Plan, Program, Queue, Sweep, VirqsimError
 
-SCHEMES = ("each", "fixed", "adaptive", "vic", "napi", "masked")
+SCHEMES = ("each", "fixed", "adaptive", "vic", "napi", "masked", "posted")
 
 PARAMETERS = {
     "scheme": Parameter("masked", "", "who keeps the card quiet", choices=SCHEMES),
@@ -25,6 +26,12 @@ PARAMETERS = {
     "interval": Parameter(50, "us", "of the scheme fixed: between two interrupts"),
     "unmask": Parameter("direct", "", "of the scheme masked: by whom", choices=("direct", "hypercall")),
 }
+
+NAPI = ("napi", "posted")
+MEASURES = ("exits_per_100_frames", "wait_ns", "cpu_ns_per_frame")
+SWEEP = (Sweep(over={"scheme": SCHEMES, "burst": (1, 2, 4, 8, 16, 32, 64)}, x="burst", y=MEASURES, points="scheme"),
+         Sweep(over={"scheme": SCHEMES, "rate": (10_000, 20_000, 50_000, 100_000, 200_000, 400_000)}, x="rate", y=MEASURES,
+               points="scheme"))
 
 VECTOR = 50
 RING = 4096  # so that none is dropped, and all schemes have as many
@@ -41,9 +48,10 @@ def plan(p):
     vcpu = machine.vcpu(guest, {VECTOR: driver(p, taken)})
     gap_ns = max(p.burst * 10**9 // p.rate, p.burst * p.spacing)
     arrivals = Arrivals.bursts(p.frames, p.burst, gap_ns, p.spacing, SETTLED_NS)
-    machine.nic("card", [Queue(vcpu, VECTOR, arrivals)], auto_mask=p.scheme == "napi", ring=RING,
+    machine.nic("card", [Queue(vcpu, VECTOR, arrivals)], auto_mask=p.scheme in NAPI, ring=RING,
                 moderation=moderation(p))
-    return Plan("masked_direct_read", machine, features={"masked-delivery": True} if p.scheme == "masked" else {})
+    return Plan("masked_direct_read", machine, features={"masked-delivery": True} if p.scheme == "masked" else {},
+                technology="vtd-pi" if p.scheme == "posted" else "none")
 
 
 def work_cycles(p):
@@ -63,7 +71,7 @@ def moderation(p):
 def driver(p, taken):
     """NAPI acknowledges, polls and unmasks; the older driver polls and acknowledges."""
     handler = Program("driver")
-    if p.scheme == "napi":
+    if p.scheme in NAPI:
         return handler.eoi().rx_poll(taken).rx_unmask()
     handler.rx_poll(taken)
     if p.scheme == "masked":

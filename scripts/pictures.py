@@ -38,7 +38,8 @@ PICTURES = {
     "path_disk_virtio": ("run disk_io_path --tech apicv", "plot out/disk_io_path-apicv --request 3", "request_3"),
     "path_disk_ide": ("run disk_io_path --tech apicv --set disk=ide", "plot out/disk_io_path-apicv --request 3", "request_3"),
     "halt_polling": ("sweep halt_polling --out out/figures", None, "halt_polling"),
-    "masked_direct_read": ("figure masked_direct_read --out out/figures", None, "masked_direct_read"),
+    "masked_direct_read": ("sweep masked_direct_read --out out/figures", None, "masked_direct_read"),
+    "disk_io_path": ("sweep disk_io_path --out out/figures", None, "disk_io_path"),
 }
 """A picture: the command that makes the run, the one that draws, and the drawing's name."""
 

@@ -460,28 +460,6 @@ def plot_command(run_folders: tuple[Path, ...], flow: int | None, request: int |
         click.echo(path)
 
 
-@cli.command("figure")
-@click.argument("name", metavar="NAME")
-@click.option("--profile", "-p", default="skylake-sp", show_default=True, help="The name or the path of a cost profile.")
-@click.option("--out", default=Path("out/figures"), show_default=True, type=click.Path(path_type=Path), metavar="DIR")
-def figure_command(name: str, profile: str, out: Path) -> None:
-    """Run a scenario many times, over what its question is about, and draw the answer with its numbers as CSV.
-
-    \b
-      virqsim figure masked_direct_read    exits, latency and CPU time, by burst length and by rate
-    """
-    from .receivefigure import receive
-    from .runner import progress_bar
-
-    figures = {"masked_direct_read": receive}
-    if name not in figures:
-        raise unknown("figure", name, figures)
-    with progress_bar(name) as progress:
-        paths = _plain_errors(figures[name], profile, out, progress)
-    for path in paths:
-        click.echo(path)
-
-
 def _plot_one(run_folders: tuple[Path, ...], what: str, draw: Callable[..., list[Path]], number: int, out: Path) -> None:
     from .runner import progress_bar
 

@@ -98,28 +98,6 @@ def paint(n, name):
     return {"color": PALETTE[n % len(PALETTE)], "hatch": HATCHES[n % len(HATCHES)], "edgecolor": "black"}
 
 
-def scatter(table, sweep, out, name):
-    """A panel for each value of one parameter, a mark for each of another: one column against another."""
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    panels, points = list(dict.fromkeys(table[sweep.panels])), list(dict.fromkeys(table[sweep.points]))
-    with style():
-        figure, axes = plt.subplots(1, len(panels), figsize=(COLUMN * max(1, len(panels) * 0.62), 2.9), sharex=True,
-                                    sharey=True, squeeze=False, layout="constrained")
-        for panel, axis in zip(panels, axes[0]):
-            for n, point in enumerate(points):
-                rows = table[(table[sweep.panels] == panel) & (table[sweep.points] == point)]
-                axis.plot(rows[sweep.x], rows[sweep.y], linestyle="none", marker=MARKS[n % len(MARKS)], markersize=4.5,
-                          color=PALETTE[n % len(PALETTE)], label=point)
-            axis.set_title(panel)
-            axis.set_xlabel(sweep.x.replace("_", " "))
-        axes[0][0].set_ylabel(sweep.y.replace("_", " "))
-        axes[0][0].set_ylim(bottom=0)
-        handles, labels_ = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels_, loc="outside lower center", ncols=4, frameon=False, columnspacing=1.0)
-        return save(figure, out, name, list(table.columns), table.astype(object).values.tolist())
-
-
 def exits(runs, names, out):
     """Stacked bars: how often, and why, the guest left."""
     counts = []

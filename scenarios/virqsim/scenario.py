@@ -22,7 +22,7 @@ tables.
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,17 +91,19 @@ class Sweep:
 
     Args:
         over: parameter to the values that it takes.
-        x: the column of the horizontal axis.
-        y: of the vertical one.
-        panels: the parameter that has a panel for each value.
-        points: the parameter whose values are told apart by marks; a legend names them.
+        x: the column of the horizontal axis: of the report, or a parameter, whose points are joined.
+        y: those of the vertical one, a row of axes for each.
+        points: the parameter or column whose values are told apart by marks; a legend names them.
+        panels: the parameter that has a column of axes for each value; None: there is one.
+        repeats: with how many seeds each; above 1 the picture has bars from the lowest to the highest.
     """
 
     over: Mapping[str, Iterable[Any]]
     x: str
-    y: str
-    panels: str
+    y: Sequence[str]
     points: str
+    panels: str | None = None
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Scenario:
     path: Path
     question: str
     parameters: dict[str, Parameter]
-    sweep: Sweep | None
+    sweeps: Sequence[Sweep]
+    """Of `virqsim sweep`: pictures side by side."""
     _build: Callable[[SimpleNamespace], Plan]
     _report: Callable[[Results, SimpleNamespace], pandas.DataFrame] | None
 
@@ -148,11 +151,12 @@ class Scenario:
                 raise VirqsimError(f"scenario {path}: has no {_WANTED[name]}")
         _check_parameters(path, module["PARAMETERS"])
         question = " ".join(module["__doc__"].split("\n\n")[0].split())
-        sweep = module.get("SWEEP")
-        for name in sweep.over if sweep else ():
+        sweeps = module.get("SWEEP", ())
+        sweeps = (sweeps,) if isinstance(sweeps, Sweep) else tuple(sweeps)
+        for name in (name for sweep in sweeps for name in sweep.over):
             if name not in module["PARAMETERS"]:
                 raise unknown(f"scenario {path}: SWEEP", name, module["PARAMETERS"])
-        return cls(path, question, module["PARAMETERS"], sweep, module["plan"], module.get("report"))
+        return cls(path, question, module["PARAMETERS"], sweeps, module["plan"], module.get("report"))
 
     def values(self, settings: Mapping[str, Any], clocks: Mapping[str, int]) -> SimpleNamespace:
         """What plan() and report() get: each parameter by its name, as set or at its default.

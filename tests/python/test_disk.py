@@ -280,7 +280,7 @@ def test_the_trace_has_every_request_from_its_beginning_to_its_end(tmp_path):
 
 def test_one_command_has_depths_and_disks_in_a_table(virqsim):
     said = virqsim("sweep", "disk_io_path", "--set", "requests=70", "--set", "hardware=apicv", "--set", "irqchip=split",
-                   "--json")
+                   "--set", "spread=0", "--repeats", "1", "--json")
     rows = json.loads(said.out)
     assert len(rows) == 3 * 7
     assert {row["depth"] for row in rows} == {1, 2, 4, 8, 16, 32, 64}
@@ -293,8 +293,34 @@ def test_one_command_has_depths_and_disks_in_a_table(virqsim):
     assert of["virtio-blk", 64]["kiops"] > 5 * of["virtio-blk", 1]["kiops"]
 
 
+def test_with_several_seeds_a_sweep_has_means_between_the_lowest_and_the_highest(virqsim):
+    said = virqsim("sweep", "disk_io_path", "--set", "requests=40", "--set", "hardware=apicv", "--set", "irqchip=kernel",
+                   "--set", "disk=virtio-blk", "--set", "depth=4", "--json")
+    row, = json.loads(said.out)
+    assert row["all_us_low"] < row["all_us"] < row["all_us_high"] < row["all_us_low"] + 20
+    once = virqsim("sweep", "disk_io_path", "--set", "requests=40", "--set", "hardware=apicv", "--set", "irqchip=kernel",
+                   "--set", "disk=virtio-blk", "--set", "depth=4", "--seed", "2", "--repeats", "1", "--json")
+    alone, = json.loads(once.out)
+    assert "all_us_low" not in alone
+    assert row["all_us_low"] <= alone["all_us"] <= row["all_us_high"]
+
+
+@pytest.mark.parametrize("like, technologies", [("apicv", ("ipiv", "uintr", "apic-timer", "vtd-pi")),
+                                                ("x2avic", ("avic", "avic-pi", "x2avic-pi"))])
+def test_for_a_disk_of_qemus_the_other_technologies_are_as_one_of_the_four(like, technologies):
+    for irqchip in ("kernel", "split", "userspace"):
+        stages = [run("disk_io_path", technology=technology, irqchip=irqchip, requests=10, depth=2).document["disks"]
+                  for technology in (like, *technologies)]
+        assert all(each == stages[0] for each in stages)
+
+
+def test_a_medium_takes_some_time(refused):
+    assert refused("run", "disk_io_path", "--set", "spread=80").endswith(
+        "spread: 80 is not in 0..79: the medium takes some time")
+
+
 def test_without_one_said_a_sweep_takes_every_irqchip_and_technology():
-    sweep = Scenario.load("disk_io_path").sweep
+    sweep, = Scenario.load("disk_io_path").sweeps
     assert set(sweep.over["irqchip"]) == {"kernel", "split", "userspace"}
     assert len(sweep.over["hardware"]) > 3
     assert min(sweep.over["depth"]) == 1 and max(sweep.over["depth"]) == 64

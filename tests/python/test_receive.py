@@ -1,6 +1,6 @@
 """Network cards through the whole machine: masked delivery beside what it is compared with, and its figure."""
 
-import csv
+import json
 
 import pytest
 from virqsim import run
@@ -65,22 +65,16 @@ def test_a_rate_out_of_range_is_refused(refused):
     assert refused("run", "masked_direct_read", "--set", "rate=0").endswith("rate: 0 is not in 1..10000000")
 
 
-def test_the_figure_has_all_schemes_and_its_numbers(virqsim, tmp_path, monkeypatch):
-    from virqsim import receivefigure
-
-    monkeypatch.setattr(receivefigure, "SWEEPS", (("burst", "frames in a burst", (1, 8)), ("rate", "frames/s", (10_000,))))
-    paths = receivefigure.receive("skylake-sp", tmp_path, lambda done: None)
-    assert [path.suffix for path in paths] == [".png", ".pdf", ".csv"]
-    with paths[2].open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * len(receivefigure.LINES)
-    by_place = {(row["sweep"], row["x"], row["scheme"]): float(row["exits_per_100_frames"]) for row in rows}
-    assert by_place["burst", "8", "masked delivery"] == 25.0
-    assert by_place["burst", "1", "NAPI, posted"] == 0.0
-
-
-def test_a_figure_that_there_is_not_is_refused(refused):
-    assert refused("figure", "nonsense").startswith("figure")
+def test_one_command_has_every_scheme_by_burst_length_and_by_rate(virqsim, tmp_path):
+    rows = json.loads(virqsim("sweep", "masked_direct_read", "--set", "frames=64", "--out", tmp_path, "--json").out)
+    by = {(row["scheme"], row["burst"], row["rate"]): row for row in rows}
+    schemes = {row["scheme"] for row in rows}
+    assert len(rows) == len(schemes) * (7 + 6) and len(by) == len(rows) - len(schemes), "one point is in both"
+    assert by["masked", 8, 50_000]["exits_per_100_frames"] == 25.0
+    assert by["each", 8, 50_000]["exits_per_100_frames"] > 50
+    assert by["posted", 1, 50_000]["exits_per_100_frames"] == 0.0
+    assert by["each", 16, 400_000]["wait_ns"] > by["posted", 16, 400_000]["wait_ns"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".pdf", ".png"]
 
 
 @pytest.mark.parametrize("kind", ["periodic", "poisson", "heavy_tailed", "listed"])
