@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from itertools import permutations
 
 import pytest
 from replay_files import TRACES
@@ -98,8 +99,16 @@ def life(thread, vcpu, at, process=None):
 
 def test_threads_of_one_vm_may_be_met_in_any_order(tmp_path):
     path = tmp_path / "t.txt"
-    path.write_text("".join([*life(12, 2, 1), *life(11, 1, 3), *life(10, 0, 5)]))
-    assert len(reader.read(path).events) == 6
+    for first, second, third in permutations((10, 11, 12)):
+        path.write_text("".join([*life(first, 2, 1), *life(second, 1, 3), *life(third, 0, 5)]))
+        assert len(reader.read(path).events) == 6
+
+
+def test_a_vm_begins_where_a_vcpu_comes_again(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("".join([*life(10, 0, 1), *life(11, 1, 3), *life(20, 1, 5), *life(21, 0, 7), *life(30, 0, 9)]))
+    for vm, threads in ((10, {10, 11}), (21, {20, 21}), (30, {30})):
+        assert {event.pid for event in reader.read(path, vm=vm).events} == threads
 
 
 def test_two_recordings_behind_each_other_are_no_two_vms(tmp_path):

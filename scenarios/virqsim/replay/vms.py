@@ -1,10 +1,10 @@
 """Several VMs in one trace, told apart.
 
 vCPU numbers are a VM's own, so what tells VMs apart is threads. Where the lines
-name the process of a thread (tracefs' option record-tgid; `perf
-script -F +pid`), a VM is a process. Else it is inferred: one process makes its
-vCPUs' threads in their order, so by number of thread each VM begins where a vCPU
-number does not rise.
+name the process of a thread (tracefs' option record-tgid; `perf script -F +pid`),
+a VM is a process. Else it is inferred: a process makes its vCPUs' threads one
+behind the other, so by number of thread a VM begins where a vCPU's number comes
+again. Where none does there is one VM.
 
 Threads that are no vCPU's belong to a VM by their process, or by the name that
 the kernel gives them (`vhost-4100`). Without either, one that is named as the
@@ -113,7 +113,7 @@ def _by_process(path: Path, vcpu_of: dict[int, int], process_of: dict[int, int],
 def _by_order(vcpu_of: dict[int, int]) -> list[Vm]:
     vms: list[Vm] = []
     for thread, vcpu in sorted(vcpu_of.items()):
-        if not vms or vcpu <= max(vms[-1].threads):
+        if not vms or vcpu in vms[-1].threads:
             vms.append(Vm(None))
         vms[-1].threads[vcpu] = thread
     return vms
@@ -125,7 +125,8 @@ def _only(vm: Vm, found: list[Vm], events: list[Event], inferred: bool) -> Chose
     nobodys = sum(event.pid not in owner and event.name.startswith("kvm_") for event in events)
     words = [f"VM {vm} of {len(found)} in the file"]
     if inferred:
-        words.append("told apart by the order of their threads, since no process is in the lines (tracefs' option record-tgid and perf script -F +pid put it there)")
+        words.append("told apart by the order of their threads, since the lines do not say the process (tracefs' option "
+                     "record-tgid, perf script -F +pid)")
     if nobodys:
         words.append(f"{nobodys} events of threads whose VM is not known are left out: interrupts that they raised are seen by "
                      "their delivery only")
