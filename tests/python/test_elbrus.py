@@ -98,6 +98,24 @@ def test_every_picture_says_so(virqsim, texts, runs):
     assert len(texts) == 4 and all(ASSUMED_THROUGHOUT in text for text in texts)
 
 
+@pytest.mark.parametrize(("source", "target", "features", "raised", "pending"), [
+    ("ipi", "running", None, "the sender's ICR", "the hardware set its bit in PMIRR of the target's core"),
+    ("ipi", "halted", None, "the sender's ICR", "the host of the sender's core read EPIC_INT2"),
+    ("device", "running", None, "a device's message", "KVM wrote ICR of its own core"),
+    ("pin", "halted", None, "a pin of the IOEPIC", "KVM set its bit in the copy of PMIRR"),
+    ("assigned-device", "running", None, "an assigned device sent", "the hardware set its bit in PMIRR of"),
+    ("assigned-pin", "halted", None, "its pin of the host's IOEPIC", "the hardware set its bit in the copy of PMIRR"),
+    ("assigned-device", "running", {"epic-passthrough": False}, "the host, which forwards it", "KVM wrote ICR of its own core"),
+    ("timer", "running", None, "timer ran out", "the core's CEPIC set its bit"),
+])
+def test_a_story_tells_which_way_an_interrupt_came(virqsim, tmp_path, source, target, features, raised, pending):
+    plan, _, costs = Scenario.load("elbrus_epic").priced({"source": source, "target": target, "interrupts": "2"}, None, None)
+    runner.run(plan.resolve(costs, "epic-hw", features), folder=tmp_path / "run")
+    steps = {each["step"]: each for each in json.loads(virqsim("explain", tmp_path / "run", "--flow", "2", "--json").out)["steps"]}
+    assert raised in steps["raised"]["sentence"] and pending in steps["pending"]["sentence"]
+    assert all(step["section"].split()[0].strip(":;,") in ("seen", "inferred", "assumed") for step in steps.values())
+
+
 # the profile that nobody has to name
 
 

@@ -133,6 +133,15 @@ def test_the_vcpu_sleeps_or_is_preempted_and_its_row_is_invalid():
     assert "the copy of PMIRR in memory" in reason.sentence
 
 
+def test_nobody_tells_a_sleeper_of_an_assigned_devices_interrupt():
+    machine = Machine("epic")
+    machine.vcpu(Program("target").halt(), {V: on(V)})
+    machine.assigned("card", 0, V, cpu=0, at_ns=[50_000])
+    asked = Asked(Plan("slept", machine, Hypervisor(halt_poll_ns=0)), "epic-hw")
+    (reason,) = asked.reasons(100, V)
+    assert reason.name == "the vCPU sleeps, and nobody is told" and "DAT row = invalid" in reason.evidence
+
+
 def test_the_vcpu_is_in_the_host_with_its_row():
     busy = Program("target")
     with busy.repeat(300):

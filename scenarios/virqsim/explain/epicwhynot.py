@@ -145,6 +145,9 @@ def _not_in_guest(of: EpicCase) -> Reason | None:
     evidence = (*where.evidence(of), *of.bit("CIR", f"PMIRR[{of.vector}]", "DAT row"))
     if unseen.asleep(of):
         return unseen.slept(of, evidence)
+    if of.thread["state"] == "BLOCKED" and of.delivers and of.last and of.last.notified == "later":
+        return Reason("the vCPU sleeps, and nobody is told", f"{where.sentence(of)}; the hardware set the bit in the copy of PMIRR "
+                      "in memory, where KVM looks from time to time", evidence, "seen: kvm_epic_start_idle_timer()")
     if not of.delivers:
         then = "KVM adds the exception to the traps of the next glaunch"
     elif of.epic["loaded"]:

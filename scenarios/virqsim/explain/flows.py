@@ -100,13 +100,16 @@ class Flows:
         if flow.raised_by is not None:
             return f"{flow.kind} of vCPU {flow.raised_by}"
         if flow.kind == "line":
+            where = "pin" if self._trace.epic else "GSI"
             names = [device["name"] for device in self._devices if device.get("gsi") == flow.index]
-            return f"{'/'.join(names) or 'a chip'} on GSI {flow.index}"
+            return f"{'/'.join(names) or 'a chip'} on {where} {flow.index}"
         name = self._devices[flow.index]["name"] if flow.index < len(self._devices) else "outside"
         return f"{flow.kind} of {name}"
 
     def is_assigned(self, flow: Flow) -> bool:
         """A device of the host's that belongs to the guest raised it."""
+        if flow.kind == "line":
+            return any(device.get("assigned") for device in self._devices if device.get("gsi") == flow.index)
         return flow.kind == "msi" and flow.index < len(self._devices) and self._devices[flow.index]["kind"] == "assigned"
 
     def worth_a_look(self) -> list[tuple[str, Flow]]:

@@ -136,9 +136,11 @@ class Story:
             return elbrus.interception(self._trace.exit_reason(record["a"]), by[0] if by else None)
         lists = {"PENDING": "held", "NOTIFIED": "notify"}
         word = header[lists[name]][int(record["b"])] if name in lists else ""
-        if name in ("ROUTED", "PENDING") and word != "NMI" and self._technology.hardware:
-            word = elbrus.found(self.flow.kind, self.flow.notified, self.flow.raised_by == self.flow.vcpu)
-        return elbrus.step(name, self.flow.kind, word, self._technology.hardware)
+        hardware, assigned = self._technology.hardware, self._flows.is_assigned(self.flow)
+        passthrough = hardware and "epic-passthrough" in self._features
+        way = elbrus.way(self.flow, assigned and passthrough, self._technology.loaded) if hardware else ""
+        return elbrus.step(name, self.flow.kind, (word, way) if word else (way,), hardware,
+                           "passthrough" if assigned and passthrough else "forwarded" if assigned else "")
 
     # each event: what happened in a sentence, and where it is written
 
@@ -251,6 +253,8 @@ class _Technology:
         self.hardware = "virtual-interrupt delivery" in controls or (
             self.svm and state["svm"]["AVIC"]) or (self.e2k and state["e2k"]["epic"])
         """Virtual interrupts are delivered by the CPU."""
+        self.loaded = bool(state.get("epic", {}).get("loaded"))
+        """It has its core, and with EPIC virtualization a row of the table."""
         self.in_guest = state["thread"]["state"] == "GUEST"
 
     def pick(self, intel: str, amd: str) -> str:
