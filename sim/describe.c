@@ -26,8 +26,8 @@ static const char *const causes[] = {"operation", "delivery", "acknowledge",
                                      "handler",   "host",     "setup"};
 static const char *const sources[TRACE_SOURCE_COUNT] = {"ipi",    "timer", "msi",  "level",
                                                         "extint", "nmi",   "line", "user-ipi"};
-static const char *const held[] = {"IRR",  "PIR",  "NMI",   "ExtINT",
-                                   "PUIR", "UIRR", "PMIRR", "PBA"};
+static const char *const held[] = {"IRR",  "PIR",   "NMI", "ExtINT", "PUIR",
+                                   "UIRR", "PMIRR", "PBA", "STARTUP"};
 static const char *const refused[] = {"no destination", "disabled", "illegal vector",
                                       "masked",         "re-armed", "not an interrupt",
                                       "withdrawn",      "rerouted"};

@@ -164,6 +164,7 @@ uint64_t machine_pending(const struct vcpu *v, unsigned vector)
     n += v->injecting == number;
     n += v->reinject == number;
     n += v->delivering == number;
+    n += startup_pending(v, vector);
     n += cut_short(v, number);
     n += vector == 2 && v->apic.nmi_pending;
     n += (v->timer_due || v->hw.timer_event) && v->timer_vector == vector;

@@ -62,7 +62,7 @@ static void read_hypervisor(struct build *b)
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
                      "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "inhibits", "pause_loop", "without_rechecks", "scheduler",
+                     "no_reboot", "inhibits", "pause_loop", "without_rechecks", "scheduler",
                      "idle_check_ns"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
@@ -76,6 +76,7 @@ static void read_hypervisor(struct build *b)
     p->idle_check_ns =
         reader_uint_or(r, json, &at, "idle_check_ns", 1000, 10000000000, IDLE_CHECK_NS);
     p->pit_reinject = reader_bool_or(r, json, &at, "pit_reinject", false);
+    p->no_reboot = reader_bool_or(r, json, &at, "no_reboot", false);
     plan_read_inhibits(b, json, &at);
     plan_read_rechecks(b, json, &at);
     read_pause_loop(b, json, &at);

@@ -67,6 +67,26 @@ struct pcpu *plan_read_pin(struct build *b, const json_t *json, const struct pla
     return &h->pcpu[n];
 }
 
+/* How it begins, and begins again. */
+static void read_startup(struct build *b, const json_t *json, const struct place *at,
+                         struct vcpu *v, const struct guest_program *main)
+{
+    struct vcpu_startup *s = &v->startup;
+    const struct hypervisor *h = &b->sim->machine;
+    const struct place waits_at = place_key(at, "waits_for_sipi");
+    const struct place again_at = place_key(at, "after_reset");
+    const json_t *again = json_object_get(json, "after_reset");
+
+    s->main = s->after_reset = main;
+    s->waits = s->uninitialized = reader_bool_or(&b->reader, json, at, "waits_for_sipi", false);
+    if (s->waits && v->index == 0)
+        reader_fail(&b->reader, &waits_at, "vCPU 0 starts the machine, and waits for nobody");
+    else if (s->waits && h->guest_apic == LAPIC_MODE_DISABLED)
+        reader_fail(&b->reader, &waits_at, "a start-up IPI needs a local APIC");
+    if (again)
+        s->after_reset = plan_find_program(b, again, &again_at);
+}
+
 static void read_vcpu(struct build *b, const json_t *json, const struct place *at,
                       struct vcpu *v)
 {
@@ -77,7 +97,8 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
     json_t *value;
 
     reader_keys(&b->reader, json, at,
-                KEYS("pin", "program", "handlers", "user_interrupts", "nice", "roams"));
+                KEYS("pin", "program", "handlers", "user_interrupts", "nice", "roams",
+                     "waits_for_sipi", "after_reset"));
     struct pcpu *const pin = plan_read_pin(b, json, at);
     if (!pin)
         return;
@@ -93,10 +114,30 @@ static void read_vcpu(struct build *b, const json_t *json, const struct place *a
         read_handler(b, v, key, value, &p);
     }
     plan_read_user_interrupts(b, json, at, v);
+    read_startup(b, json, at, v, main);
     guest_init(&v->guest, main, b->sim->plan.seed, v->index);
     b->sim->plan.operations += plan_length_of(main);
     pcpu_add_vcpu(pin, v);
     plan_read_scheduling(b, json, at, &v->thread);
+}
+
+/* A machine that shuts down, is reset, and shuts down again has no end. */
+static void check_resets(struct build *b)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const struct place hypervisor_at = place_key(&plan_root, "hypervisor");
+    const struct place at = place_key(&hypervisor_at, "no_reboot");
+    bool ends = h->policy.no_reboot || b->sim->plan.until.ps != SIM_TIME_NEVER.ps;
+
+    if (b->reader.failed)
+        return;
+    for (uint32_t i = 0; i < h->vcpu_count; i++)
+        ends |= h->vcpu[i].startup.after_reset != h->vcpu[i].startup.main;
+    if (b->shuts_down && !ends)
+        reader_fail(
+            &b->reader, &at,
+            "a program has a triple_fault, and the machine that is reset would come to it "
+            "again and again: true, an after_reset of a vCPU, or run.until_ns belongs here");
 }
 
 static void read_vcpus(struct build *b, const json_t *machine, const struct place *at)
@@ -545,5 +586,6 @@ void plan_read_machine(struct build *b)
     plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);
     plan_read_faults(b);
+    check_resets(b);
     read_regions(b, machine, &at);
 }

@@ -15,6 +15,7 @@ struct build {
     uint64_t words;           /* the highest shared word named, plus one */
     struct uintr_upid *upids; /* of the guest, by vCPU; NULL: nobody has user interrupts */
     bool user_operations;     /* a program needs them */
+    bool shuts_down;          /* a program has a triple fault */
 };
 
 /* The plan itself. */

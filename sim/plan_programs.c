@@ -93,9 +93,10 @@ static void count_words(struct build *b, const struct guest_insn *i)
 /* What Elbrus has not, and what only Elbrus has. */
 static void check_home(struct build *b, const struct guest_insn *i, const struct place *at)
 {
-    static const enum guest_op x86[] = {GUEST_cr8,         GUEST_cr8_read,   GUEST_rdmsr,
-                                        GUEST_wrmsr,       GUEST_pv_ipi,     GUEST_mwait,
-                                        GUEST_mwait_until, GUEST_mwait_take, GUEST_pv_yield};
+    static const enum guest_op x86[] = {
+        GUEST_cr8,      GUEST_cr8_read,     GUEST_rdmsr,       GUEST_wrmsr,
+        GUEST_pv_ipi,   GUEST_mwait,        GUEST_mwait_until, GUEST_mwait_take,
+        GUEST_pv_yield, GUEST_triple_fault, GUEST_opaque_mmio, GUEST_unknown_exit};
     const bool epic = b->sim->machine.guest_epic, e2k = b->sim->plan.vendor == VIRT_E2K;
 
     if (!epic && i->op == GUEST_epic_ipi)
@@ -136,6 +137,7 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "the plan has no disks");
     check_size(b, i, at);
     check_home(b, i, at);
+    b->shuts_down |= i->op == GUEST_triple_fault;
     b->user_operations |= plan_is_user_operation(i);
     count_words(b, i);
 }

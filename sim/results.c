@@ -305,6 +305,13 @@ static const char *state_name(enum virqsim_state s)
     return names[s];
 }
 
+/* For good: by which vCPU, and what KVM_RUN returned to it. */
+static json_t *stopped(const struct vcpu *v)
+{
+    return json_pack("{s:i, s:s}", "vcpu", (int)v->index, "kvm_exit",
+                     describe_kvm_exit(v->kvm_exit));
+}
+
 char *virqsim_results(struct virqsim *sim)
 {
     json_t *r = json_object();
@@ -339,6 +346,8 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "queues", queue_list(sim));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
+    if (sim->machine.stopped)
+        json_object_set_new(r, "stopped", stopped(sim->machine.stopped));
     json_object_set_new(r, "findings", watchdog_findings(&sim->watchdog));
     if (sim->schedule)
         json_object_set_new(r, "schedule", schedule_json(sim->schedule));

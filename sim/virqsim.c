@@ -34,7 +34,7 @@ void virqsim_close(struct virqsim *sim)
 
 static enum virqsim_state state_now(const struct virqsim *sim)
 {
-    if (sim->machine.running == 0 || !time_before(sim->events.now, sim->plan.until))
+    if (sim->machine.running == 0 || sim->machine.stopped || !time_before(sim->events.now, sim->plan.until))
         return VIRQSIM_ENDED;
     if (virqsim_next(sim) == VIRQSIM_NEVER)
         return VIRQSIM_IDLE;
@@ -46,7 +46,7 @@ static void watch_the_end(struct virqsim *sim)
 {
     const bool rests = event_queue_next(&sim->events).ps == SIM_TIME_NEVER.ps;
 
-    if (rests && sim->machine.running)
+    if (rests && sim->machine.running && !sim->machine.stopped)
         watchdog_look_at_rest(&sim->watchdog);
     else
         watchdog_look(&sim->watchdog);

@@ -18,6 +18,7 @@ struct Vcpu {
     std::string user_interrupts = "";         /* JSON, or empty: none */
     int nice = 0;
     bool roams = false;
+    std::string startup = ""; /* JSON, after a comma: waits_for_sipi, after_reset */
 };
 
 /* docs/plan.md, with defaults under which a test need say only what it is about. */
@@ -39,7 +40,7 @@ struct Plan {
     std::string faults;           /* JSON, without the brackets */
     std::string watchdog;         /* JSON, or empty: no limits */
     std::string schedule;         /* JSON, or empty: events in their order */
-    bool pit_reinject = false;
+    bool pit_reinject = false, no_reboot = false;
     std::string hypothetical; /* declared features: JSON, without the brackets */
     std::string pause_loop;   /* JSON, or empty: KVM's defaults */
     unsigned sockets = 1, threads_per_core = 1;
@@ -72,10 +73,11 @@ struct Plan {
           << threads_per_core << '}' << R"(},"hypervisor":{"irqchip":")" << irqchip
           << R"(","halt_poll_ns":)" << halt_poll_ns
           << R"(,"halt_poll_grow":2,"halt_poll_grow_start_ns":10000,"halt_poll_shrink":0,)"
-          << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"inhibits":[)"
-          << inhibits << R"(],"without_rechecks":[)" << without_rechecks
-          << R"(],"time_slice_ns":)" << time_slice_ns << R"(,"timer_advance_ns":)"
-          << timer_advance_ns << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
+          << R"("pit_reinject":)" << (pit_reinject ? "true" : "false") << R"(,"no_reboot":)"
+          << (no_reboot ? "true" : "false") << R"(,"inhibits":[)" << inhibits
+          << R"(],"without_rechecks":[)" << without_rechecks << R"(],"time_slice_ns":)"
+          << time_slice_ns << R"(,"timer_advance_ns":)" << timer_advance_ns
+          << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
           << (scheduler.empty() ? "" : ",\"scheduler\":" + scheduler)
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
           << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns
@@ -109,7 +111,7 @@ struct Plan {
                               return '"' + std::to_string(h.first) + "\":\"" + h.second + '"';
                           }) +
                    "}" + (v.nice ? ",\"nice\":" + std::to_string(v.nice) : "") +
-                   (v.roams ? ",\"roams\":true" : "") +
+                   (v.roams ? ",\"roams\":true" : "") + v.startup +
                    (v.user_interrupts.empty() ? ""
                                               : ",\"user_interrupts\":" + v.user_interrupts) +
                    "}";

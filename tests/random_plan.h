@@ -53,7 +53,12 @@ inline std::string operation(Draw &d, unsigned vcpus, bool handler)
     case 5: {
         const unsigned shorthand = (1 + (unsigned)d.below(3)) << 18;
         const unsigned mode = (unsigned)d.of<unsigned>({0, 0, 0, 4, 5}) << 8;
-        return "[\"ipi\"," + std::to_string(shorthand | mode | (32 + d.below(6) * 23)) + ",0]";
+        const std::string ipi =
+            "[\"ipi\"," + std::to_string(shorthand | mode | (32 + d.below(6) * 23)) + ",0]";
+        if (mode != 5 << 8 || d.chance(10)) /* after INIT a SIPI, as a rule */
+            return ipi;
+        return ipi + ",[\"compute\"," + std::to_string(d.below(9000)) + "],[\"ipi\"," +
+               std::to_string(shorthand | 6 << 8 | d.below(256)) + ",0]";
     }
     case 6:
         return "[\"ipi\"," + std::to_string((1u << 11) | (32 + d.below(200))) + "," +
@@ -517,6 +522,32 @@ inline void add_scheduler(Plan &p)
     }
 }
 
+/* vCPUs that wait for INIT and SIPI, and machines that are reset, or stopped. */
+inline void add_startup(Plan &p)
+{
+    Draw d(p.seed + 15485863);
+    static const char *const ends[] = {"[\"triple_fault\"]", "[\"unknown_exit\"]",
+                                       "[\"opaque_mmio\",4096]"};
+
+    for (size_t i = 0; i < p.vcpus.size(); i++) {
+        if (i && p.guest_apic != "none" && d.chance(15)) {
+            p.vcpus[i].startup = ",\"waits_for_sipi\":true";
+            p.programs["main0"] = "[\"ipi\",17664," + std::to_string(i) +
+                                  "],[\"compute\",900],[\"ipi\",17984," + std::to_string(i) +
+                                  "]," + p.programs["main0"];
+        }
+        if (d.chance(40))
+            p.vcpus[i].startup +=
+                ",\"after_reset\":\"main" + std::to_string(d.below(p.vcpus.size())) + "\"";
+    }
+    if (d.chance(85))
+        return;
+    p.no_reboot = d.chance(30);
+    std::string &program = p.programs["main" + std::to_string(d.below(p.vcpus.size()))];
+    program += ",[\"compute\"," + std::to_string(d.below(200000)) + "]," +
+               ends[d.chance(80) ? 0 : 1 + d.below(2)];
+}
+
 inline Plan random_plan(uint64_t seed)
 {
     Draw d(seed);
@@ -578,6 +609,7 @@ inline Plan random_plan(uint64_t seed)
     add_user_interrupts(d, p);
     add_nics(d, p);
     add_faults(d, p);
+    add_startup(p);
     if (seed % 3 == 0)
         declare_features(p);
     return p;

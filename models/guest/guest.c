@@ -63,6 +63,13 @@ void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed
     g->frames[0] = (struct guest_frame){.program = main};
 }
 
+void guest_restart(struct guest *g, const struct guest_program *main)
+{
+    g->frame = g->frames;
+    g->depth = 0;
+    g->frames[0] = (struct guest_frame){.program = main};
+}
+
 /* Loops and ends: moves the frame to an operation, or to the program's end. */
 static const struct guest_insn *resolve(struct guest_frame *f)
 {

@@ -91,6 +91,9 @@ struct guest {
 void guest_init(struct guest *g, const struct guest_program *main, uint64_t seed,
                 uint64_t stream);
 
+/* The vCPU was reset: this program from its beginning, and no handler. */
+void guest_restart(struct guest *g, const struct guest_program *main);
+
 /* The next operation that concerns the machine, loops and ends resolved; NULL when the main
    program has ended. A handler's end is given as GUEST_iret, of user interrupts as GUEST_uiret.
    Asking again gives the same. */

@@ -190,18 +190,17 @@ static void interrupt(struct vcpu *v, struct vcpu *sender, unsigned vector, trac
     send(v, sender, HOST_GUEST, flow);
 }
 
-/* Into IRR, or into the pending flags of NMI, INIT and SIPI. */
+/* Into IRR, or into the pending flag of NMI. */
 static void set_pending(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
 {
     sender_pays(sender, COST_KVM_ACCEPT);
     reach(v, sender);
-    if (lapic_accept(&v->apic, msg) != LAPIC_ACCEPTED)
-        return;
     if (msg->delivery == IRQ_INIT || msg->delivery == IRQ_STARTUP) {
-        trace_put(v->hypervisor->trace, msg->flow, TRACE_REFUSED, v->index, msg->vector,
-                  TRACE_REFUSED_MODE);
+        startup_accept(v, msg, sender);
         return;
     }
+    if (lapic_accept(&v->apic, msg) != LAPIC_ACCEPTED)
+        return;
     if (v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE) {
         userspace_interrupt(v, sender, msg->vector, msg->flow);
         return;

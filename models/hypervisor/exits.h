@@ -30,6 +30,13 @@ void handle_device(struct vcpu *v);
 void handle_page(struct vcpu *v);
 void handle_data_page(struct vcpu *v);
 
+/* --- exits_end.c --- */
+
+/* KVM can do nothing about it but tell userspace. */
+void handle_shutdown(struct vcpu *v);
+void handle_unknown(struct vcpu *v);
+void handle_internal_error(struct vcpu *v);
+
 /* --- exits_wait.c --- */
 
 void handle_simple(struct vcpu *v);

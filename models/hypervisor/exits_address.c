@@ -38,7 +38,8 @@ bool access_on_apic_page(const struct access *a)
 
 bool access_on_device(const struct access *a)
 {
-    return a->kind == ACCESS_INSTRUCTION && a->instruction == VIRT_MMIO;
+    return a->kind == ACCESS_INSTRUCTION &&
+           (a->instruction == VIRT_MMIO || a->instruction == VIRT_OPAQUE_MMIO);
 }
 
 /* A port or a device's address. */
@@ -81,6 +82,8 @@ void handle_page(struct vcpu *v)
         vcpu_take(v, VCPU_ON_TO_USER);
     } else if (access_on_apic_page(a)) {
         handle_access(v);
+    } else if (a->kind == ACCESS_INSTRUCTION && a->instruction == VIRT_OPAQUE_MMIO) {
+        handle_internal_error(v);
     } else if (access_on_device(a)) {
         handle_device(v);
     } else {

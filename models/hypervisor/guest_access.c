@@ -215,6 +215,12 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return instruction(VIRT_HYPERCALL, 0, 0, 0, false);
     case GUEST_pause:
         return instruction(VIRT_PAUSE, tsc_now(v), 0, 0, false);
+    case GUEST_opaque_mmio:
+        return instruction(VIRT_OPAQUE_MMIO, o[0], 0, 0, false);
+    case GUEST_triple_fault:
+        return instruction(VIRT_TRIPLE_FAULT, 0, 0, 0, false);
+    case GUEST_unknown_exit:
+        return instruction(VIRT_UNKNOWN, 0, 0, 0, false);
     case GUEST_wbinvd:
         return instruction(VIRT_WBINVD, 0, 0, 0, false);
     case GUEST_halt:

@@ -34,6 +34,8 @@ static bool finds_interrupt(const struct vcpu *v)
         return true;
     if (v->epic)
         return epic_wakes(v);
+    if (startup_concerns(v))
+        return startup_wakes(v);
     if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt ||
         (v->apic.nmi_pending && !v->hw.nmi_blocked))
         return true;
@@ -130,6 +132,8 @@ void halt_woken(struct vcpu *v)
     event_disarm(h->events, &v->poll_end);
     timer_wakes(v);
     v->waiting.pv_unhalt = false;
+    if (v->apic.waits_for_sipi) /* it had not halted */
+        return;
     trace_put(h->trace, 0, TRACE_WAKEUP, v->index, ns, v->polled);
     v->poll_ns = adjusted(v, ns);
     if (v->poll_ns != before)

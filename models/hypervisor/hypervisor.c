@@ -229,6 +229,7 @@ static void apic_init(struct hypervisor *h, struct vcpu *v)
         .index = v->index,
         .apic_id = v->index,
         .bootstrap = v->index == 0,
+        .waits_for_sipi = v->startup.waits,
         .mode = h->guest_apic,
         .software_enabled = true,
         .bus_clock = h->apic_bus,

@@ -38,6 +38,7 @@
  *   guest_poll.c    the guest's own polling, before its HLT
  *   yield.c      vCPUs that spin give way to those that should run
  *   userspace.c  QEMU
+ *   startup.c    INIT, start-up IPIs, the machine's reset
  *   host.c       physical CPUs and their interrupts
  *   scheduler.c  and their threads
  *   fault.c      what a plan makes go wrong around all this
@@ -65,6 +66,7 @@
 #include "hypervisor/inhibit.h"
 #include "hypervisor/plan_device.h"
 #include "hypervisor/rechecks.h"
+#include "hypervisor/startup.h"
 #include "hypervisor/timer.h"
 #include "irq/amd_iommu.h"
 #include "irq/apic_fabric.h"
@@ -120,7 +122,7 @@ enum vcpu_signal {
 #undef SIGNAL
 };
 
-/* KVM_RUN's reasons for returning to userspace, by KVM's names. */
+/* KVM_RUN's reasons for returning to userspace, by KVM's names; KVM_RUN_EAGAIN: it gave -EAGAIN. */
 #define KVM_EXITS(REASON)                                                                      \
     REASON(KVM_EXIT_IO)                                                                        \
     REASON(KVM_EXIT_MMIO)                                                                      \
@@ -128,6 +130,10 @@ enum vcpu_signal {
     REASON(KVM_EXIT_SET_TPR)                                                                   \
     REASON(KVM_EXIT_IRQ_WINDOW_OPEN)                                                           \
     REASON(KVM_EXIT_IOAPIC_EOI)                                                                \
+    REASON(KVM_EXIT_SHUTDOWN)                                                                  \
+    REASON(KVM_EXIT_UNKNOWN)                                                                   \
+    REASON(KVM_EXIT_INTERNAL_ERROR)                                                            \
+    REASON(KVM_RUN_EAGAIN)                                                                     \
     REASON(KVM_EXIT_INTR)
 
 enum kvm_exit {
@@ -260,6 +266,7 @@ struct vcpu {
     void (*after_outbox)(struct vcpu *v);
 
     struct vcpu_waiting waiting;
+    struct vcpu_startup startup;
     struct epic_vcpu *epic; /* an EPIC guest's (epic.h); NULL: it has a local APIC, or none */
     struct cache_line line[VCPU_LINES];
 
@@ -296,6 +303,7 @@ struct hypervisor_policy {
     struct pause_loop_policy pause_loop;
     struct guest_poll_policy guest_poll;
     struct scheduler_policy scheduler;
+    bool no_reboot;    /* QEMU: -no-reboot */
     bool pit_reinject; /* KVM's own PIT counts on EOIs, and injects lost ticks again */
     recheck_set without_rechecks;
     uint64_t idle_check_ns; /* e2k: how long a guest with assigned devices sleeps at most */
@@ -354,8 +362,10 @@ struct hypervisor {
     struct vcpu **spinners; /* by word */
     uint32_t word_count;
     const struct vcpu *crashed; /* its handlers nested without end; the run is over */
-    uint32_t running;           /* main programs that have not ended */
-    uint32_t last_boosted;      /* the vCPU that somebody who spun gave way to */
+    const struct vcpu
+        *stopped;     /* QEMU has stopped the VM for good, because of this one's kvm_exit */
+    uint32_t running; /* main programs that have not ended */
+    uint32_t last_boosted; /* the vCPU that somebody who spun gave way to */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */
     uint64_t (*external)(void *context, bool port, bool write, uint64_t address, unsigned size,

@@ -175,6 +175,8 @@ static void inject(struct vcpu *v)
 {
     if (guest_held(v, inject))
         return;
+    if (startup_concerns(v) && !startup_ready(v))
+        return;
     if (v->apicv_stale) {
         inhibit_apply(v);
         assigned_svm_set_mode(v);

@@ -37,8 +37,8 @@ static bool has_more(const struct vcpu *v)
 /* KVM_INTERRUPT when the guest can take one, a request for the window for what it cannot take yet. */
 static void before_run(struct vcpu *v)
 {
-    const bool able =
-        v->hw.interrupts_enabled && v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
+    const bool able = !startup_concerns(v) && v->hw.interrupts_enabled &&
+                      v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
 
     if (able && has_more(v))
         interrupt_kvm(v);
@@ -52,6 +52,9 @@ static void enter_kvm(struct vcpu *v)
         vcpu_take(v, VCPU_ON_PREEMPT);
         return;
     }
+    v->in_userspace = v->hypervisor->policy.irqchip == IRQCHIP_USERSPACE && startup_concerns(v);
+    if (v->in_userspace && !startup_ready(v))
+        return;
     v->in_userspace = false;
     vcpu_take(v, VCPU_ON_ENTER_KVM);
 }
@@ -157,9 +160,31 @@ static void go_on(struct vcpu *v)
     vcpu_take(v, VCPU_ON_BLOCK);
 }
 
+/* QEMU: vm_stop(RUN_STATE_INTERNAL_ERROR), or the end of the process. Nothing runs again. */
+static void stop_for_good(struct vcpu *v)
+{
+    struct hypervisor *h = v->hypervisor;
+
+    give_lock(v);
+    h->stopped = v;
+    event_queue_stop(h->events);
+}
+
+/* QEMU: qemu_system_reset_request(). */
+static void shut_down(struct vcpu *v)
+{
+    if (v->hypervisor->policy.no_reboot) {
+        stop_for_good(v);
+        return;
+    }
+    startup_reset_machine(v);
+    run_again(v);
+}
+
 static void handle_reason(struct vcpu *v)
 {
     switch (v->kvm_exit) {
+    case KVM_RUN_EAGAIN:
     case KVM_EXIT_INTR:
         interrupted(v);
         break;
@@ -169,6 +194,13 @@ static void handle_reason(struct vcpu *v)
         break;
     case KVM_EXIT_HLT:
         halted(v);
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        shut_down(v);
+        break;
+    case KVM_EXIT_UNKNOWN:
+    case KVM_EXIT_INTERNAL_ERROR:
+        stop_for_good(v);
         break;
     case KVM_EXIT_IOAPIC_EOI:
         vcpu_pay(v, COST_USER_DEVICE);

@@ -23,10 +23,11 @@ enum trace_held {
     TRACE_HELD_PIR,
     TRACE_HELD_NMI,
     TRACE_HELD_EXTINT,
-    TRACE_HELD_PUIR,  /* a user interrupt, in its descriptor */
-    TRACE_HELD_UIRR,  /* and in its processor */
-    TRACE_HELD_PMIRR, /* of an EPIC */
-    TRACE_HELD_PBA,   /* in the device, whose vector is masked */
+    TRACE_HELD_PUIR,    /* a user interrupt, in its descriptor */
+    TRACE_HELD_UIRR,    /* and in its processor */
+    TRACE_HELD_PMIRR,   /* of an EPIC */
+    TRACE_HELD_PBA,     /* in the device, whose vector is masked */
+    TRACE_HELD_STARTUP, /* the APIC's flags for INIT and SIPI */
 };
 enum trace_refused {
     TRACE_REFUSED_NO_DESTINATION,

@@ -114,6 +114,9 @@ static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_IRET:
         v->nmi_blocked = false;
         break;
+    case VIRT_OPAQUE_MMIO: /* no plan of Elbrus has these */
+    case VIRT_TRIPLE_FAULT:
+    case VIRT_UNKNOWN:
     case VIRT_PAUSE:
     case VIRT_MONITOR:
     case VIRT_MWAIT:

@@ -238,7 +238,12 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
         return leave_if(v, SVM_WBINVD, EXIT_SVM_WBINVD, 0);
     case VIRT_PORT_IO:
         return leave_if(v, SVM_IOIO, EXIT_SVM_IO, detail);
+    case VIRT_TRIPLE_FAULT: /* APM 2 "Shutdown Intercept" */
+        return leave(v, EXIT_SVM_SHUTDOWN, 0);
+    case VIRT_UNKNOWN:
+        return leave(v, EXIT_SVM_FERR_FREEZE, 0);
     case VIRT_MMIO:
+    case VIRT_OPAQUE_MMIO:
     case VIRT_UNMAPPED:
         return meet_page(v, detail);
     case VIRT_IRET:

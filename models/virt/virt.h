@@ -72,11 +72,14 @@ enum virt_instruction {
     VIRT_MONITOR,
     VIRT_MWAIT,
     VIRT_WBINVD,
-    VIRT_PORT_IO,  /* detail: the port */
-    VIRT_MMIO,     /* detail: the address; a page marked as MMIO */
-    VIRT_UNMAPPED, /* detail: the address; a page that the hypervisor has not mapped */
-    VIRT_IRET,     /* the end of an NMI handler: NMIs are open again */
-    VIRT_SENDUIPI, /* its ordinary IPI; detail: VIRT_USER_IPI */
+    VIRT_PORT_IO,     /* detail: the port */
+    VIRT_MMIO,        /* detail: the address; a page marked as MMIO */
+    VIRT_UNMAPPED,    /* detail: the address; a page that the hypervisor has not mapped */
+    VIRT_OPAQUE_MMIO, /* detail: the address; the same by an instruction that nobody emulates */
+    VIRT_TRIPLE_FAULT, /* the processor shuts down */
+    VIRT_UNKNOWN,      /* it leaves for a reason that nobody asked for */
+    VIRT_IRET,         /* the end of an NMI handler: NMIs are open again */
+    VIRT_SENDUIPI,     /* its ordinary IPI; detail: VIRT_USER_IPI */
 };
 enum { VIRT_INSTRUCTIONS = VIRT_SENDUIPI + 1 };
 

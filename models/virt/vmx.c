@@ -134,7 +134,12 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_PORT_IO:
         return exit_if(v, has(v, VMX_UNCONDITIONAL_IO_EXITING), EXIT_VMX_IO_INSTRUCTION,
                        detail);
+    case VIRT_TRIPLE_FAULT: /* SDM 3C "Other Causes of VM Exits" */
+        return vmx_exit(v, EXIT_VMX_TRIPLE_FAULT, 0);
+    case VIRT_UNKNOWN:
+        return vmx_exit(v, EXIT_VMX_ENCLS, 0);
     case VIRT_MMIO:
+    case VIRT_OPAQUE_MMIO:
         return vmx_page_exit(v, EXIT_VMX_EPT_MISCONFIG, detail);
     case VIRT_UNMAPPED:
         return vmx_page_exit(v, EXIT_VMX_EPT_VIOLATION, detail);

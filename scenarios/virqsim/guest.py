@@ -42,6 +42,32 @@ def icr(vector: int, *, logical: bool = False, shorthand: str | None = None) -> 
     return vector | (_LOGICAL if logical else 0) | _SHORTHAND[shorthand] << 18
 
 
+def icr_init(*, shorthand: str | None = None) -> int:
+    """The low half of an ICR write that sends INIT: its targets are reset, and wait for a start-up IPI.
+
+    SDM 3A "Interrupt Command Register (ICR)": level asserted.
+
+    Args:
+        shorthand: as of `icr`.
+    """
+    return icr(16, shorthand=shorthand) & ~0xFF | 5 << 8 | 1 << 14
+
+
+def icr_startup(page: int = 0, *, shorthand: str | None = None) -> int:
+    """The same for a start-up IPI: targets that wait for one begin.
+
+    Args:
+        page: 0 to 255; a processor would begin at `page` * 4096, here it begins its main program.
+        shorthand: as of `icr`.
+
+    Raises:
+        VirqsimError: no such page.
+    """
+    if not 0 <= page <= 255:
+        raise VirqsimError(f"icr_startup: page: {page} is none of 0..255")
+    return icr(16, shorthand=shorthand) & ~0xFF | 6 << 8 | 1 << 14 | page
+
+
 def logical_x2apic(apic_ids: Iterable[int]) -> int:
     """The x2APIC logical destination that names these APIC IDs, all of one cluster of 16.
 
@@ -360,6 +386,20 @@ class Program:
     def wbinvd(self) -> Program:
         """WBINVD."""
         return self._add("wbinvd")
+
+    # What the guest does not come back from
+
+    def triple_fault(self) -> Program:
+        """A fault that cannot be delivered: QEMU resets the machine, or stops it (Hypervisor.no_reboot)."""
+        return self._add("triple_fault")
+
+    def opaque_mmio(self, address: int) -> Program:
+        """An access to a device by an instruction that KVM does not emulate: QEMU stops the machine."""
+        return self._add("opaque_mmio", address=address)
+
+    def unknown_exit(self) -> Program:
+        """An exit for a reason that nobody asked for: QEMU stops the machine."""
+        return self._add("unknown_exit")
 
     # A disk's driver (Machine.ide, Machine.virtio_blk)
 

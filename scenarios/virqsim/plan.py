@@ -121,6 +121,9 @@ class Hypervisor:
     (`lost_tick_policy=delay`) and keeps AVIC off. `inhibits` are put in force besides those
     that the machine brings about.
 
+    `no_reboot` is QEMU's option: where a guest shuts down (Program.triple_fault()) the machine stops, and
+    is not reset.
+
     `without_rechecks` makes it a hypervisor with a fault: these of KVM's second looks are left out
     (`virqsim list rechecks`, docs/race.md).
 
@@ -136,6 +139,7 @@ class Hypervisor:
     time_slice_ns: int = 3_000_000
     timer_advance_ns: int = 0
     pit_reinject: bool = False
+    no_reboot: bool = False
     inhibits: tuple[Inhibit, ...] = ()
     pause_loop: PauseLoop = PauseLoop()
     without_rechecks: tuple[str, ...] = ()
@@ -197,7 +201,7 @@ class Machine:
         self._words: dict[str, int] = {}
 
     def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None,
-             nice: int = 0, roams: bool = False) -> int:
+             nice: int = 0, roams: bool = False, waits_for_sipi: bool = False, after_reset: Program | None = None) -> int:
         """Adds a vCPU and returns its number, which is also its APIC ID.
 
         Args:
@@ -207,6 +211,9 @@ class Machine:
             pin: the physical CPU of its thread; by default its own number.
             nice: -20 to 19, with a Scheduler.
             roams: its thread may run on any physical CPU, with a Scheduler; `pin` is where it begins.
+            waits_for_sipi: it begins when another vCPU has sent it INIT and a start-up IPI (`icr_init`, `icr_startup`);
+                else firmware has done that.
+            after_reset: what it runs once the machine was reset; by default `program` again.
 
         Raises:
             VirqsimError: two programs share a name.
@@ -219,7 +226,8 @@ class Machine:
             else:
                 named[str(vector)] = [self._name(each) for each in handler]
         self._vcpus.append({"pin": number if pin is None else pin, "program": self._name(program), "handlers": named,
-                            **_scheduling(nice, roams)})
+                            **_scheduling(nice, roams), **({"waits_for_sipi": True} if waits_for_sipi else {}),
+                            **({"after_reset": self._name(after_reset)} if after_reset else {})})
         return number
 
     def user_interrupts(self, vcpu: int, handler: Program | None = None, uinv: int = UINV) -> None:

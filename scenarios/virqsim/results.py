@@ -210,6 +210,8 @@ class Results:
         """One line: what was run with what, and how it ended."""
         d = self.document
         state = "partial: it was interrupted" if self.partial else d["state"]
+        if "stopped" in d:
+            state += f": vCPU {d['stopped']['vcpu']} stopped the VM by {d['stopped']['kvm_exit']}"
         return (f"{d['name']}: {d['technology']}, profile {d['profile']} ({known_as(d['profile_kind'])}), "
                 f"{self.time_ns / 1e6:.3f} ms simulated, {state}")
 

@@ -1,0 +1,67 @@
+"""How long does it take to start a processor, and what happens when the guest shuts down?
+
+vCPU 0 sends INIT and then a start-up IPI to all others, one after the other, and each says that it runs.
+Linux waits 10 ms after INIT on old processors and not at all on others; `wait_us` is that time.
+
+With `shutdown=reset` the guest's first life ends in a triple fault: QEMU resets the machine, and the same happens
+again in its second one. With `shutdown=stop` QEMU has the option -no-reboot.
+
+The report has the time from the start-up IPI to the other's first instruction, and exits and returns
+to userspace for each processor started.
+"""
+
+import pandas as pd
+
+import virqsim
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, icr_init, icr_startup
+
+PARAMETERS = {
+    "processors": Parameter(3, "", "how many are started"),
+    "wait_us": Parameter(10, "us", "between INIT and the start-up IPI"),
+    "shutdown": Parameter("none", "", "how the guest's first life ends", choices=("none", "reset", "stop")),
+}
+
+STARTED = 1  # stamp id
+
+
+def plan(p):
+    if not 1 <= p.processors <= 63:
+        raise VirqsimError(f"processors: {p.processors}: 1 to 63 belong here")
+    machine = Machine()
+    lives = 2 if p.shutdown == "reset" else 1
+    first, last = (boot(machine, p, life) for life in ("first", "last"))
+    if p.shutdown != "none":
+        first.triple_fault()
+    machine.vcpu(first, after_reset=last if lives == 2 else None)
+    for number in range(1, p.processors + 1):
+        other = Program(f"processor{number}").word_add(machine.word(f"up{number}")).compute(1_000)
+        machine.vcpu(other, waits_for_sipi=True)
+    return Plan("processor_startup", machine, Hypervisor(no_reboot=p.shutdown == "stop"))
+
+
+def boot(machine, p, life):
+    """One processor after the other, in the guest's first life or its last."""
+    program = Program(f"boot_{life}")
+    for number in range(1, p.processors + 1):
+        program.ipi(icr_init(), number).compute(round(p.wait_us * p.core_hz / 1e6))
+        program.stamp(STARTED).ipi(icr_startup(), number)
+        program.spin_until(machine.word(f"up{number}"), 2 if life == "last" and p.shutdown == "reset" else 1).stamp(STARTED)
+    return program
+
+
+def report(results, p):
+    """For each processor started."""
+    stamps = results.stamps.set_index("id")
+    lives = 2 if p.shutdown == "reset" else 1
+    started = p.processors * lives
+    returns = results.userspace_exits.groupby("reason")["count"].sum()
+    up_us = stamps.loc[STARTED, "min_cycles"] / p.tsc_hz * 1e6
+    return pd.DataFrame([{
+        "started": started, "up_us": round(up_us, 2),
+        "exits": results.exits["count"].sum() / started,
+        "eagain": int(returns.get("KVM_RUN_EAGAIN", 0)), "shutdowns": int(returns.get("KVM_EXIT_SHUTDOWN", 0)),
+    }]).round(2)
+
+
+if __name__ == "__main__":
+    virqsim.main(__file__)
