@@ -68,15 +68,38 @@ static void tune(struct vcpu *v, sim_time at)
                   before);
 }
 
+/* Cycles of the core's clock, begun ones too. */
+static uint64_t cycles_between(const struct hypervisor *h, sim_time from, sim_time to)
+{
+    const cycles last = clock_count(&h->core, to);
+    const uint64_t whole = last.n - clock_count(&h->core, from).n;
+
+    return whole + time_before(clock_edge(&h->core, last), to);
+}
+
+/* Linux: __delay() looks at the TSC once a turn, and so ends with the turn that meets `end`. */
+static sim_time whole_turns(const struct hypervisor *h, sim_time at, sim_time end)
+{
+    const uint64_t turn = h->costs.of[COST_KVM_DELAY].n;
+    const uint64_t wanted = cycles_between(h, at, end);
+
+    if (turn <= 1)
+        return end;
+    return clock_after(&h->core, at, (cycles){(wanted + turn - 1) / turn * turn});
+}
+
+/* KVM: __wait_lapic_expire(). */
 sim_time timer_wait_from(struct vcpu *v, sim_time at)
 {
     const sim_time deadline = v->timer_awaited;
+    sim_time longest;
 
     tune(v, at);
     v->timer_awaited = (sim_time){0};
     if (!time_before(at, deadline))
         return at;
-    return earlier_of(deadline, time_plus_ps(at, v->timer_advance_ns * PS_PER_NS));
+    longest = time_plus_ps(at, v->timer_advance_ns * PS_PER_NS);
+    return whole_turns(v->hypervisor, at, earlier_of(deadline, longest));
 }
 
 /* KVM: lapic_timer_int_injected(). */
@@ -87,18 +110,11 @@ static bool is_before_guest(const struct vcpu *v)
     return vec_has(v->hw.ops->delivers(&v->hw) ? &v->apic.regs.IRR : &v->apic.regs.ISR, vector);
 }
 
-/* Cycles of the core's clock, begun ones too. */
-static uint64_t cycles_until(const struct hypervisor *h, sim_time end)
-{
-    const cycles last = clock_count(&h->core, end);
-    const uint64_t whole = last.n - clock_count(&h->core, hv_now(h)).n;
-
-    return whole + time_before(clock_edge(&h->core, last), end);
-}
-
 void timer_wait(struct vcpu *v)
 {
+    const sim_time now = hv_now(v->hypervisor);
+
     if (v->timer_awaited.ps == 0 || !is_before_guest(v))
         return;
-    v->stall.n += cycles_until(v->hypervisor, timer_wait_from(v, hv_now(v->hypervisor)));
+    v->stall.n += cycles_between(v->hypervisor, now, timer_wait_from(v, now));
 }

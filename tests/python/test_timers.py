@@ -35,5 +35,6 @@ def test_a_plan_that_is_housekept_is_left_alone():
 
 def test_a_fixed_advance_is_the_policys():
     plan = tick(Hypervisor(timer_advance_ns=5000)).resolve(profiles.load("skylake-sp"), "apicv")
-    cycles = sum(plan["costs"]["cycles"][key] for key in ("hw.entry", "hw.virtual_deliver"))
-    assert runner.run(plan).document["latency"][0]["max_ps"] == cycles * 400  # of a core at 2.5 GHz
+    cost = plan["costs"]["cycles"]
+    late = runner.run(plan).document["latency"][0]["max_ps"] / 400 - cost["hw.entry"] - cost["hw.virtual_deliver"]
+    assert 0 <= late < cost["kvm.delay"]  # cycles of a core at 2.5 GHz: KVM waits in turns

@@ -71,6 +71,18 @@ TEST_F(Advance, WaitsNoLongerThanItself)
     EXPECT_EQ(9300u, entry(10000, 9000));
 }
 
+/* Linux: delay_tsc() looks at the TSC, pauses, and looks again. */
+TEST_F(Advance, WaitsInTurns)
+{
+    h.costs.of[COST_KVM_DELAY] = {165};
+    EXPECT_EQ(9500u + 4 * 165, entry(10000, 9500));
+    EXPECT_EQ(9835u + 165, entry(10000, 9835));
+    EXPECT_EQ(9999u + 165, entry(10000, 9999));
+    EXPECT_EQ(10000u, entry(10000, 10000));
+    start(300);
+    EXPECT_EQ(9000u + 2 * 165, entry(10000, 9000)) << "as long as the advance";
+}
+
 TEST_F(Advance, GoesBackByAnEighthOfWhatItWasTooEarly)
 {
     entry(10000, 9700);
@@ -149,6 +161,7 @@ Plan ticking(const std::string &technology, unsigned times = 1,
             R"(,["tsc_deadline",20000],[")" + wait + R"(_until",0,)" + std::to_string(i) + "]";
     p.technology = technology;
     p.features["timer-advance"] = false;
+    p.costs = {{"kvm.delay", 1}}; /* a wait ends at its deadline */
     p.programs = {{"main", main}, {"tick", R"(["eoi"],["word_add",0,1])"}};
     p.vcpus = {{0, "main", {{50, "tick"}}}};
     return p;
@@ -220,6 +233,7 @@ TEST(AdvancedCount, IsThePreemptionTimersAlone)
         p.vcpus = {{0, "main", {{50, "tick"}}}};
         p.features["timer-advance"] = true;
         p.timer_advance_ns = 5000;
+        p.costs = {{"kvm.delay", 1}};
         Machine hardware(p);
         p.features["preemption-timer"] = false;
         Machine host(p);
@@ -285,7 +299,7 @@ TEST(FastPath, TakesADeadlineOnlyForThePreemptionTimer)
         p.technology = technology;
         p.programs = {{"main", R"(["timer_mode",50,2],["tsc_deadline",900000])"}};
         p.vcpus = {{0, "main", {}}};
-        p.costs = {{"kvm.fastpath", 50}}; /* on the way out and on the way in */
+        p.costs["kvm.fastpath"] = 50; /* on the way out and on the way in */
         p.features["fastpath"] = fast;
         if (technology != "svm")
             p.features["preemption-timer"] = hardware;
@@ -304,7 +318,7 @@ TEST(FastPath, TakesTheExpiryWhereItsInterruptIsPosted)
 {
     const auto late = [](const std::string &technology, bool fast) {
         Plan p = ticking(technology);
-        p.costs = {{"kvm.fastpath", 50}};
+        p.costs["kvm.fastpath"] = 50;
         p.features["fastpath"] = fast;
         Machine m(p);
         const uint64_t ns = slowest(m);
