@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from replay_files import TRACES, replay, trace
 from virqsim import profiles
-from virqsim.replay import answer, demand, life, rank, reader, tables, unknown
+from virqsim.replay import answer, bars, demand, life, rank, reader, tables, unknown
 
 TRACE = "vmx_noapicv_x2apic_mixed_spin"
 
@@ -148,11 +148,21 @@ def test_the_page_holds_every_table_and_needs_nothing_else(virqsim, tmp_path):
     checker.feed(page)
     assert checker.open == []
     assert [tag for tag, _ in checker.seen].count("table") == len(list(tables.tables(document)))
-    assert [tag for tag, _ in checker.seen].count("svg") == 2
+    assert [tag for tag, _ in checker.seen].count("svg") == 3
     assert not any({"src", "href"} & set(attributes) for _, attributes in checker.seen)
     assert not re.search(r"https?://", page)
     for rect in (attributes for tag, attributes in checker.seen if tag == "rect"):
         assert float(rect["width"]) >= 0
+
+
+def test_bars_with_more_parts_than_colours_have_one_that_is_the_rest():
+    many = {f"R{n:02}": float(20 - n) for n in range(12)}
+    drawn = bars.bars({"recorded": many, "a technology of a long name": {"R00": 5.0}}, {"recorded": (1.0, 2.0)})
+    assert drawn.count("<rect") == 11 and drawn.count("<li>") == 10
+    assert "<title>recorded: other 30</title>" in drawn and drawn.count("<path") == 1
+    assert ">174</text>" in drawn and ">5</text>" in drawn
+    (left,) = set(re.findall(r"<text x='([\d.]+)' y='\d+' text-anchor='end'", drawn))
+    assert float(left) > 7 * len("a technology of a long name")
 
 
 def test_a_page_that_cannot_be_written_is_one_line(virqsim, tmp_path):

@@ -75,6 +75,8 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
         click.echo(json.dumps(document, indent=1))
     else:
         _print(document)
+        if html:
+            click.echo(f"\npage: {html}")
 
 
 def _survey(trace: str, as_json: bool) -> None:

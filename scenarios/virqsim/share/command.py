@@ -22,7 +22,7 @@ from .skeleton import Skeleton
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [default: NAME-anonymous.txt, here]")
 @click.option("--vm", type=int, metavar="N", help="Of a trace with several VMs that of this process, or of this vCPU's thread.")
 @click.option("--shrink", "wanted", metavar="PROPERTY",
-              help="Keep only what is needed for the replay to show it: "
+              help="Keep only what is needed to show it: "
                    + "; ".join(f"{properties.usage(name)}, {kind.meaning}" for name, kind in properties.KINDS.items()) + ".")
 @click.option("--tests", default=2000, show_default=True, type=click.IntRange(1), metavar="N",
               help="With --shrink: how many parts of the trace to try at most.")
