@@ -102,12 +102,15 @@ sim_time timer_wait_from(struct vcpu *v, sim_time at)
     return whole_turns(v->hypervisor, at, earlier_of(deadline, longest));
 }
 
-/* KVM: lapic_timer_int_injected(). */
+/* KVM: lapic_timer_int_injected(). What hardware delivers waits in IRR, a self-IPI in the physical
+   one; what the entry injects is in ISR. */
 static bool is_before_guest(const struct vcpu *v)
 {
     const unsigned vector = v->apic.regs.LVT_TIMER & 0xff;
+    const bool requested = v->hw.ops->delivers(&v->hw) ||
+                           feature_in(v->hypervisor->features, FEATURE_DELIVERY_BY_IPI);
 
-    return vec_has(v->hw.ops->delivers(&v->hw) ? &v->apic.regs.IRR : &v->apic.regs.ISR, vector);
+    return vec_has(requested ? &v->apic.regs.IRR : &v->apic.regs.ISR, vector);
 }
 
 void timer_wait(struct vcpu *v)

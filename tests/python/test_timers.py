@@ -1,5 +1,6 @@
 """The guest's timer and who counts for it, from a scenario's side."""
 
+import pytest
 from virqsim import Hypervisor, Machine, Plan, Program, profiles, runner
 from virqsim.plan import housekept
 
@@ -38,3 +39,13 @@ def test_a_fixed_advance_is_the_policys():
     cost = plan["costs"]["cycles"]
     late = runner.run(plan).document["latency"][0]["max_ps"] / 400 - cost["hw.entry"] - cost["hw.virtual_deliver"]
     assert 0 <= late < cost["kvm.delay"]  # cycles of a core at 2.5 GHz: KVM waits in turns
+
+
+@pytest.mark.parametrize(("technology", "features"), [
+    ("none", {}), ("apicv", {}), ("svm", {}), ("avic", {}), ("eli", {}), ("did", {"direct-timer": False}),
+    ("did", {"direct-timer": False, "direct-eoi": False}), ("direct", {"direct-timer": False})])
+def test_an_advanced_timer_is_awaited_however_its_interrupt_comes(technology, features):
+    """A latency is counted from the deadline, and never negative: 0 would be a handler before it."""
+    plan = tick(Hypervisor(timer_advance_ns=5000)).resolve(profiles.load("skylake-sp"), technology, features)
+    latency = next(row for row in runner.run(plan).document["latency"] if row["source"] == "timer")
+    assert latency["min_ps"] >= plan["costs"]["cycles"]["hw.entry"] * 400  # of a core at 2.5 GHz
