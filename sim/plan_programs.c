@@ -90,7 +90,7 @@ static void count_words(struct build *b, const struct guest_insn *i)
     }
 }
 
-/* What Elbrus has not, and what only Elbrus has. */
+/* What Elbrus or VMX has not, and what only Elbrus has. */
 static void check_home(struct build *b, const struct guest_insn *i, const struct place *at)
 {
     static const enum guest_op x86[] = {
@@ -103,6 +103,9 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "epic_ipi needs an EPIC guest");
     if (e2k && !epic && i->op == GUEST_tsc_deadline)
         reader_fail(&b->reader, at, "an Elbrus guest's local APIC has no TSC deadline");
+    if (b->sim->plan.vendor != VIRT_SVM && (i->op == GUEST_stgi || i->op == GUEST_clgi))
+        reader_fail(&b->reader, at, "%s needs SVM, where hypervisors have it",
+                    guest_ops[i->op].name);
     for (size_t n = 0; e2k && n < sizeof x86 / sizeof x86[0]; n++)
         if (i->op == x86[n])
             reader_fail(&b->reader, at, "an Elbrus guest has no %s", guest_ops[i->op].name);

@@ -237,9 +237,10 @@ static json_t *svm(const struct vcpu *v)
     for (unsigned n = 0; n < SVM_INTERCEPT_COUNT; n++)
         if (svm_intercepts(b, (enum svm_intercept)n))
             json_array_append_new(intercepts, json_string(names[n]));
-    return json_pack("{s:i, s:b, s:b, s:b, s:b, s:o, s:o}", "V_TPR", (int)b->v_tpr, "V_IRQ",
-                     b->v_irq, "V_IGN_TPR", b->v_ign_tpr, "V_INTR_MASKING", b->v_intr_masking,
-                     "AVIC", b->avic, "avic_entry", avic_entry(v), "intercepts", intercepts);
+    return json_pack("{s:b, s:i, s:b, s:b, s:b, s:b, s:o, s:o}", "GIF", !v->hw.gif_clear,
+                     "V_TPR", (int)b->v_tpr, "V_IRQ", b->v_irq, "V_IGN_TPR", b->v_ign_tpr,
+                     "V_INTR_MASKING", b->v_intr_masking, "AVIC", b->avic, "avic_entry",
+                     avic_entry(v), "intercepts", intercepts);
 }
 
 static json_t *e2k(const struct vcpu *v)

@@ -68,6 +68,8 @@ static struct suspicion takeable(const struct watchdog *w, const struct vcpu *v)
     const int highest = posted > held ? posted : held;
     struct suspicion s = {.vector = NO_VECTOR};
 
+    if (v->hw.gif_clear)
+        return s;
     if (v->apic.nmi_pending && !v->hw.nmi_blocked)
         return (struct suspicion){.on = true,
                                   .vector = 2,

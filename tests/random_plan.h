@@ -158,7 +158,7 @@ inline void choose_features(Draw &d, Plan &p)
     if (p.technology == "vtd-pi" || p.technology == "apicv")
         p.features["ipi-passthrough"] = d.chance(40);
     if (on_svm(p))
-        p.features["vnmi"] = d.chance(50);
+        p.features["vnmi"] = p.features["vgif"] = d.chance(50);
     if (avic)
         p.features["erratum-1235"] = d.chance(30);
     const bool needs_posting = p.features["timer-posting"] || p.features["ipi-passthrough"];
@@ -312,6 +312,23 @@ inline void add_identities(Draw &d, Plan &p)
         if (name[0] != 'h')
             operations = "[\"apic_write\"," + std::to_string(reg) + "," +
                          std::to_string(value) + "]," + operations;
+    }
+}
+
+/* Hypervisors in the guests of SVM, with vGIF or without: each round of a program clears GIF for a
+   while. */
+inline void add_global_flag(Plan &p)
+{
+    const std::string last = "[\"compute\",10],[\"end\"]";
+
+    if (!on_svm(p) || p.seed % 3)
+        return;
+    for (auto &[name, operations] : p.programs) {
+        const size_t at = operations.rfind(last);
+        if (at != std::string::npos)
+            operations.insert(at, "[\"clgi\"],[\"compute\"," +
+                                      std::to_string(500 + p.seed % 7 * 1000) +
+                                      "],[\"cpuid\"],[\"stgi\"],");
     }
 }
 
@@ -610,6 +627,7 @@ inline Plan random_plan(uint64_t seed)
     add_nics(d, p);
     add_faults(d, p);
     add_startup(p);
+    add_global_flag(p);
     if (seed % 3 == 0)
         declare_features(p);
     return p;

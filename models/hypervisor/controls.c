@@ -260,6 +260,9 @@ static void svm_set(struct vcpu *v)
                       h->policy.irqchip == IRQCHIP_USERSPACE);
     b->v_intr_masking = true;
     b->v_nmi_enable = feature_in(h->features, FEATURE_VNMI);
+    b->vgif = feature_in(h->features, FEATURE_VGIF);
+    svm_intercept(b, SVM_STGI, !b->vgif);
+    svm_intercept(b, SVM_CLGI, !b->vgif);
     svm_set_avic(v);
 }
 

@@ -410,10 +410,18 @@ static void open_window(struct vcpu *v, bool open)
     v->hw.ops->open_window(&v->hw, open);
 }
 
+/* KVM: svm_enable_irq_window(): without vGIF the hardware does not know of the guest's GIF, whose
+   STGI exits and so tells. */
+static bool stgi_tells(const struct vcpu *v)
+{
+    return v->hw.gif_clear && !v->hw.vmcb.vgif;
+}
+
 /* KVM: kvm_check_and_inject_events(): first what was cut short, then NMI, 8259A, APIC. */
 void deliver_inject(struct vcpu *v)
 {
-    const bool open = v->hw.interrupts_enabled && !v->hw.shadow;
+    const bool gif = !v->hw.gif_clear;
+    const bool open = gif && v->hw.interrupts_enabled && !v->hw.shadow;
 
     if (v->hw.passive_context) {
         epic_inject(v);
@@ -421,13 +429,13 @@ void deliver_inject(struct vcpu *v)
     }
     if (v->reinject != NO_VECTOR)
         inject_again(v);
-    else if (v->apic.nmi_pending && !v->hw.nmi_blocked)
+    else if (gif && v->apic.nmi_pending && !v->hw.nmi_blocked)
         inject_nmi(v);
     else if (open && has_extint(v))
         inject_extint(v);
     else if (open && apic_injects(v) && lapic_pending(&v->apic) != NO_VECTOR)
         inject_from_apic(v);
-    open_window(v, interrupt_waits(v));
+    open_window(v, interrupt_waits(v) && !stgi_tells(v));
     v->hw.ops->open_nmi_window(&v->hw, v->apic.nmi_pending);
     update_tpr_threshold(v);
 }

@@ -42,6 +42,7 @@ void handle_internal_error(struct vcpu *v);
 void handle_simple(struct vcpu *v);
 void handle_host_interrupt(struct vcpu *v);
 void handle_preemption_timer(struct vcpu *v);
+void handle_gif(struct vcpu *v);
 void handle_window(struct vcpu *v);
 void handle_nmi_window(struct vcpu *v);
 void handle_halt(struct vcpu *v);

@@ -23,6 +23,19 @@ void handle_preemption_timer(struct vcpu *v)
     exit_go_back(v, fast);
 }
 
+/* KVM: svm_set_gif(). What waits for an STGI is looked for before the entry. */
+void handle_gif(struct vcpu *v)
+{
+    struct vmcb *b = &v->hw.vmcb;
+
+    v->hw.gif_clear = v->exit.reason == EXIT_SVM_CLGI;
+    if (!v->hw.gif_clear)
+        svm_intercept(b, SVM_STGI, !b->vgif);
+    else
+        deliver_close_window(v); /* svm_clear_vintr() */
+    handle_simple(v);
+}
+
 void handle_window(struct vcpu *v)
 {
     deliver_close_window(v);

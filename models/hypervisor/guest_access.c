@@ -223,6 +223,10 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return instruction(VIRT_UNKNOWN, 0, 0, 0, false);
     case GUEST_wbinvd:
         return instruction(VIRT_WBINVD, 0, 0, 0, false);
+    case GUEST_stgi:
+        return instruction(VIRT_STGI, 0, 0, 0, false);
+    case GUEST_clgi:
+        return instruction(VIRT_CLGI, 0, 0, 0, false);
     case GUEST_halt:
     case GUEST_unmask_halt:
     case GUEST_halt_until:

@@ -36,8 +36,11 @@ static bool finds_interrupt(const struct vcpu *v)
         return epic_wakes(v);
     if (startup_concerns(v))
         return startup_wakes(v);
-    if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt ||
-        (v->apic.nmi_pending && !v->hw.nmi_blocked))
+    if (v->reinject != NO_VECTOR || v->waiting.pv_unhalt)
+        return true;
+    if (v->hw.gif_clear)
+        return false;
+    if (v->apic.nmi_pending && !v->hw.nmi_blocked)
         return true;
     return v->hw.interrupts_enabled &&
            (extint_waits(v) || lapic_takes(&v->apic, vec_highest(&v->descriptor.pir)) ||

@@ -14,14 +14,20 @@
 
 enum { NMI_VECTOR = 2 };
 
+/* KVM: svm_apic_init_signal_blocked(): it waits for the guest's STGI. */
+static bool init_comes(const struct vcpu *v)
+{
+    return v->apic.init_pending && !v->hw.gif_clear;
+}
+
 bool startup_concerns(const struct vcpu *v)
 {
-    return v->apic.waits_for_sipi || v->apic.init_pending || v->startup.reset;
+    return v->apic.waits_for_sipi || init_comes(v) || v->startup.reset;
 }
 
 bool startup_wakes(const struct vcpu *v)
 {
-    return v->apic.init_pending || v->apic.sipi_pending || v->startup.reset;
+    return init_comes(v) || v->apic.sipi_pending || v->startup.reset;
 }
 
 unsigned startup_pending(const struct vcpu *v, unsigned vector)
@@ -102,7 +108,7 @@ static void reset_hardware(struct vcpu *v)
 
     hw->interrupts_enabled = hw->user_mode = true;
     hw->shadow = hw->mov_ss_shadow = hw->nmi_blocked = hw->halted = false;
-    hw->delivery_faults = false;
+    hw->delivery_faults = hw->gif_clear = false;
     hw->monitor = VIRT_MONITOR_OFF;
     hw->pause_loop = (struct virt_pause_loop){0};
 }
@@ -183,7 +189,7 @@ static void accept_events(struct vcpu *v)
 
     if (s->reset)
         reset_with_machine(v);
-    if (v->apic.init_pending) {
+    if (init_comes(v)) {
         ends(v, &s->init, s->init_vector, TRACE_TAKEN, 0);
         reset(v, s->main);
         s->uninitialized = false;

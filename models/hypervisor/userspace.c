@@ -37,7 +37,7 @@ static bool has_more(const struct vcpu *v)
 /* KVM_INTERRUPT when the guest can take one, a request for the window for what it cannot take yet. */
 static void before_run(struct vcpu *v)
 {
-    const bool able = !startup_concerns(v) && v->hw.interrupts_enabled &&
+    const bool able = !startup_concerns(v) && !v->hw.gif_clear && v->hw.interrupts_enabled &&
                       v->user_vector == NO_VECTOR && v->reinject == NO_VECTOR;
 
     if (able && has_more(v))

@@ -120,6 +120,8 @@ static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruc
     case VIRT_PAUSE:
     case VIRT_MONITOR:
     case VIRT_MWAIT:
+    case VIRT_STGI:
+    case VIRT_CLGI:
     case VIRT_SENDUIPI:
         break;
     }

@@ -218,6 +218,16 @@ static struct virt_verdict svm_mwait(struct virt_cpu *v)
     return stay(VIRT_NATIVE, 0);
 }
 
+/* APM 2 "Virtual GIF": STGI and CLGI that are not intercepted act on V_GIF. */
+static struct virt_verdict svm_gif(struct virt_cpu *v, enum svm_intercept i,
+                                   enum exit_reason why)
+{
+    if (svm_intercepts(&v->vmcb, i))
+        return leave(v, why, 0);
+    v->gif_clear = i == SVM_CLGI;
+    return stay(v->vmcb.vgif ? VIRT_DONE : VIRT_NATIVE, 0);
+}
+
 static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruction i,
                                            uint64_t detail)
 {
@@ -236,6 +246,10 @@ static struct virt_verdict svm_instruction(struct virt_cpu *v, enum virt_instruc
         return svm_mwait(v);
     case VIRT_WBINVD:
         return leave_if(v, SVM_WBINVD, EXIT_SVM_WBINVD, 0);
+    case VIRT_STGI:
+        return svm_gif(v, SVM_STGI, EXIT_SVM_STGI);
+    case VIRT_CLGI:
+        return svm_gif(v, SVM_CLGI, EXIT_SVM_CLGI);
     case VIRT_PORT_IO:
         return leave_if(v, SVM_IOIO, EXIT_SVM_IO, detail);
     case VIRT_TRIPLE_FAULT: /* APM 2 "Shutdown Intercept" */
@@ -339,7 +353,7 @@ static struct virt_boundary deliver_virtual_nmi(struct virt_cpu *v)
    of that step is counted as one of the IRET intercept. */
 static struct virt_boundary svm_boundary(struct virt_cpu *v)
 {
-    if (v->shadow)
+    if (v->shadow || v->gif_clear)
         return quiet;
     if (v->vmcb.v_nmi_pending && !v->nmi_blocked)
         return deliver_virtual_nmi(v);
@@ -402,13 +416,18 @@ static void svm_open_window(struct virt_cpu *v, bool open)
 
 /* The IRET of an NMI's handler is intercepted whether or not another NMI waits: there is no other
    way to learn when NMIs are open again (KVM: svm_inject_nmi()). With virtual NMIs the hardware knows
-   (KVM: svm_set_vnmi_pending()). */
+   (KVM: svm_set_vnmi_pending()). Where GIF holds it up, the guest's STGI is intercepted, vGIF or not
+   (KVM: svm_enable_nmi_window()). */
 static void svm_open_nmi_window(struct virt_cpu *v, bool open)
 {
     const bool under_way = v->nmi_blocked || is_nmi(v->vmcb.event_inj);
 
     if (v->vmcb.v_nmi_enable) {
         v->vmcb.v_nmi_pending = open;
+        return;
+    }
+    if (v->gif_clear && !under_way) {
+        svm_intercept(&v->vmcb, SVM_STGI, open || !v->vmcb.vgif);
         return;
     }
     svm_intercept(&v->vmcb, SVM_IRET, open || under_way);

@@ -25,6 +25,8 @@
     INTERCEPT(MSR, 3, 28)                                                                      \
     INTERCEPT(VMRUN, 4, 0)                                                                     \
     INTERCEPT(VMMCALL, 4, 1)                                                                   \
+    INTERCEPT(STGI, 4, 4)                                                                      \
+    INTERCEPT(CLGI, 4, 5)                                                                      \
     INTERCEPT(WBINVD, 4, 9)                                                                    \
     INTERCEPT(MONITOR, 4, 10)                                                                  \
     INTERCEPT(MWAIT, 4, 11)                                                                    \
@@ -46,6 +48,7 @@ struct vmcb {
     bool v_irq;           /* bit 8: a virtual interrupt is pending */
     bool v_ign_tpr;       /* bit 20 */
     bool v_intr_masking;  /* bit 24: the guest's IF masks virtual interrupts only */
+    bool vgif;            /* bit 25; V_GIF, bit 9, is virt_cpu's gif_clear, inverted */
     bool v_nmi_enable;    /* bit 26 */
     bool v_nmi_pending;   /* bit 11; V_NMI_MASK, bit 12, is virt_cpu's nmi_blocked */
     bool x2avic;          /* bit 30 */

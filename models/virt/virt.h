@@ -72,6 +72,8 @@ enum virt_instruction {
     VIRT_MONITOR,
     VIRT_MWAIT,
     VIRT_WBINVD,
+    VIRT_STGI, /* SVM: the global interrupt flag */
+    VIRT_CLGI,
     VIRT_PORT_IO,     /* detail: the port */
     VIRT_MMIO,        /* detail: the address; a page marked as MMIO */
     VIRT_UNMAPPED,    /* detail: the address; a page that the hypervisor has not mapped */
@@ -143,6 +145,7 @@ struct virt_cpu {
     bool shadow;             /* VMX: blocking by STI; SVM: by either: one instruction long */
     bool mov_ss_shadow;      /* VMX: blocking by MOV SS or POP SS, as long */
     bool nmi_blocked;        /* an NMI handler runs */
+    bool gif_clear;          /* SVM: the guest's GIF is 0, since it has executed CLGI */
     bool halted;             /* activity state HLT, HLT executed without an exit */
     bool user_mode;          /* CPL is 3, in 64-bit mode */
     bool shut_down, waits_for_sipi; /* VMX: the activity states that no guest here comes into */

@@ -131,6 +131,9 @@ static struct virt_verdict vmx_instruction(struct virt_cpu *v, enum virt_instruc
         return execute_mwait(v);
     case VIRT_WBINVD:
         return exit_if(v, has(v, VMX_WBINVD_EXITING), EXIT_VMX_WBINVD, 0);
+    case VIRT_STGI: /* SVM's */
+    case VIRT_CLGI:
+        break;
     case VIRT_PORT_IO:
         return exit_if(v, has(v, VMX_UNCONDITIONAL_IO_EXITING), EXIT_VMX_IO_INSTRUCTION,
                        detail);

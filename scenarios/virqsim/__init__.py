@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotModelled, VirqsimError
-from .guest import Program, icr, icr_init, icr_startup, logical_flat, logical_x2apic
+from .guest import Program, icr, icr_init, icr_nmi, icr_startup, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical, assumed, traps, unchanged, virtualized
 from .nic import Arrivals, Moderation, Queue
 from .plan import Fault, GuestPoll, Hypervisor, IdleState, Inhibit, Machine, PauseLoop, Plan, Scheduler
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals", "Fault", "GuestPoll", "Hypervisor", "Hypothetical", "IdleState", "Inhibit", "Machine", "Moderation",
            "NotModelled", "Parameter", "PauseLoop", "Plan", "Program", "Queue", "Results", "Scenario", "Scheduler", "Sweep",
-           "VirqsimError", "assumed", "icr", "icr_init", "icr_startup", "load", "logical_flat", "logical_x2apic", "main", "run", "traps", "unchanged",
-           "virtualized"]
+           "VirqsimError", "assumed", "icr", "icr_init", "icr_nmi", "icr_startup", "load", "logical_flat", "logical_x2apic", "main",
+           "run", "traps", "unchanged", "virtualized"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from .errors import VirqsimError
 
 _LARGEST = 2**63 - 1  # what the integers of a plan can hold
 _SHORTHAND = {None: 0, "self": 1, "all": 2, "all-but-self": 3}  # ICR bits 19:18
+_NMI = 0b100 << 8  # the delivery mode
 _LOGICAL = 1 << 11  # ICR: destination mode
 
 
@@ -66,6 +67,15 @@ def icr_startup(page: int = 0, *, shorthand: str | None = None) -> int:
     if not 0 <= page <= 255:
         raise VirqsimError(f"icr_startup: page: {page} is none of 0..255")
     return icr(16, shorthand=shorthand) & ~0xFF | 6 << 8 | 1 << 14 | page
+
+
+def icr_nmi(*, shorthand: str | None = None) -> int:
+    """The low half of an ICR write that sends an NMI.
+
+    Raises:
+        VirqsimError: no such shorthand.
+    """
+    return icr(16, shorthand=shorthand) & ~0xFF | _NMI
 
 
 def logical_x2apic(apic_ids: Iterable[int]) -> int:
@@ -386,6 +396,14 @@ class Program:
     def wbinvd(self) -> Program:
         """WBINVD."""
         return self._add("wbinvd")
+
+    def clgi(self) -> Program:
+        """CLGI: neither interrupts nor NMIs are taken until stgi(), as around a VMRUN of the guest's own (SVM)."""
+        return self._add("clgi")
+
+    def stgi(self) -> Program:
+        """STGI (SVM)."""
+        return self._add("stgi")
 
     # What the guest does not come back from
 

@@ -19,11 +19,11 @@ from typing import Any
 
 from . import drivers, features, hypothetical, library, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
-from .guest import Program, icr, logical_flat, logical_x2apic
+from .guest import Program, icr, icr_nmi, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical
 from .plan import UINV, Hypervisor, Machine, PauseLoop, Plan
 
-VECTOR = 48
+VECTOR, NMI = 48, 2
 USER_VECTOR = 1
 KERNEL_VECTOR = 235  # by which Linux has a sleeping receiver woken: UINTR_KERNEL_VECTOR
 PV_IPI_DESTINATIONS = 128  # of one KVM_HC_SEND_IPI by a 64-bit guest
@@ -81,6 +81,7 @@ class _Bench:
         self._timer_hz, self._core_hz = clocks["apic_timer_hz"], core_hz
         self.sender = Program("sender")
         self.handler = Program("handler").eoi().word_add(self.acknowledged)
+        self.nmi_handler = Program("on_nmi").word_add(self.acknowledged)
 
     def plan(self) -> Plan:
         counts_pauses = "+pause-filter" in self.probe.features.split(",")
@@ -112,6 +113,10 @@ def _unicast(bench: _Bench) -> None:
 def _logical(bench: _Bench) -> None:
     logical = logical_x2apic if bench.probe.guest_apic == "x2apic" else logical_flat
     bench.sender.ipi(icr(VECTOR, logical=True), logical(bench.probe.target_ids))
+
+
+def _nmi(bench: _Bench) -> None:
+    bench.sender.ipi(icr_nmi(), 1)
 
 
 def _all_but_self(bench: _Bench) -> None:
@@ -198,7 +203,7 @@ def _to_others(bench: _Bench, act: Act, repetitions: int) -> None:
     bench.add_sender()
     for apic_id in probe.target_ids:
         main = target if probe.guest_apic != "xapic" else _with_logical_id(target, apic_id)
-        bench.machine.vcpu(main, {VECTOR: bench.handler})
+        bench.machine.vcpu(main, {VECTOR: bench.handler, NMI: bench.nmi_handler})
         if probe.target == "preempted":
             bench.machine.load(pin=apic_id)
     _act_on_targets(bench, act, repetitions)
@@ -378,6 +383,10 @@ def _halting(bench: _Bench, act: Act, repetitions: int) -> None:
     bench.machine.vcpu(waker)
 
 
+def _global_flag(bench: _Bench) -> None:
+    bench.sender.clgi().stgi()
+
+
 def _halt(bench: _Bench) -> None:
     bench.sender.halt()
 
@@ -427,7 +436,8 @@ class Operation:
     and acknowledgement are part of the operation; `many` that it may have
     several targets; `conditions` are those in which --target can ask the sender
     to await the interrupt, where it is its own target; `needs` the feature without which there is none;
-    `without_apic` that a guest without a local APIC can do it; `only_epic` that one with an EPIC alone can.
+    `without_apic` that a guest without a local APIC can do it; `only_epic` that one with an EPIC alone can; `vendor` whose
+    processors alone have it.
     """
 
     name: str
@@ -441,6 +451,7 @@ class Operation:
     needs: str | None = None
     without_apic: bool = False
     only_epic: bool = False
+    vendor: str | None = None
 
 
 _ONE_EXPIRY = ("running", "halted", "preempted", "if-off")
@@ -452,6 +463,7 @@ OPERATIONS = {row.name: row for row in (
     Operation("ipi.self", "a self-IPI: MSR 83FH, or ICR in xAPIC mode", _self, _to_itself, "ipi"),
     Operation("ipi.self_icr", "a self-IPI by the ICR's shorthand", _self_icr, _to_itself, "ipi"),
     Operation("ipi.user", "a user interrupt: SENDUIPI", _user, _to_user, "user-ipi", needs="user-interrupts"),
+    Operation("ipi.nmi", "an NMI by the ICR; the end of its handler stands for its EOI", _nmi, _to_others, "ipi"),
     Operation("ipi.all_but_self", "an IPI by the ICR's shorthand", _all_but_self, _to_others, "ipi", many=True),
     Operation("ipi.broadcast_loop", "an ICR write for each target", _broadcast_loop, _to_others, "ipi", many=True),
     Operation("ipi.broadcast_pv", "hypercalls for 128 targets each", _broadcast_pv, _to_others, "ipi", many=True,
@@ -460,6 +472,8 @@ OPERATIONS = {row.name: row for row in (
     Operation("cpu.pause_loop", "a loop of PAUSEs a little longer than the window after which one exits", _pause_loop,
               _waiting, None, interrupts=False),
     Operation("cpu.mwait", "MONITOR and MWAIT, ended by a store", _mwait, _waiting, None, interrupts=False),
+    Operation("cpu.clgi_stgi", "CLGI and STGI, as a hypervisor in the guest has them around its VMRUN (SVM)", _global_flag,
+              _alone, None, interrupts=False, vendor="svm"),
     Operation("lock.contended", "a ticket lock that is held for long; the holder's exits are not counted", _lock,
               _contending, None, interrupts=False),
     Operation("tpr.write_register", "a write to the TPR register", _write_tpr, _alone, None, interrupts=False),
@@ -560,6 +574,8 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
     operation = OPERATIONS[probe.operation]
+    if operation.vendor and library.vendor(probe.tech) != operation.vendor:
+        raise VirqsimError(f"probe: --tech: {probe.operation} is {operation.vendor.upper()}'s; {probe.tech} has none")
     if operation.around not in (_to_others, _to_user, _from_device) and probe.target not in operation.conditions:
         raise VirqsimError(f"probe: --target: {probe.operation} has no target to be {probe.target}")
     if probe.targets > 1 and not operation.many:

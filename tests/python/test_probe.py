@@ -131,6 +131,25 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     assert counts == {"sender": {}, "target": target, "eoi": eoi, "userspace_exits": userspace}
 
 
+@pytest.mark.parametrize(("arguments", "counts"), [
+    ("cpu.clgi_stgi --tech svm", ({"clgi": 1, "stgi": 1}, {}, {})),
+    ("cpu.clgi_stgi --tech x2avic --features=+vgif", ({}, {}, {})),
+    # An NMI: the kick, and the IRET by which SVM learns that NMIs are open again; VMX has a control for that.
+    ("ipi.nmi --tech none", ({"MSR_WRITE": 1}, {"EXTERNAL_INTERRUPT": 1}, {})),
+    ("ipi.nmi --tech ipiv", ({"APIC_WRITE": 1}, {"EXTERNAL_INTERRUPT": 1}, {})),
+    ("ipi.nmi --tech svm --target if-off", ({"msr": 1}, {"interrupt": 1}, {"iret": 1})),
+    ("ipi.nmi --tech svm --target halted", ({"msr": 1}, {}, {"iret": 1})),
+    ("ipi.nmi --tech svm --features=+vgif", ({"msr": 1}, {"interrupt": 1}, {"iret": 1})),
+    ("ipi.nmi --tech svm --features=+vgif,+vnmi", ({"msr": 1}, {"interrupt": 1}, {})),
+    ("ipi.nmi --tech avic --guest-apic xapic", ({"avic_incomplete_ipi": 1}, {"interrupt": 1}, {"iret": 1})),
+])
+def test_amds_global_flag_and_nmis_exit_as_vgif_and_vnmi_have_it(virqsim, arguments, counts):
+    said = virqsim("probe", *arguments.split(), "--json")
+    assert said.status == 0, said.err
+    assert json.loads(said.out)["per_operation"] == dict(zip(("sender", "target", "eoi"), counts, strict=True)) | {
+        "userspace_exits": 0}
+
+
 @pytest.mark.parametrize(("arguments", "sender", "target", "eoi"), [
     # Who counts for the guest's timer decides what its expiry costs; its own timer, what arming does.
     ("timer.tsc_deadline --tech none --features=-preemption-timer", "MSR_WRITE:1", "EXTERNAL_INTERRUPT:1", "MSR_WRITE:1"),

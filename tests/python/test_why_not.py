@@ -323,6 +323,15 @@ def test_nmis_are_blocked():
     assert (reason.name, reason.evidence) == ("NMIs are blocked", ("NMI pending = 1", "NMI blocked = 1"))
 
 
+@pytest.mark.parametrize(("vgif", "says"), [(False, "its STGI exits"), (True, "the hardware waits for its STGI")])
+def test_the_global_interrupt_flag(vgif, says):
+    guest = Program("hypervisor").clgi().compute(100 * US).stgi().compute(100 * US)
+    asked = Asked(alone(guest, devices=[bell()]), "svm", {"vgif": vgif})
+    (reason,) = asked.reasons(80)
+    assert (reason.name, reason.evidence) == ("GIF = 0", ("GIF = 0", f"V_IRQ = {vgif:d}"))
+    assert says in reason.sentence
+
+
 @pytest.mark.parametrize(("flag", "name"), [("shadow", "the shadow of STI"), ("mov_ss_shadow", "the shadow of MOV SS")])
 def test_a_shadow(flag, name):
     """No guest program makes one that lasts; the check is asked alone."""

@@ -3,6 +3,7 @@
  * say what the manual says give the same run as the model of it does, whatever
  * the guests do. Costs are the same keys, so that times are the same too.
  */
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include "plans.h"
@@ -138,6 +139,13 @@ std::string outcome(const Plan &plan)
     return copy;
 }
 
+bool clears_gif(const Plan &plan)
+{
+    return std::any_of(plan.programs.begin(), plan.programs.end(), [](const auto &program) {
+        return program.second.find("[\"clgi\"]") != std::string::npos;
+    });
+}
+
 struct Again {
     const char *name;
     std::string built_in; /* the technology that has it */
@@ -160,6 +168,8 @@ TEST_P(DeclaredAgain, GivesTheSameRunAsTheModel)
         Plan plan = plans::random_plan(seed);
         if (plan.features.count("user-interrupts"))
             continue; /* their IPI is no access that can be declared */
+        if (clears_gif(plan))
+            continue; /* not on VMX */
         plan.hypothetical = "";
         plan.features = {{"timer-advance", false}}; /* of a declared timer KVM knows nothing */
         if (plan.irqchip == "userspace")

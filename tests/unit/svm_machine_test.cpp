@@ -56,7 +56,7 @@ TEST(VirtualNmis, SaveTheExitOfTheHandlersIret)
 {
     for (const bool vnmi : {false, true}) {
         Plan p = one_vcpu("svm", "x2apic", "[\"spin_until\",0,2],[\"compute\",1000]");
-        p.features["vnmi"] = vnmi;
+        p.features["vnmi"] = p.features["vgif"] = vnmi;
         p.programs["on_nmi"] = "[\"compute\",20000],[\"word_add\",0,1]";
         p.vcpus[0].handlers = {{2, "on_nmi"}};
         p.devices = R"({"name":"n","kind":"nmi","vcpu":0,"vector":2,"at_ns":[10000,20000]})";
@@ -68,5 +68,67 @@ TEST(VirtualNmis, SaveTheExitOfTheHandlersIret)
         EXPECT_EQ(vnmi ? 2u : 4u, m.exits(0));
     }
 }
+
+/* A hypervisor in the guest clears GIF, and an interrupt and an NMI come meanwhile. KVM: svm_set_gif(),
+   svm_enable_irq_window(), svm_enable_nmi_window(). */
+struct GifRow {
+    bool vgif, vnmi;
+    const char *kind;
+    unsigned stgi, clgi, vintr, iret;
+};
+
+class GlobalFlag : public ::testing::TestWithParam<GifRow>
+{
+};
+
+TEST_P(GlobalFlag, HoldsWhatComesUntilStgi)
+{
+    const GifRow &row = GetParam();
+    const bool nmi = row.kind == std::string("nmi");
+    Plan p =
+        one_vcpu("svm", "x2apic", R"(["clgi"],["compute",50000],["stgi"],["spin_until",0,1])");
+    p.features["vgif"] = row.vgif;
+    p.features["vnmi"] = row.vnmi;
+    p.programs["handler"] = nmi ? R"(["word_add",0,1])" : R"(["eoi"],["word_add",0,1])";
+    p.vcpus[0].handlers = {{nmi ? 2 : 48, "handler"}};
+    p.devices = R"({"name":"n","kind":")" + std::string(row.kind) + R"(","vcpu":0,"vector":)" +
+                (nmi ? "2" : "48") + R"(,"at_ns":[10000]})";
+    Machine m(p);
+    ASSERT_EQ(VIRQSIM_ENDED, m.run()) << m.text() << m.error();
+    EXPECT_EQ(1u, m.latency(nmi ? "nmi" : "msi", "count"));
+    EXPECT_GT(m.latency(nmi ? "nmi" : "msi", "min_ps"), 9'000'000u) << "it waited";
+    EXPECT_EQ(row.stgi, m.exits(0, "stgi"));
+    EXPECT_EQ(row.clgi, m.exits(0, "clgi"));
+    EXPECT_EQ(row.vintr, m.exits(0, "vintr"));
+    EXPECT_EQ(row.iret, m.exits(0, "iret"));
+}
+
+/* The program adds to the word before STGI: an INIT that cut it short would leave the second addition
+   to nobody. */
+TEST(GlobalFlagAlone, HoldsAnInitUntilStgi)
+{
+    Plan p =
+        one_vcpu("svm", "x2apic",
+                 R"(["clgi"],["compute",50000],["word_add",0,1],["stgi"],["compute",100000])");
+    p.programs["sender"] =
+        R"(["compute",10000],["ipi",17664,0],["ipi",17920,0],["spin_until",0,2])";
+    p.vcpus.push_back({1, "sender", {}});
+    p.physical_cpus = 2;
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text() << m.error();
+    EXPECT_EQ(2u, m.exits(0, "stgi"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Svm, GlobalFlag,
+    ::testing::Values(GifRow{false, false, "msi", 1, 1, 0, 0}, /* what waits is seen at STGI */
+                      GifRow{true, false, "msi", 0, 0, 1, 0},  /* by a window of the hardware */
+                      GifRow{false, false, "nmi", 1, 1, 0, 1},
+                      GifRow{true, false, "nmi", 1, 0, 0, 1}, /* STGI is the NMI window */
+                      GifRow{true, true, "nmi", 0, 0, 0, 0}),
+    [](const auto &of) {
+        return std::string(of.param.vgif ? "Vgif" : "NoVgif") + (of.param.vnmi ? "Vnmi" : "") +
+               (of.param.kind == std::string("nmi") ? "Nmi" : "Interrupt");
+    });
 
 } // namespace

@@ -94,6 +94,55 @@ TEST_F(Svm, InstructionsExitByTheirIntercept)
     EXPECT_TRUE(cpu.halted) << "a HLT that was not intercepted halts the core";
 }
 
+/* ---- APM 2 "Global Interrupt Flag, STGI and CLGI Instructions", "Virtual GIF" ---- */
+
+TEST_F(Svm, StgiAndClgiActOnVgifUnlessTheyAreIntercepted)
+{
+    cpu.vmcb.vgif = true;
+    expect_stay(virt_svm.instruction(&cpu, VIRT_CLGI, 0), VIRT_DONE);
+    EXPECT_TRUE(cpu.gif_clear);
+    expect_stay(virt_svm.instruction(&cpu, VIRT_STGI, 0), VIRT_DONE);
+    EXPECT_FALSE(cpu.gif_clear);
+    for (const bool clears : {false, true}) {
+        svm_intercept(&cpu.vmcb, clears ? SVM_CLGI : SVM_STGI, true);
+        cpu.gif_clear = !clears;
+        expect_exit(virt_svm.instruction(&cpu, clears ? VIRT_CLGI : VIRT_STGI, 0), VIRT_EXIT,
+                    clears ? EXIT_SVM_CLGI : EXIT_SVM_STGI);
+        EXPECT_EQ(!clears, cpu.gif_clear) << "the hypervisor does it";
+    }
+}
+
+TEST_F(Svm, AClearGifHoldsTheWindowAndTheVirtualNmi)
+{
+    virt_svm.open_window(&cpu, true);
+    cpu.vmcb.v_nmi_enable = cpu.vmcb.v_nmi_pending = true;
+    cpu.gif_clear = true;
+    expect_quiet(boundary());
+    expect_quiet(enter());
+    cpu.gif_clear = false;
+    EXPECT_TRUE(boundary().nmi);
+    cpu.interrupts_enabled = true;
+    expect_exit(boundary().exit, VIRT_EXIT, EXIT_SVM_VINTR);
+}
+
+/* KVM: svm_enable_nmi_window(). */
+TEST_F(Svm, AnNmiThatGifHoldsUpIsToldOfByTheStgiAndOneOfAHandlerByItsIret)
+{
+    for (const bool vgif : {false, true})
+        for (const bool waits : {false, true}) {
+            cpu.vmcb.vgif = vgif;
+            cpu.gif_clear = true;
+            cpu.nmi_blocked = false;
+            svm_intercept(&cpu.vmcb, SVM_IRET, false);
+            virt_svm.open_nmi_window(&cpu, waits);
+            EXPECT_EQ(waits || !vgif, svm_intercepts(&cpu.vmcb, SVM_STGI));
+            EXPECT_FALSE(svm_intercepts(&cpu.vmcb, SVM_IRET));
+            cpu.nmi_blocked = true;
+            virt_svm.open_nmi_window(&cpu, waits);
+            EXPECT_TRUE(svm_intercepts(&cpu.vmcb, SVM_IRET));
+        }
+}
+
 TEST_F(Svm, MmioAndUnmappedPagesAreTheSameNestedPageFault)
 {
     EXPECT_EQ(0xfebc0000u, virt_svm.instruction(&cpu, VIRT_MMIO, 0xfebc0000).qualification);

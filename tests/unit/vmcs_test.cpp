@@ -133,6 +133,8 @@ TEST(ExitReasons, AnSvmExitCodeIsThePlaceOfItsIntercept)
         {SVM_IOIO, EXIT_SVM_IO},
         {SVM_MSR, EXIT_SVM_MSR},
         {SVM_VMMCALL, EXIT_SVM_VMMCALL},
+        {SVM_STGI, EXIT_SVM_STGI},
+        {SVM_CLGI, EXIT_SVM_CLGI},
         {SVM_WBINVD, EXIT_SVM_WBINVD},
         {SVM_MONITOR, EXIT_SVM_MONITOR},
         {SVM_MWAIT, EXIT_SVM_MWAIT},

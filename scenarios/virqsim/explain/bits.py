@@ -40,7 +40,7 @@ def held(state: State, vector: int) -> dict[str, str]:
         if "RVI" not in bits and "use TPR shadow" in state["vmx"]["controls"]:
             bits["TPR threshold"] = str(state["vmx"]["TPR_threshold"])
     if "svm" in state:
-        bits["V_IRQ"] = _bit(state["svm"]["V_IRQ"])
+        bits |= {"V_IRQ": _bit(state["svm"]["V_IRQ"]), "GIF": _bit(state["svm"]["GIF"])}
         if not state["svm"]["AVIC"]:
             bits["CR8 writes exit"] = _bit("CR8_WRITE" in state["svm"]["intercepts"])
     if "svm" in state and state["svm"]["avic_entry"]:

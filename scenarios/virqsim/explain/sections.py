@@ -38,6 +38,7 @@ AMD_INSTRUCTIONS = 'APM 2 15.9 "Instruction Intercepts"'
 AMD_INTERRUPTS = 'APM 2 15.13 "Exception, Interrupt and Abort Intercepts"'
 AMD_INJECTION = 'APM 2 15.20 "Event Injection"'
 AMD_VIRTUAL = 'APM 2 15.21 "Interrupt and Local APIC Support"'
+AMD_GIF = 'APM 2 "Global Interrupt Flag, STGI and CLGI Instructions"'
 AVIC = 'APM 2 15.29 "Advanced Virtual Interrupt Controller"'
 
 ELI = 'Gordon et al., "ELI: Bare-Metal Performance for I/O Virtualization"'

@@ -171,6 +171,14 @@ def _notification_in_flight(of: Case) -> Reason | None:
                   of.bit(f"PIR[{of.vector}]", "ON", "SN") + (f"NV = {posted['NV']:02X}H",), sections.POSTED)
 
 
+def _global_flag(of: Case) -> Reason | None:
+    if not of.svm or of.state["svm"]["GIF"]:
+        return None
+    tells = "its STGI exits" if "STGI" in of.state["svm"]["intercepts"] else "the hardware waits for its STGI"
+    return Reason("GIF = 0", f"the guest, a hypervisor itself, has executed CLGI; {tells}", of.bit("GIF", "V_IRQ"),
+                  sections.AMD_GIF)
+
+
 def _nmi_blocked(of: Case) -> Reason | None:
     if not of.nmi or not of.state["guest"]["nmi_blocked"]:
         return None
@@ -248,8 +256,8 @@ def _not_in_guest(of: Case) -> Reason | None:
                   sections.kvm("vcpu_enter_guest"))
 
 
-_PENDING: tuple[Check, ...] = (_notification_in_flight, _posted_to_the_absent, _asked_for, _nmi_blocked, _priority, _higher_first,
-                               _interrupt_flag, _shadow, _not_in_guest)
+_PENDING: tuple[Check, ...] = (_notification_in_flight, _posted_to_the_absent, _asked_for, _global_flag, _nmi_blocked, _priority,
+                               _higher_first, _interrupt_flag, _shadow, _not_in_guest)
 
 
 # nothing stands between them
