@@ -61,9 +61,9 @@ static void read_hypervisor(struct build *b)
 
     reader_keys(r, json, &at,
                 KEYS("irqchip", "halt_poll_ns", "halt_poll_grow", "halt_poll_grow_start_ns",
-                     "halt_poll_shrink", "time_slice_ns", "timer_advance_ns", "pit_reinject",
-                     "no_reboot", "inhibits", "pause_loop", "without_rechecks", "scheduler",
-                     "idle_check_ns"));
+                     "halt_poll_shrink", "time_slice_ns", "tick_ns", "timer_advance_ns",
+                     "pit_reinject", "no_reboot", "inhibits", "pause_loop", "without_rechecks",
+                     "scheduler", "idle_check_ns"));
     p->irqchip =
         (enum irqchip)reader_choice(r, json, &at, "irqchip", irqchip_names, IRQCHIP_COUNT);
     p->halt_poll_ns = reader_uint(r, json, &at, "halt_poll_ns", 0, 1000000000);
@@ -72,6 +72,7 @@ static void read_hypervisor(struct build *b)
         reader_uint(r, json, &at, "halt_poll_grow_start_ns", 0, 1000000000);
     p->halt_poll_shrink = reader_uint(r, json, &at, "halt_poll_shrink", 0, 1000);
     p->time_slice_ns = reader_uint(r, json, &at, "time_slice_ns", 1000, 10000000000);
+    p->tick_ns = reader_uint_or(r, json, &at, "tick_ns", 10000, 1000000000, 0);
     p->timer_advance_ns = reader_uint_or(r, json, &at, "timer_advance_ns", 0, 1000000, 0);
     p->idle_check_ns =
         reader_uint_or(r, json, &at, "idle_check_ns", 1000, 10000000000, IDLE_CHECK_NS);

@@ -1,4 +1,5 @@
 /* What the plan says of sleep and of who runs: idle states, the guest's polling, the scheduler. */
+#include "hypervisor/host_noise.h"
 #include "hypervisor/scheduler.h"
 #include "plan_parts.h"
 
@@ -106,8 +107,61 @@ void plan_read_scheduling(struct build *b, const json_t *json, const struct plac
                     "is not for a guest that has its CPU's interrupts (direct-interrupts)");
 }
 
+/* The host's tick, and interrupts of devices that are no guest's. */
+static void read_source(struct build *b, const json_t *json, const struct place *at,
+                        struct host_source *s)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    struct reader *r = &b->reader;
+
+    reader_keys(r, json, at, KEYS("cpu", "every_ns", "at_ns", "cycles"));
+    s->pcpu = &h->pcpu[reader_uint(r, json, at, "cpu", 0, h->pcpu_count - 1)];
+    s->every_ps = PS_PER_NS * reader_uint_or(r, json, at, "every_ns", 1000, 1000000000000, 0);
+    s->work.n = reader_uint_or(r, json, at, "cycles", 0, 1000000000, 0);
+    if (json_object_get(json, "at_ns"))
+        s->at = plan_read_times(b, json, at, &s->at_count);
+    if (!r->failed && !s->every_ps && !s->at_count)
+        reader_fail(r, at, "has no times; every_ns or at_ns belongs here");
+}
+
+uint32_t plan_count_noise(struct build *b, const json_t *machine, const struct place *at)
+{
+    const struct hypervisor *h = &b->sim->machine;
+    const json_t *list = json_object_get(machine, "host_interrupts");
+
+    if (list)
+        list = reader_array(&b->reader, machine, at, "host_interrupts");
+    return host_noise_events(h->policy.tick_ns, h->pcpu_count, (uint32_t)json_array_size(list));
+}
+
+static void read_noise(struct build *b, const json_t *machine, const struct place *at)
+{
+    struct hypervisor *h = &b->sim->machine;
+    const struct place p = place_key(at, "host_interrupts");
+    const json_t *list = json_object_get(machine, "host_interrupts");
+    const uint32_t count = (uint32_t)json_array_size(list);
+    struct host_noise *noise;
+
+    if (b->reader.failed || (!count && !h->policy.tick_ns))
+        return;
+    noise = build_take(b, 1, sizeof *noise);
+    if (!noise)
+        return;
+    noise->tick_ps = h->policy.tick_ns * PS_PER_NS;
+    noise->tick = build_take(b, noise->tick_ps ? h->pcpu_count : 0, sizeof *noise->tick);
+    noise->source = build_take(b, count, sizeof *noise->source);
+    noise->source_count = count;
+    h->noise = noise;
+    for (uint32_t i = 0; noise->source && i < count && !b->reader.failed; i++) {
+        const struct place here = place_item(&p, i);
+
+        read_source(b, json_array_get(list, i), &here, &noise->source[i]);
+    }
+}
+
 void plan_read_host(struct build *b, const json_t *machine, const struct place *at)
 {
+    read_noise(b, machine, at);
     read_idle_states(b, machine, at);
     read_guest_poll(b, machine, at);
 }

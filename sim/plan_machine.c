@@ -544,7 +544,8 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "nics", "serial", "chipset", "topology", "idle_states", "guest_poll"));
+                     "nics", "serial", "chipset", "topology", "idle_states", "guest_poll",
+                     "host_interrupts"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -565,7 +566,7 @@ void plan_read_machine(struct build *b)
         return;
     const uint32_t events = plan_count_threads(b, machine, &at) +
                             plan_count_disks(b, machine, &at) + plan_count_faults(b) +
-                            plan_count_serial(machine) +
+                            plan_count_serial(machine) + plan_count_noise(b, machine, &at) +
                             (h->guest_epic ? h->vcpu_count * EPIC_EVENTS_OF_VCPU : 0);
     if (b->reader.failed)
         return;

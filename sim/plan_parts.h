@@ -47,6 +47,8 @@ void plan_read_scheduler(struct build *b, const json_t *hypervisor, const struct
 /* `nice` and `roams` of whatever is a thread. */
 void plan_read_scheduling(struct build *b, const json_t *json, const struct place *at,
                           struct thread *t);
+/* How many events the host's own interrupts take. */
+uint32_t plan_count_noise(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_host(struct build *b, const json_t *machine, const struct place *at);
 
 /* plan_threads.c */

@@ -30,6 +30,8 @@ struct Plan {
     std::vector<Vcpu> vcpus;
     std::vector<unsigned> load;
     std::string idle_states;      /* JSON, without the brackets; empty: none */
+    std::string host_interrupts;  /* JSON, without the brackets; empty: none */
+    uint64_t tick_ns = 0;         /* of the host; 0: none */
     std::string threads;          /* JSON, without the brackets */
     std::string disks;            /* JSON, without the brackets */
     std::string devices, regions; /* JSON, without the brackets */
@@ -63,6 +65,7 @@ struct Plan {
           << R"(","vcpus":[)" << vcpus_json() << R"(],"load":[)" << load_json()
           << R"(],"threads":[)" << threads << R"(],"disks":[)" << disks
           << (idle_states.empty() ? "]" : "],\"idle_states\":[" + idle_states + "]")
+          << (host_interrupts.empty() ? "" : ",\"host_interrupts\":[" + host_interrupts + "]")
           << R"(,"regions":[)" << regions << R"(],"devices":[)" << devices << "]"
           << (nics.empty() ? "" : ",\"nics\":[" + nics + "]")
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
@@ -78,6 +81,7 @@ struct Plan {
           << R"(],"without_rechecks":[)" << without_rechecks << R"(],"time_slice_ns":)"
           << time_slice_ns << R"(,"timer_advance_ns":)" << timer_advance_ns
           << (pause_loop.empty() ? "" : ",\"pause_loop\":" + pause_loop)
+          << (tick_ns ? ",\"tick_ns\":" + std::to_string(tick_ns) : "")
           << (scheduler.empty() ? "" : ",\"scheduler\":" + scheduler)
           << R"(},"costs":{"profile":"test","kind":"assumed","cycles":{)" << costs_json()
           << R"(}},"programs":{)" << programs_json() << R"(},"run":{"until_ns":)" << until_ns

@@ -529,6 +529,13 @@ inline void add_scheduler(Plan &p)
     const bool direct =
         p.technology == "eli" || p.technology == "direct" || p.technology == "did";
 
+    if (d.chance(30))
+        p.tick_ns = 10000 + d.below(200000);
+    if (d.chance(20))
+        p.host_interrupts = "{\"cpu\":" + std::to_string(d.below(p.physical_cpus)) +
+                            ",\"every_ns\":" + std::to_string(5000 + d.below(90000)) +
+                            ",\"at_ns\":[100,4000],\"cycles\":" + std::to_string(d.below(900)) +
+                            "}";
     if (d.chance(50))
         return;
     p.scheduler = "{\"latency_ns\":" + std::to_string(d.below(200000)) +

@@ -5,6 +5,7 @@
  * Left out: what an interrupt that wakes nobody costs a CPU that sleeps.
  */
 #include "hypervisor/epic.h"
+#include "hypervisor/host_noise.h"
 #include "hypervisor/ioepic_board.h"
 #include "hypervisor/scheduler.h"
 
@@ -96,6 +97,9 @@ static void run_handler(struct pcpu *p, enum host_vector vector)
         break;
     case HOST_TICK:
         slice_over(p);
+        break;
+    case HOST_PERIODIC:
+        scheduler_balance(p);
         break;
     case HOST_ASSIGNED:
         assigned_forward(p);
@@ -220,13 +224,14 @@ static bool is_elsewhere(struct pcpu *p, const struct vcpu *v, enum host_vector 
     if (!host_kicks_by_nmi(p->hypervisor))
         return false;
     if (vector != HOST_TIMER || (v && v->timer_due && about_to_enter_or_in_guest(v)))
-        return vector == HOST_DEVICE;
+        return vector == HOST_DEVICE || vector == HOST_PERIODIC;
     timers_expired(p);
     return true;
 }
 
 static void arrive(struct pcpu *p, enum host_vector vector)
 {
+    cycles delay = p->hypervisor->costs.of[COST_HOST_INTERRUPT];
     struct vcpu *v = vcpu_on(p);
     struct thread *t;
 
@@ -246,8 +251,9 @@ static void arrive(struct pcpu *p, enum host_vector vector)
     }
     t = p->current;
     run_handler(p, vector);
+    delay.n += host_noise_work(p).n;
     if (t && t == p->current)
-        t->ops->delayed(t, p->hypervisor->costs.of[COST_HOST_INTERRUPT]);
+        t->ops->delayed(t, delay);
 }
 
 static void arrival_fired(struct event *e)
@@ -285,6 +291,7 @@ void host_take_pending(struct vcpu *v, bool first_is_paid)
         if (!first_is_paid)
             vcpu_pay(v, COST_HOST_INTERRUPT);
         first_is_paid = false;
+        v->extra.n += host_noise_work(p).n;
         run_handler(p, (enum host_vector)vector);
     }
 }

@@ -28,6 +28,7 @@ struct device;
     VECTOR(GA_LOG, 0x23, "AMD's IOMMU has logged an interrupt for a vCPU that does not run")   \
     VECTOR(EPIC, 0x25,                                                                         \
            "CEPIC_EPIC_INT: a message for a core of the guest that has none at present")       \
+    VECTOR(PERIODIC, 0xec, "the host's periodic tick")                                         \
     VECTOR(DEVICE, 0x22, "a device of the host's own")
 
 enum host_vector {
@@ -110,6 +111,7 @@ struct pcpu {
     struct pcpu_arrival arrival[HOST_VECTOR_COUNT];
     struct device *assigned; /* whose interrupts reach this CPU */
     uint16_t pending;        /* bit n: host vector n arrived while interrupts were off */
+    cycles device_work;      /* of the host's own devices' interrupts, not paid yet */
     sim_time timers_busy;    /* until when it handles timers of guests on other CPUs */
 };
 

@@ -1,5 +1,6 @@
 /* Putting the machine together: who knows whom, and the first events. */
 #include "hypervisor/fault.h"
+#include "hypervisor/host_noise.h"
 #include "hypervisor/disk.h"
 #include "hypervisor/serial.h"
 #include "hypervisor/epic.h"
@@ -326,6 +327,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         nic_path_init(h, &h->nic[i]);
     assigned_init(h);
     host_threads_init(h);
+    host_noise_init(h);
     faults_init(h);
     disks_init(h);
     serial_init(h);

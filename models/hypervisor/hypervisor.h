@@ -41,6 +41,7 @@
  *   startup.c    INIT, start-up IPIs, the machine's reset
  *   host.c       physical CPUs and their interrupts
  *   scheduler.c  and their threads
+ *   host_noise.c the host's tick, and its devices' interrupts
  *   fault.c      what a plan makes go wrong around all this
  *   host_thread.c   threads that are no vCPUs: QEMU's main loop, workers
  *   global_lock.c   QEMU's global lock
@@ -298,7 +299,7 @@ struct scheduler_policy {
 struct hypervisor_policy {
     enum irqchip irqchip;
     uint64_t halt_poll_ns, halt_poll_grow, halt_poll_grow_start_ns, halt_poll_shrink;
-    uint64_t time_slice_ns;
+    uint64_t time_slice_ns, tick_ns;
     uint64_t timer_advance_ns; /* 0: KVM's tuning */
     struct pause_loop_policy pause_loop;
     struct guest_poll_policy guest_poll;
@@ -330,6 +331,8 @@ struct hypervisor {
     uint32_t fault_count;
     struct host_threads *threads; /* those that are no vCPUs (host_thread.h); NULL: none */
     struct global_lock *lock;     /* NULL: nobody but vCPUs works in userspace */
+    struct host_noise
+        *noise; /* (host_noise.h) the host's own interrupts; NULL: none but the plan's */
     struct host_idle *idle; /* (host_idle.h) NULL: every CPU sleeps as lightly as it can */
     struct device *device;
     uint32_t device_count;

@@ -17,6 +17,8 @@
  */
 #include "hypervisor/scheduler.h"
 
+#include "hypervisor/host_noise.h"
+
 /* Behind those that are as entitled to the CPU: in turns everybody is, and that is the end. */
 static void enqueue(struct pcpu *p, struct thread *t)
 {
@@ -234,6 +236,45 @@ static void pull(struct pcpu *p)
     }
 }
 
+static uint64_t load_of(const struct pcpu *p)
+{
+    uint64_t load = p->current ? p->current->weight : 0;
+
+    for (const struct thread *t = p->queue; t; t = t->next)
+        load += t->weight;
+    return load;
+}
+
+static struct pcpu *busiest_but(const struct pcpu *p)
+{
+    const struct hypervisor *h = p->hypervisor;
+    struct pcpu *busiest = NULL;
+
+    for (uint32_t n = 1; n < h->pcpu_count; n++) {
+        struct pcpu *other = &h->pcpu[(p->index + n) % h->pcpu_count];
+
+        if (!busiest || load_of(other) > load_of(busiest))
+            busiest = other;
+    }
+    return busiest;
+}
+
+/* Linux: load_balance(). A thread moves where that leaves both CPUs less apart. */
+void scheduler_balance(struct pcpu *p)
+{
+    struct pcpu *from = p->hypervisor->policy.scheduler.fair ? busiest_but(p) : NULL;
+
+    for (struct thread *t = from && from->current ? from->queue : NULL; t; t = t->next) {
+        if (!is_open_to(p, t) || load_of(from) <= load_of(p) + t->weight)
+            continue;
+        unqueue(t);
+        move(t, p);
+        enqueue(p, t);
+        limit_slice(p);
+        return;
+    }
+}
+
 static void trace_thread(const struct pcpu *p, const struct thread *t, bool on)
 {
     if (t->vcpu)
@@ -255,6 +296,7 @@ static void run_next(struct pcpu *p, bool switching)
     p->current->moved = p->yielded = false;
     trace_thread(p, p->current, true);
     limit_slice(p);
+    host_tick_goes_on(p);
     p->current->ops->scheduled(p->current, switching);
 }
 

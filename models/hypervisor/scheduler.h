@@ -11,4 +11,6 @@ void scheduler_start(struct thread *t); /* runnable from the beginning */
 /* The present slice is over: is it another thread's turn. */
 bool scheduler_turns(struct pcpu *p);
 uint32_t scheduler_weight(int nice);
+/* The host's tick: a CPU that has less to do than another takes a thread that waits there. */
+void scheduler_balance(struct pcpu *p);
 #endif

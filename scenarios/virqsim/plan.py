@@ -112,6 +112,9 @@ class Scheduler:
 class Hypervisor:
     """KVM's parameters; the defaults are those of Linux on x86, times in nanoseconds.
 
+    `tick_ns` is the period of the host's tick (4 000 000 with Linux' CONFIG_HZ=250), on CPUs that have a
+    thread to run; None: there is none, and a slice's end is the only interrupt of the scheduler's.
+
     `idle_check_ns` is how long a guest of Elbrus with assigned devices sleeps at most before KVM looks
     for interrupts of theirs (None: 10 ms, assumed).
     `timer_advance_ns` is how far ahead the guest's timer expires with the feature
@@ -145,13 +148,14 @@ class Hypervisor:
     without_rechecks: tuple[str, ...] = ()
     scheduler: Scheduler | None = None
     idle_check_ns: int | None = None
+    tick_ns: int | None = None
 
     def document(self) -> dict[str, Any]:
         """The plan's `hypervisor`, without what is left to its defaults."""
         document = {**asdict(self), "inhibits": [asdict(each) for each in self.inhibits]}
         pause_loop = {key: value for key, value in document.pop("pause_loop").items() if value is not None}
         document["without_rechecks"] = list(self.without_rechecks)
-        for each in ("scheduler", "idle_check_ns"):
+        for each in ("scheduler", "idle_check_ns", "tick_ns"):
             if document[each] is None:
                 del document[each]
         return {**document, "pause_loop": pause_loop} if pause_loop else document
@@ -193,6 +197,7 @@ class Machine:
         self._vcpus: list[dict[str, Any]] = []
         self._load: list[dict[str, Any]] = []
         self._threads: list[dict[str, Any]] = []
+        self._host_interrupts: list[dict[str, Any]] = []
         self._regions: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
         self._disks: list[dict[str, Any]] = []
@@ -274,6 +279,17 @@ class Machine:
     def load(self, pin: int, nice: int = 0, roams: bool = False) -> None:
         """Adds a host thread that always wants the physical CPU `pin`; `nice` and `roams` as of vcpu()."""
         self._load.append({"pin": pin, **_scheduling(nice, roams)})
+
+    def host_interrupts(self, cpu: int, every_ns: int = 0, at_ns: Sequence[int] = (), cycles: int = 0) -> None:
+        """Adds a device of the host's own, which is no guest's: its interrupts reach a physical CPU.
+
+        Args:
+            cpu: that CPU.
+            every_ns: their period; 0: there are those at `at_ns`, ascending times, alone.
+            cycles: work of each, beside the interrupt itself.
+        """
+        self._host_interrupts.append({"cpu": cpu, **({"every_ns": every_ns} if every_ns else {}),
+                                      **({"at_ns": list(at_ns)} if at_ns else {}), "cycles": cycles})
 
     def thread(self, kind: str, pin: int, nice: int = 0, roams: bool = False) -> int:
         """Adds a host thread that is no vCPU and returns its number (docs/models/host.md).
@@ -474,6 +490,7 @@ class Machine:
             "vcpus": self._vcpus,
             "load": self._load,
             **({"threads": self._threads} if self._threads else {}),
+            **({"host_interrupts": self._host_interrupts} if self._host_interrupts else {}),
             **({"idle_states": [asdict(state) for state in self.idle_states]} if self.idle_states else {}),
             **({"guest_poll": asdict(self.guest_poll)} if self.guest_poll else {}),
             "regions": self._regions,
