@@ -34,6 +34,7 @@ PICTURES = {
     "path_passthrough_posted": ("run passthrough --tech vtd-pi", "plot out/passthrough-vtd-pi --flow 1", "path_1"),
     "path_passthrough_blocked": ("run passthrough --tech vtd-pi --set target=blocked", "plot out/passthrough-vtd-pi --flow 1", "path_1"),
     "path_passthrough_migrated": ("run passthrough --tech vtd-pi --set target=migrated", "plot out/passthrough-vtd-pi --flow 2", "path_2"),
+    "exits_side_by_side": ("exits --out out/figures", None, "exits_side_by_side"),
     "path_epic_miss": ("run elbrus_epic --set target=halted", "plot out/elbrus_epic-epic-hw --flow 3", "path_3"),
     "path_disk_virtio": ("run disk_io_path --tech apicv", "plot out/disk_io_path-apicv --request 3", "request_3"),
     "path_disk_ide": ("run disk_io_path --tech apicv --set disk=ide", "plot out/disk_io_path-apicv --request 3", "request_3"),

@@ -7,12 +7,13 @@ handler, and for the acknowledgement.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 from . import library, probe, profiles, runner, show
-from .errors import NotModelled
+from .errors import NotModelled, VirqsimError
 
 TECHNOLOGIES = "none,apicv,ipiv,svm,x2avic,epic-sw,epic-hw"
 _FROM_SOURCES = "kernel sources"
@@ -64,13 +65,15 @@ def _words(cell: dict[str, dict[str, float]] | None) -> str:
 
 @click.command("exits")
 @click.option("--tech", default=TECHNOLOGIES, show_default=True, metavar="A,B,C", help="The technologies to set side by side.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Draw it too, with its numbers as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
-def exits_command(tech: str, as_json: bool) -> None:
+def exits_command(tech: str, out: Path | None, as_json: bool) -> None:
     """Set architectures side by side, operation by operation: who leaves the guest, and how often.
 
     \b
       virqsim exits
       virqsim exits --tech none,epic-sw --json
+      virqsim exits --out out/figures
 
     A cell is exits at the sender + on the way to the handler + for the
     acknowledgement, of a guest with the machine's modern controller (x2APIC,
@@ -78,12 +81,28 @@ def exits_command(tech: str, as_json: bool) -> None:
     others from manuals.
     """
     document = side_by_side(tech.split(","))
+    paths = _drawn(document, out) if out else []
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return
     names = [row["name"] for row in document["technologies"]]
-    inferred = [row["name"] for row in document["technologies"] if row["known_from"] != "manuals"]
-    mark = f"; {', '.join(inferred)}: {_FROM_SOURCES}, costs {profiles.ASSUMED_THROUGHOUT}" if inferred else ""
-    show.table(f"Exits: at the sender + on delivery + for the EOI{mark}", ["operation", "target", *names],
+    show.table(f"Exits: at the sender + on delivery + for the EOI{_mark(document)}", ["operation", "target", *names],
                [[row["operation"], row["target"], *(_words(row["exits"][name]) for name in names)]
                 for row in document["rows"]])
+    for path in paths:
+        click.echo(path)
+
+
+def _mark(document: dict[str, Any]) -> str:
+    """What stands beside the table and the picture, where a technology is in no manual."""
+    inferred = [row["name"] for row in document["technologies"] if row["known_from"] != "manuals"]
+    return f"; {', '.join(inferred)}: {_FROM_SOURCES}, costs {profiles.ASSUMED_THROUGHOUT}" if inferred else ""
+
+
+def _drawn(document: dict[str, Any], out: Path) -> list[Path]:
+    from . import exitsfigure
+
+    try:
+        return exitsfigure.plot(document, _mark(document), out)
+    except OSError as error:
+        raise VirqsimError(f"{error.filename or out}: {error.strerror}") from None
