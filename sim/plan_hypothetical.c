@@ -119,50 +119,65 @@ static void place_rules(struct declaring *d, const struct feature_text *f, bool 
 
 /* The first ones that fit into a line, and how many more there are. */
 struct missing {
-    char list[200];
+    char list[220];
     size_t used;
     unsigned left_out;
 };
 
-static void add_missing(struct missing *m, const char *when)
+static void add_missing(struct missing *m, const char *before, const char *when)
 {
     const size_t room_for_more = sizeof ", +999";
 
-    if (m->left_out || m->used + strlen(when) + room_for_more + 2 > sizeof m->list)
+    if (m->left_out || m->used + strlen(before) + strlen(when) + room_for_more > sizeof m->list)
         m->left_out++;
     else
-        m->used += (size_t)snprintf(m->list + m->used, sizeof m->list - m->used, "%s%s",
-                                    m->used ? ", " : "", when);
+        m->used +=
+            (size_t)snprintf(m->list + m->used, sizeof m->list - m->used, "%s%s", before, when);
 }
 
-static void check_cells(struct declaring *d, const struct feature_text *f,
-                        enum hypothetical_access a)
+static void list_cells(struct declaring *d, const struct feature_text *f,
+                       enum hypothetical_access a, struct missing *m)
 {
     const uint32_t named = mentioned(d, f, a);
-    struct missing m = {.used = 0};
+    bool first = true;
 
     for (unsigned cell = 0; cell < hypothetical_cells(a); cell++) {
-        char when[160];
+        char when[160], before[64] = ", ";
 
         if (d->h->rule_of[a][cell] || !stands_for_others(a, cell, named))
             continue;
+        if (first)
+            snprintf(before, sizeof before, "%s%s: undefined when ", m->used ? "; " : "",
+                     hypothetical_accesses[a].name);
+        first = false;
         print_cell(when, sizeof when, a, cell, named);
-        add_missing(&m, when);
+        add_missing(m, before, when);
     }
-    if (!m.used)
-        return;
-    if (m.left_out)
-        snprintf(m.list + m.used, sizeof m.list - m.used, ", +%u", m.left_out);
-    reader_fail(&d->b->reader, &d->at,
-                "feature %s: %s: undefined when %s; add a rule or when=\"otherwise\"", f->name,
-                hypothetical_accesses[a].name, m.list);
+}
+
+/* An access is listed where its first rule stands. */
+static bool is_new(const struct declaring *d, const struct feature_text *f, unsigned rule)
+{
+    for (unsigned r = f->first_rule; r < rule; r++)
+        if (d->text[r].access == d->text[rule].access)
+            return false;
+    return true;
 }
 
 /* The table holds every access that was named before, so that this one's own are looked at only. */
 static void check_whole(struct declaring *d, const struct feature_text *f)
 {
+    struct missing m = {.used = 0};
+
     for (unsigned r = f->first_rule; r < f->first_rule + f->rules; r++)
-        check_cells(d, f, d->text[r].access);
+        if (is_new(d, f, r))
+            list_cells(d, f, d->text[r].access, &m);
+    if (!m.used)
+        return;
+    if (m.left_out)
+        snprintf(m.list + m.used, sizeof m.list - m.used, ", +%u", m.left_out);
+    reader_fail(&d->b->reader, &d->at, "feature %s: %s; add a rule or when=\"otherwise\"",
+                f->name, m.list);
 }
 
 /* An effect may need rules for another access, of whichever feature. */

@@ -192,8 +192,10 @@ class Hypothetical:
             raise unknown(f"feature {name}: base", base, library.names("technologies"))
         if not self.rules:
             raise VirqsimError(f"feature {name}: has no rules")
-        for access in self.accesses:
-            self._check(access)
+        missing = {access: self._missing(access) for access in self.accesses}
+        if any(missing.values()):
+            listed = "; ".join(f"{access}: undefined when {', '.join(when)}" for access, when in missing.items() if when)
+            raise VirqsimError(f'feature {name}: {listed}; add a rule or when="otherwise"')
         self._check_exits()
 
     @property
@@ -216,8 +218,12 @@ class Hypothetical:
         return {"name": self.name, "title": self.title, "base": self.base,
                 "rules": [rule.document() for rule in self.rules]}
 
-    def _check(self, access: str) -> None:
-        """Under each combination of conditions one rule applies: not none, and not two."""
+    def _missing(self, access: str) -> list[str]:
+        """The combinations of conditions under which no rule applies.
+
+        Raises:
+            VirqsimError: under one of them two apply, or a rule applies under none.
+        """
         of_access = [(n, rule) for n, rule in enumerate(self.rules) if rule.access == access]
         rest = [n for n, rule in of_access if rule.when == "otherwise"]
         missing = []
@@ -233,9 +239,7 @@ class Hypothetical:
             unused -= {*matching, *(rest[:1] if not matching else [])}
         if unused | used:
             raise VirqsimError(f"feature {self.name}: {access}: rule {min(unused | used)} never applies")
-        if missing:
-            raise VirqsimError(f"feature {self.name}: {access}: undefined when {', '.join(missing)}; "
-                               'add a rule or when="otherwise"')
+        return missing
 
     def _combinations(self, access: str) -> Iterator[dict[str, str]]:
         """Of the conditions that the access's rules mention, in the order of the table."""

@@ -47,6 +47,9 @@ def plan_with(feature):
       unchanged("ipi.unicast", when="target=halted|nobody")],
      "ipi.unicast: undefined when vector=below-16 and target=running, vector=below-16 and target=preempted; "
      'add a rule or when="otherwise"'),
+    ([virtualized("ipi.unicast", when="target=running|preempted|nobody", **POST), unchanged("eoi"),
+      traps("timer.deadline", when="deadline=past", exit="MSR_WRITE"), unchanged("timer.deadline", when="deadline=ahead")],
+     'ipi.unicast: undefined when target=halted; timer.deadline: undefined when deadline=off; add a rule or when="otherwise"'),
     ([virtualized("ipi.unicast", when="target=running", **POST), unchanged("ipi.unicast", when="vector=legal")],
      "ipi.unicast: rules 0 and 1 both apply when vector=legal and target=running"),
     ([unchanged("eoi"), unchanged("eoi")], "eoi: rules 0 and 1 both apply when anything"),
