@@ -597,7 +597,7 @@ def _own_features(technology: str, declared: dict[str, Hypothetical]) -> list[st
     return next(row["features"] for row in library.describe()["technologies"] if row["name"] == name)
 
 
-_HALTS = ("HLT", "hlt", "cu:wait_trap")  # a target's own is not the operation
+_HALTS = ("HLT", "hlt", "idle-halt", "cu:wait_trap")  # a target's own is not the operation
 
 
 class _Tally(Counter):
@@ -619,7 +619,8 @@ def _counts(document: dict[str, Any], operation: Operation) -> _Tally:
         if part:
             tally[part, row["reason"]] += row["count"]
     for row in document["userspace_exits"]:
-        if row["vcpu"] == sender or row["reason"] != "KVM_EXIT_HLT":
+        of_sender, halts = row["vcpu"] == sender, row["reason"] == "KVM_EXIT_HLT"
+        if of_sender and halts if operation.around is _halting else of_sender or not halts:
             tally["userspace", row["reason"]] += row["count"]
     return tally
 

@@ -103,6 +103,19 @@ def test_what_elbrus_has_not_gets_no_number(virqsim, arguments, status, error):
     ("ioapic.level --tech none", {"EXTERNAL_INTERRUPT": 1}, {"MSR_WRITE": 1}, 0),
     ("ioapic.level --tech apicv --irqchip split", {}, {"EOI_INDUCED": 1}, 1),
     ("msi.irqfd --tech apicv --target halted", {}, {}, 0),
+    ("msi.irqfd --tech x2avic --target halted --features=+idle-hlt", {}, {}, 0),  # a target's own HLT is not counted
+    ("msi.passthrough --tech svm --guest-apic xapic --target halted --features=+idle-hlt", {}, {"npf": 1}, 0),
+    # PV EOI: not for a level, which the I/O APIC waits for, and not what APICv or AVIC virtualize anyway.
+    ("ioapic.edge --tech svm --features=+pv-eoi", {"interrupt": 1}, {}, 0),
+    ("ioapic.level --tech svm --features=+pv-eoi", {"interrupt": 1}, {"msr": 1}, 0),
+    ("ioapic.level --tech apicv --features=+pv-eoi", {}, {"EOI_INDUCED": 1}, 0),
+    ("msi.irqfd --tech apicv --features=-virtual-interrupt-delivery,-posted-interrupts,+pv-eoi",
+     {"EXTERNAL_INTERRUPT": 1}, {}, 0),
+    ("msi.irqfd --tech apicv --features=-virtual-interrupt-delivery,-posted-interrupts --guest-apic xapic",
+     {"EXTERNAL_INTERRUPT": 1}, {"APIC_WRITE": 1}, 0),  # the register is virtualized, its meaning is not
+    ("msi.irqfd --tech apicv --features=-posted-interrupts", {"EXTERNAL_INTERRUPT": 1}, {}, 0),
+    ("msi.irqfd --tech vtd-pi --target halted --features=+hlt-in-guest", {}, {}, 0),
+    ("msi.irqfd --tech eli --features=+pv-eoi", {"EXCEPTION_NMI": 1}, {"MSR_WRITE": 1}, 0),  # never offered there
     # ELI: two exits an interrupt without it, one with delivery only, none with both (Gordon et al., 2012).
     ("msi.passthrough --tech eli --features=-direct-eoi", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech eli --target if-off", {}, {}, 0),
@@ -129,6 +142,13 @@ def test_the_combinations_that_the_table_leaves_out_follow_from_the_features(vir
     assert said.status == 0, said.err
     counts = json.loads(said.out)["per_operation"]
     assert counts == {"sender": {}, "target": target, "eoi": eoi, "userspace_exits": userspace}
+
+
+@pytest.mark.parametrize(("irqchip", "userspace"), [("kernel", 0), ("userspace", 1)])
+def test_a_hlts_wake_up_is_not_counted_where_its_controllers_are_userspaces(virqsim, irqchip, userspace):
+    said = virqsim("probe", "cpu.hlt", "--tech", "none", "--irqchip", irqchip, "--guest-apic", "xapic", "--json")
+    counts = json.loads(said.out)["per_operation"]
+    assert (counts["sender"], counts["userspace_exits"]) == ({"HLT": 1}, userspace)
 
 
 @pytest.mark.parametrize(("arguments", "counts"), [
