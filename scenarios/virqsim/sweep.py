@@ -54,6 +54,8 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
       virqsim sweep halt_polling --set arrivals=poisson --tech apicv
     """
     from . import runner, show
+    from .profiles import caveat
+    from .results import known_as
     from .sweepfigure import draw
 
     loaded = Scenario.load(scenario)
@@ -61,16 +63,19 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
         raise VirqsimError(f"scenario {scenario}: has no SWEEP; `virqsim run` runs it once")
     with runner.progress_bar(loaded.name) as progress:
         table, costs = run(loaded, settings_of(settings), **how, progress=progress)
-    rest_on = "; ".join(f"profile {each.name} (weakest number: {each.kind})" for each in costs)
+    rest_on = "; ".join(f"profile {each.name} ({known_as(each.known)})" for each in costs)
+    mark = "".join(caveat(each.name, each.known) for each in costs)
     try:
         paths = draw(table, loaded.sweeps, loaded.parameters, out or Path("out", f"sweep-{loaded.name}"), loaded.name, rest_on)
     except OSError as error:
         raise VirqsimError(f"sweep: {error.filename}: {error.strerror}") from None
     table = table.drop(columns="sweep")
+    if as_json and mark:
+        table = table.assign(costs=rest_on)
     if as_json:
         click.echo(table.to_json(orient="records"))
         return
-    show.frame(loaded.question, table)
+    show.frame(f"{loaded.question}{mark}", table)
     for path in paths:
         click.echo(path)
 

@@ -8,10 +8,10 @@ import subprocess
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from virqsim import figures, paths, runner, show
+from virqsim import figures, paths, runner, sensitivity, show
 from virqsim import trace as vqt
 from virqsim.export import export
-from virqsim.profiles import ASSUMED_THROUGHOUT, default, load
+from virqsim.profiles import ASSUMED_THROUGHOUT, load
 from virqsim.scenario import Scenario
 from virqsim.sensitivity import Study, study
 
@@ -91,7 +91,14 @@ def texts(monkeypatch):
     return seen
 
 
-def test_every_picture_says_so(virqsim, texts, runs):
+@pytest.fixture
+def one_cost(monkeypatch):
+    """A sensitivity study varies a single cost: there are a hundred."""
+    varied = sensitivity.varied
+    monkeypatch.setattr(sensitivity, "varied", lambda *of: dict(list(varied(*of).items())[:1]))
+
+
+def test_every_picture_says_so(virqsim, texts, runs, one_cost):
     assert virqsim("plot", runs["epic-sw"]).status == 0
     assert virqsim("plot", runs["epic-hw"], "--flow", "1").status == 0
     assert virqsim("sensitivity", "ipi_ping_pong", "--tech", "epic-sw,epic-hw", "--set", "rounds=1", "--draws", "1").status == 0
@@ -119,7 +126,7 @@ def test_a_story_tells_which_way_an_interrupt_came(virqsim, tmp_path, source, ta
 # the profile that nobody has to name
 
 
-def test_sensitivity_takes_the_machines_own_profile(virqsim, refused):
+def test_sensitivity_takes_the_machines_own_profile(virqsim, refused, one_cost):
     said = virqsim("sensitivity", "ipi_ping_pong", "--tech", "epic-sw,epic-hw", "--set", "rounds=1", "--draws", "1", "--json")
     assert json.loads(said.out)["profile"] == "elbrus-16c"
     assert refused("sensitivity", "ipi_ping_pong", "--tech", "none,epic-hw") == (
@@ -127,18 +134,23 @@ def test_sensitivity_takes_the_machines_own_profile(virqsim, refused):
         "epic-hw); name one")
 
 
-def test_sensitivity_varies_the_profile_that_was_named():
+def test_sensitivity_varies_the_profile_that_was_named(one_cost):
     asked = Study(Scenario.load("ipi_ping_pong"), {"rounds": "1"}, ("none", "epic-hw"), {}, load("unit"), 1, 1)
     assert study(asked)["profile"] == "unit"
 
 
-def test_a_sweep_takes_the_machines_own_profile(virqsim, monkeypatch):
-    seen = []
-    run = runner.run
-    monkeypatch.setattr(runner, "run", lambda plan, *rest, **how: (seen.append(plan["costs"]["profile"]), run(plan, *rest, **how))[1])
-    monkeypatch.setattr(figures, "scatter", lambda *of: [])
-    virqsim("sweep", "halt_polling", "--tech", "epic-hw", "--set", "arrivals=poisson", "--set", "policy=sleep")
-    assert set(seen) == {default("epic-hw")}
+def test_a_sweep_takes_the_machines_own_profile_and_says_so(virqsim, texts, titles):
+    asked = ("sweep", "halt_polling", "--tech", "epic-hw", "--set", "arrivals=poisson", "--set", "policy=sleep", "--set",
+             "interrupts=5", "--repeats", "1")
+    assert virqsim(*asked).status == 0
+    assert "profile elbrus-16c (assumed throughout)" in texts[0] and all(MARK in title for title in titles)
+    assert {row["costs"] for row in json.loads(virqsim(*asked, "--json").out)} == {"profile elbrus-16c (assumed throughout)"}
+
+
+def test_a_race_says_so(virqsim):
+    asked = ("race", "elbrus_epic", "--set", "interrupts=1", "--runs", "3")
+    assert virqsim(*asked).out.splitlines()[0].endswith(MARK)
+    assert json.loads(virqsim(*asked, "--json").out)["profile_kind"] == ASSUMED_THROUGHOUT
 
 
 def test_a_what_if_on_elbrus_has_that_machines_costs(virqsim):

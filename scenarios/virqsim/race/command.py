@@ -71,7 +71,7 @@ def race_command(ctx: click.Context, scenario: str, settings: tuple[str, ...], t
     space = Space(document, window_ns, held, runs, until_us * 10**6)
     with runner.progress_bar(f"{loaded.name}: race") as progress:
         outcome = search(space, progress)
-    said = _said(loaded, technology, space, outcome)
+    said = _said(loaded, technology, space, outcome) | {"profile": costs.name, "profile_kind": costs.known}
     if outcome.schedule is not None:
         said["found"] = _keep(space, outcome, out or Path("out", f"{loaded.name}-race"))
     click.echo(json.dumps(said, indent=1)) if as_json else _show(said)
@@ -122,7 +122,8 @@ def _sequence(trace: Trace, since_ps: int) -> Iterator[dict[str, Any]]:
 def _show(said: Mapping[str, Any]) -> None:
     found = said["found"]
     without = ", without " + ", ".join(said["without_rechecks"]) if said["without_rechecks"] else ""
-    click.echo(f"{said['scenario']}: {said['technology']}{without}; each event up to {said['window_ns']} ns late")
+    click.echo(f"{said['scenario']}: {said['technology']}{without}; each event up to {said['window_ns']} ns late"
+               f"{show.caveat(said)}")
     click.echo(f"{said['runs']} runs, {said['different']} of them different for a vCPU; "
                f"the run as it stands has {said['places']} places")
     if found is None:
