@@ -4,7 +4,8 @@ One vCPU does, one after the other and `rounds` times each, what a guest of e2k
 leaves for: it reads the identification register (whose value the hypervisor
 replaces), calls the hypervisor, touches a page that is not mapped, a device, the
 I/O space, flushes the cache, waits for an event, is interrupted for the host,
-meets a trap whose page is not mapped, and uses up its time quantum beside another
+meets a trap whose page is not mapped, does several of these things in one wide
+instruction (one interception, several causes), and uses up its time quantum beside another
 thread (`--features=-guest-quantum`: the host's tick ends it).
 
 Each operation stands between two stamps; what lies between them, less that of no
@@ -15,7 +16,7 @@ is assumed: profile elbrus-16c.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
 
 PARAMETERS = {
     "rounds": Parameter(20, "rounds", "how often each operation is done"),
@@ -36,6 +37,8 @@ OPERATIONS = (
     ("interrupt for the host", "cu:hv_int", lambda program: program.host_interrupt().compute(1)),
     ("trap on an unmapped page", "mu:gpa_instr",
      lambda program: program.delivery_fault().epic_ipi(VECTOR, 0).compute(1)),
+    ("wide: two pages and that register", "mu:gpa_data",
+     lambda program: drivers.wide(program, "mu:gpa_data", "mu:gpa_data", "cu:rr_idr")),
     ("wait for an event", "cu:wait_trap", lambda program: program.timer_count(200, 1).halt()),
 )
 """What, the cause that it is to have, and the operations of the guest. Stamp n is operation n's."""

@@ -41,6 +41,9 @@ static uint64_t operand_limit(const struct build *b, const char *operand)
         {"depth", DISK_FLIGHTS},
         {"total", UINT32_MAX - 1},
         {"cycles", UINT64_C(1) << 50},
+        {"causes", UINT32_MAX},
+        {"events", (UINT64_C(1) << E2K_INTC_MU_ENTRIES * E2K_MU_EVENT_BITS) - 1},
+        {"entries", E2K_INTC_MU_ENTRIES},
         {"low", UINT64_C(1) << 50},
         {"high", UINT64_C(1) << 50},
     };
@@ -99,6 +102,8 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
         GUEST_pv_yield, GUEST_triple_fault, GUEST_opaque_mmio, GUEST_unknown_exit};
     const bool epic = b->sim->machine.guest_epic, e2k = b->sim->plan.vendor == VIRT_E2K;
 
+    if (!e2k && i->op == GUEST_intercept)
+        reader_fail(&b->reader, at, "%s has no interceptions of e2k", b->sim->plan.technology);
     if (!epic && i->op == GUEST_epic_ipi)
         reader_fail(&b->reader, at, "epic_ipi needs an EPIC guest");
     if (e2k && !epic && i->op == GUEST_tsc_deadline)
@@ -113,12 +118,32 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "an EPIC has no logical destinations");
 }
 
+/* A wait for an event is an operation of its own; two event codes are reserved. */
+static void check_interception(struct build *b, const struct guest_insn *i,
+                               const struct place *at)
+{
+    enum { RESERVED_6 = 6, RESERVED_7 };
+    const uint64_t unknown = i->operand[0] & ~(E2K_KNOWN_CAUSES & ~E2K_WAIT_TRAP);
+
+    if (unknown)
+        reader_fail(&b->reader, at, "bit %d of INTC_INFO_CU's header is no instruction's cause",
+                    __builtin_ctzll(unknown));
+    for (unsigned n = 0; n < i->operand[2]; n++) {
+        const unsigned event = i->operand[1] >> n * E2K_MU_EVENT_BITS & 31;
+
+        if (event >= E2K_MU_EVENTS || event == RESERVED_6 || event == RESERVED_7)
+            reader_fail(&b->reader, at, "INTC_INFO_MU has no event code %u", event);
+    }
+}
+
 /* What one operand's range cannot say. */
 static void check_insn(struct build *b, const struct guest_insn *i, const struct place *at)
 {
     const uint64_t *o = i->operand;
     const struct hypervisor *h = &b->sim->machine;
 
+    if (i->op == GUEST_intercept)
+        check_interception(b, i, at);
     if (i->op == GUEST_compute_uniform && o[0] > o[1])
         reader_fail(&b->reader, at, "low %" PRIu64 " is above high %" PRIu64, o[0], o[1]);
     if (i->op == GUEST_timer_count && o[1] && !is_power_of_two(o[1]))

@@ -67,7 +67,8 @@ enum virqsim_state virqsim_run(struct virqsim *sim, uint64_t until_ps, uint64_t 
     sim->state = state_now(sim);
     if (sim->state != VIRQSIM_RUNNING)
         watch_the_end(sim);
-    if ((sim->state != VIRQSIM_RUNNING || sim->machine.crashed) && !machine_balance(sim))
+    if ((sim->state != VIRQSIM_RUNNING || sim->machine.crashed || sim->machine.unhandled) &&
+        !machine_balance(sim))
         sim->state = VIRQSIM_BROKEN;
     return sim->state;
 }

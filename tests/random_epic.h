@@ -57,7 +57,7 @@ inline std::string epic_operation(Draw &d, unsigned vcpus, bool handler)
 {
     const std::string dest = std::to_string(d.below(vcpus + 1)); /* one of them is nobody */
 
-    switch (d.below(handler ? 13 : 18)) {
+    switch (d.below(handler ? 13 : 19)) {
     case 0:
     case 1:
         return "[\"compute\"," + std::to_string(d.below(5000)) + "]";
@@ -93,6 +93,11 @@ inline std::string epic_operation(Draw &d, unsigned vcpus, bool handler)
         return "[\"unmask_halt\"]";
     case 15:
         return "[\"host_interrupt\"],[\"delivery_fault\"],[\"cpuid\"],[\"wbinvd\"]";
+    case 17: /* causes that KVM handles: rr_idr, rw_sclkm3, rr, exc_mem_error; three accesses */
+        return "[\"intercept\"," +
+               std::to_string(d.of<uint32_t>({0, 1, 0x81, 0x08000000, 0x21000080})) + "," +
+               std::to_string(d.of<unsigned>({3, 4, 9, 17, 18}) | 3 << 5 | 5 << 10) + "," +
+               std::to_string(d.below(4)) + "]";
     case 16:
         return "[\"port_out\",128,1,0],[\"mmio_read\",4096,4],[\"touch\",8192],[\"hypercall\"]";
     default:

@@ -77,7 +77,7 @@ inline const std::vector<Exit> exits = {
     {"", false},
 #define VMX                                     false
 #define SVM                                     true
-#define E2K                                     true /* no access has one */
+#define E2K                                     true
 #define EXIT(id, vendor, number, name, meaning) {name, vendor},
 #include "virt/exit_reasons.def"
 #undef EXIT
@@ -123,7 +123,7 @@ inline std::string verdict(Draw &d, const Access &a, const Ground &g)
             all.push_back(std::string("\"verdict\":\"virtualized\",\"effect\":\"") +
                           effects[e].name + "\",\"costs\":{\"hw.posted\":1}");
     }
-    for (size_t x = 0; x < exits.size(); x++)
+    for (size_t x = 0; x < EXIT_E2K_RR_IDR; x++) /* no access has one of e2k */
         if (a.exits >> x & 1 && exits[x].svm == g.svm)
             all.push_back(std::string("\"verdict\":\"traps\",\"exit\":\"") + exits[x].name +
                           "\",\"cycles\":{\"value\":9,\"low\":0,\"high\":9,"

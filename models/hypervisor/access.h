@@ -15,7 +15,8 @@ enum access_kind {
     ACCESS_MSR_WRITE,
     ACCESS_CR8_READ,
     ACCESS_CR8_WRITE,
-    ACCESS_USER_IPI,    /* SENDUIPI's ordinary IPI; value: VIRT_USER_IPI */
+    ACCESS_USER_IPI,  /* SENDUIPI's ordinary IPI; value: VIRT_USER_IPI */
+    ACCESS_INTERCEPT, /* address: causes; value: event codes; size: how many (e2k_intercept()) */
     ACCESS_INSTRUCTION, /* instruction; address: port, address or nothing */
 };
 

@@ -270,7 +270,7 @@ static void svm_set(struct vcpu *v)
 static void e2k_set(struct vcpu *v)
 {
     v->hw.passive_context = true;
-    v->hw.e2k.rr_idr = true;
+    v->hw.e2k.virt_ctrl_cu = E2K_RR_IDR | E2K_RW_SCLKR | E2K_RW_SCLKM3 | E2K_VIRT | E2K_HCEM;
     v->hw.e2k.g_preempt_tmr = feature_in(v->hypervisor->features, FEATURE_GUEST_QUANTUM);
     v->hw.e2k.epic =
         v->epic && feature_in(v->hypervisor->features, FEATURE_EPIC_VIRTUALIZATION);

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "hypervisor/epic.h"
+#include "hypervisor/interception.h"
 #include "hypervisor/ioepic_board.h"
 
 enum { NMI_VECTOR = EPIC_NMI_VECTOR, LEGACY_VECTOR = 0xff0 };
@@ -320,6 +321,7 @@ static void legacy_answer(struct vcpu *v)
         v->apic.nmi_pending = false;
     else
         vector = lapic_acknowledge(&v->apic);
+    interception_replace(v, vector);
     learn(v, vector, vector == NMI_VECTOR ? v->apic.nmi_flow : v->apic.service_flow[vector]);
 }
 
@@ -397,6 +399,8 @@ void epic_complete(struct vcpu *v)
         cepic_write(c, offset, cepic_width(offset), a->value, hv_now(v->hypervisor));
     else
         value = cepic_read(c, offset, cepic_width(offset), hv_now(v->hypervisor));
+    if (!a->write)
+        interception_replace(v, value);
     if (v->guest.frame->unnamed)
         answer(v, flow, value);
 }

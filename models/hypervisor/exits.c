@@ -9,6 +9,7 @@
 
 #include "hypervisor/epic.h"
 #include "hypervisor/exits.h"
+#include "hypervisor/interception.h"
 
 struct exit_handler {
     void (*act)(struct vcpu *v);
@@ -118,7 +119,7 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_SVM_NPF] = {handle_page, BY_ACCESS, true},
     [EXIT_SVM_AVIC_INCOMPLETE_IPI] = {handle_incomplete_ipi, BY_ACCESS, false},
     [EXIT_SVM_AVIC_NOACCEL] = {handle_access, BY_ACCESS, false},
-    [EXIT_E2K_RR_IDR] = {handle_simple, COST_KVM_CPUID, false},
+    [EXIT_E2K_RR_IDR] = {interception_identify, COST_KVM_CPUID, false},
     [EXIT_E2K_HV_INT] = {handle_host_interrupt, COST_KVM_HOST_INTERRUPT, false},
     [EXIT_E2K_HV_NM_INT] = {handle_host_interrupt, COST_KVM_HOST_INTERRUPT, false},
     [EXIT_E2K_G_TMR] = {handle_host_interrupt, COST_KVM_PREEMPTION_TIMER, false},
@@ -134,6 +135,10 @@ void exit_pay(struct vcpu *v)
 {
     const struct exit_handler *handler = &handlers[v->exit.reason];
 
+    if (v->access.kind == ACCESS_INTERCEPT) {
+        interception_pay(v);
+        return;
+    }
     assert(handler->act && "this exit has no handler");
     vcpu_pay(v, exit_takes_fastpath(v) ? COST_KVM_FASTPATH : COST_KVM_EXIT);
     if (handler->decode && (access_on_apic_page(&v->access) || access_on_device(&v->access)))
@@ -183,5 +188,8 @@ void exit_handle(struct vcpu *v)
                              v->exit.reason == EXIT_SVM_INTR ||
                              v->exit.reason == EXIT_E2K_HV_INT ||
                              v->exit.reason == EXIT_E2K_G_TMR);
-    handlers[v->exit.reason].act(v);
+    if (v->access.kind == ACCESS_INTERCEPT)
+        interception_handle(v);
+    else
+        handlers[v->exit.reason].act(v);
 }

@@ -66,6 +66,7 @@ void exit_complete_access(struct vcpu *v)
         send_from_page(v);
         break;
     case ACCESS_CR8_READ: /* leaves no trace in the APIC */
+    case ACCESS_INTERCEPT:
     case ACCESS_INSTRUCTION:
     case ACCESS_NONE:
         break;

@@ -221,6 +221,9 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
         return instruction(VIRT_TRIPLE_FAULT, 0, 0, 0, false);
     case GUEST_unknown_exit:
         return instruction(VIRT_UNKNOWN, 0, 0, 0, false);
+    case GUEST_intercept:
+        return (struct access){
+            .kind = ACCESS_INTERCEPT, .address = o[0], .value = o[1], .size = (uint8_t)o[2]};
     case GUEST_wbinvd:
         return instruction(VIRT_WBINVD, 0, 0, 0, false);
     case GUEST_stgi:
@@ -283,6 +286,8 @@ static struct virt_verdict put_to_hardware(struct vcpu *v, const struct access *
         return hw->ops->write_cr8(hw, (uint8_t)a->value);
     case ACCESS_USER_IPI:
         return hw->ops->instruction(hw, VIRT_SENDUIPI, a->value);
+    case ACCESS_INTERCEPT:
+        return e2k_intercept(hw, (uint32_t)a->address, a->value, a->size);
     case ACCESS_INSTRUCTION:
     case ACCESS_NONE:
         break;

@@ -7,6 +7,7 @@
  */
 #include "hypervisor/disk.h"
 #include "hypervisor/epic.h"
+#include "hypervisor/interception.h"
 #include "hypervisor/nic_path.h"
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
@@ -347,6 +348,8 @@ void guest_arrive(struct vcpu *v)
     struct virt_boundary b;
 
     timer_arrive(v);
+    if (v->hw.passive_context)
+        interception_complete(v);
     v->hw.timer_expired = host_wants_exit(v);
     b = v->hw.ops->enter(&v->hw);
     v->access = guest_no_access();

@@ -366,9 +366,10 @@ struct hypervisor {
     uint32_t word_count;
     const struct vcpu *crashed; /* its handlers nested without end; the run is over */
     const struct vcpu
-        *stopped;     /* QEMU has stopped the VM for good, because of this one's kvm_exit */
-    uint32_t running; /* main programs that have not ended */
-    uint32_t last_boosted; /* the vCPU that somebody who spun gave way to */
+        *stopped; /* QEMU has stopped the VM for good, because of this one's kvm_exit */
+    const struct vcpu *unhandled; /* KVM has no handler for v->exit, and the host gives up */
+    uint32_t running;             /* main programs that have not ended */
+    uint32_t last_boosted;        /* the vCPU that somebody who spun gave way to */
 
     /* A region whose handler is external; NULL: reads give 0 and take no time. */
     uint64_t (*external)(void *context, bool port, bool write, uint64_t address, unsigned size,

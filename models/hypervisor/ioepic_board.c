@@ -2,6 +2,7 @@
 #include "hypervisor/ioepic_board.h"
 
 #include "hypervisor/epic.h"
+#include "hypervisor/interception.h"
 
 enum { FIRST_INTX = 16, LAST_INTX = 19 };
 
@@ -206,6 +207,9 @@ void ioepic_board_access(struct vcpu *v)
     b->actor = v;
     if (a->write)
         write(b, (uint32_t)(a->address - E2K_IOEPIC_BASE), a);
+    else
+        interception_replace(
+            v, ioepic_read(&b->ioepic, (uint32_t)(a->address - E2K_IOEPIC_BASE), a->size));
     b->actor = NULL;
 }
 

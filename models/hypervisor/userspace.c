@@ -7,6 +7,7 @@
  * among its threads): for the device, or in the outer loop, which -EINTR returns to.
  */
 #include "hypervisor/disk.h"
+#include "hypervisor/interception.h"
 #include "hypervisor/serial.h"
 
 /* Its local APIC has something for the guest. */
@@ -89,6 +90,8 @@ static void ask_external(struct vcpu *v)
         return;
     ps = h->external(h->external_context, port, a->write, a->address, a->size, &value);
     v->stall.n += clock_count(&h->core, (sim_time){ps}).n;
+    if (!a->write && v->hw.passive_context)
+        interception_replace(v, value);
 }
 
 /* KVM_EXIT_IO and KVM_EXIT_MMIO: the device model, or the APIC in userspace. */

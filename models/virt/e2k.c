@@ -18,7 +18,9 @@ static struct virt_verdict stay(enum virt_path path, uint64_t value)
 static struct virt_verdict e2k_leave(struct virt_cpu *v, enum virt_path path,
                                      enum exit_reason why, uint64_t info)
 {
-    (void)v;
+    e2k_intc_begin(&v->e2k.intc);
+    if (why != EXIT_E2K_HCALL)
+        e2k_intc_add(&v->e2k.intc, exit_reasons[why].number, info, 0);
     return (struct virt_verdict){
         .path = path, .reason = why, .qualification = info, .retired = NO_VECTOR};
 }
@@ -96,7 +98,8 @@ static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruc
 {
     switch (i) {
     case VIRT_CPUID: /* the identification register */
-        return v->e2k.rr_idr ? leave(v, EXIT_E2K_RR_IDR, 0) : stay(VIRT_NATIVE, 0);
+        return v->e2k.virt_ctrl_cu & E2K_RR_IDR ? leave(v, EXIT_E2K_RR_IDR, 0)
+                                                : stay(VIRT_NATIVE, 0);
     case VIRT_HYPERCALL:
         return leave(v, EXIT_E2K_HCALL, 0);
     case VIRT_HLT:
@@ -126,6 +129,33 @@ static struct virt_verdict e2k_instruction(struct virt_cpu *v, enum virt_instruc
         break;
     }
     return stay(VIRT_NATIVE, 0);
+}
+
+static enum exit_reason reason_of(uint32_t number)
+{
+    for (unsigned r = 0; r < EXIT_REASON_COUNT; r++)
+        if (exit_reasons[r].vendor == VIRT_E2K && exit_reasons[r].number == number)
+            return (enum exit_reason)r;
+    return EXIT_NONE;
+}
+
+struct virt_verdict e2k_intercept(struct virt_cpu *v, uint32_t causes, uint64_t events,
+                                  unsigned entries)
+{
+    struct e2k_intc *i = &v->e2k.intc;
+
+    e2k_intc_begin(i);
+    for (uint32_t left = causes & ~(E2K_CONDITIONAL & ~v->e2k.virt_ctrl_cu); left;
+         left &= left - 1)
+        e2k_intc_add(i, (uint32_t)__builtin_ctz(left), 0, 0);
+    for (unsigned n = 0; n < entries; n++)
+        e2k_intc_add(i, E2K_MU + (events >> n * E2K_MU_EVENT_BITS & 31), 0, 0);
+    if (!i->causes && !i->mu_count)
+        return stay(VIRT_NATIVE, 0);
+    return (struct virt_verdict){.path = VIRT_EXIT,
+                                 .reason = reason_of(e2k_intc_nth(i, 0)),
+                                 .qualification = i->causes,
+                                 .retired = NO_VECTOR};
 }
 
 static uint64_t e2k_pauses_to_exit(const struct virt_cpu *v, struct virt_pauses p)

@@ -18,6 +18,7 @@
 #include "irq/cepic.h"
 #include "irq/epic_dat.h"
 #include "irq/ioepic.h"
+#include "virt/e2k_intc.h"
 
 enum { E2K_CORES = EPIC_DAT_ROWS };
 
@@ -26,7 +27,7 @@ enum { E2K_CORES = EPIC_DAT_ROWS };
 
 struct e2k {
     bool g_preempt_tmr; /* G_PREEMPT_TMR.v: the guest's time quantum is counted by the core */
-    bool rr_idr; /* VIRT_CTRL_CU.rr_idr: reading the identification register is intercepted */
+    uint32_t virt_ctrl_cu; /* VIRT_CTRL_CU: which conditional events and exceptions intercept */
     /* PREPIC_CTRL2.virt_en, and the core's CEPIC has GSTBASE and GSTID: the guest's accesses reach
        it, its interrupts come from it. */
     bool epic;
@@ -35,6 +36,7 @@ struct e2k {
     /* CEPIC_EPIC_INT is pending for the host: EPIC_INT2 has the message whose targets missed. */
     bool epic_int;
     struct epic_msg epic_int2;
+    struct e2k_intc intc; /* of the last interception */
 };
 
 /* One guest, as the machine's PREPICs know it. */
@@ -58,6 +60,10 @@ void e2k_name_vector(struct epic_msg *msg);
 bool e2k_is_meant(const struct e2k_guest *g, const struct epic_msg *msg, uint32_t index);
 
 struct virt_cpu;
+/* One wide instruction with these causes: INTC_INFO_CU's header, and the event codes of so many
+   entries of INTC_INFO_MU, five bits each. */
+struct virt_verdict e2k_intercept(struct virt_cpu *v, uint32_t causes, uint64_t events,
+                                  unsigned entries);
 /* The guest's CEPIC sends: a hit sets PMIRR over there, a miss is the host's to deliver. Both go
    into v->target. */
 void e2k_send(struct virt_cpu *v, const struct epic_msg *msg);

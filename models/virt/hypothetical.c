@@ -21,7 +21,8 @@ const struct hypothetical_access_info hypothetical_accesses[HYPOTHETICAL_ACCESS_
 #undef ACCESS
 };
 
-_Static_assert(EXIT_REASON_COUNT <= 64, "a row's exits have a bit for each reason");
+_Static_assert(EXIT_E2K_RR_IDR <= 64,
+               "the reasons that a row names, VMX's and SVM's, have a bit each");
 
 /* ---- cells: the first condition counts most ---- */
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from . import library
 from .errors import VirqsimError
 from .guest import Program
 
@@ -28,6 +29,7 @@ _LEVEL, _LOGICAL, _MASKED, _LOW = 1 << 15, 1 << 11, 1 << 16, 1 << 13  # of a red
 _LVT_LINT0, _EXTINT = 0x350, 0x700
 _PIN_BYTES, _INT_CTRL, _MSG_DATA, _ADDR_LOW = 0x1000, 0x20, 0x24, 0x2C  # a pin's page of an IOEPIC
 _DELIVERY_STATUS = 1 << 12
+_MU, _MU_ENTRIES = 0x100, 11  # event codes of INTC_INFO_MU, among the numbers of exit reasons
 
 
 def pic_start(program: Program, base: int = PIC_BASE) -> Program:
@@ -146,6 +148,28 @@ def ioepic_route(program: Program, pin: int, vector: int, destination: int = 0, 
 def ioepic_level_eoi(program: Program, pin: int) -> Program:
     """The end of a level's interrupt, after the CEPIC's EOI (Linux for e2k: ioepic_level_eoi_fast(), version 2)."""
     return program.mmio_write(IOEPIC + pin * _PIN_BYTES + _INT_CTRL, 4, _DELIVERY_STATUS)
+
+
+def wide(program: Program, *causes: str) -> Program:
+    """Of Elbrus: one wide instruction that does several things, each with a cause of interception.
+
+    Args:
+        causes: by their names (`virqsim list exit-reasons`): `cu:` ones once each, of `mu:` ones up to 11.
+
+    Raises:
+        VirqsimError: a cause is unknown, or there are too many.
+    """
+    numbers = {row["name"]: row["number"] for row in library.describe()["exit_reasons"] if row["vendor"] == "e2k"}
+    known = sorted(name for name in numbers if ":" in name and name != "cu:wait_trap")
+    for cause in causes:
+        if cause not in known:
+            raise VirqsimError(f"wide: '{cause}' is no cause of an instruction's (there are: {', '.join(known)})")
+    bits = {numbers[cause] for cause in causes if numbers[cause] < _MU}
+    events = [numbers[cause] - _MU for cause in causes if numbers[cause] >= _MU]
+    if len(events) > _MU_ENTRIES:
+        raise VirqsimError(f"wide: {len(events)} entries of INTC_INFO_MU are too many (at most {_MU_ENTRIES})")
+    return program.intercept(sum(1 << bit for bit in bits), sum(event << 5 * n for n, event in enumerate(events)),
+                             len(events))
 
 
 def pit_periodic(program: Program, hz: int) -> Program:

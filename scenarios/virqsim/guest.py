@@ -419,6 +419,16 @@ class Program:
         """An exit for a reason that nobody asked for: QEMU stops the machine."""
         return self._add("unknown_exit")
 
+    def intercept(self, causes: int, events: int, entries: int) -> Program:
+        """Of Elbrus: a wide instruction that does several things (drivers.wide() takes their names).
+
+        Args:
+            causes: bits of INTC_INFO_CU's header.
+            events: event codes of INTC_INFO_MU, five bits each, the first lowest.
+            entries: how many.
+        """
+        return self._add("intercept", causes=causes, events=events, entries=entries)
+
     # A disk's driver (Machine.ide, Machine.virtio_blk)
 
     def disk_ask(self, disk: int, depth: int, total: int) -> Program:

@@ -83,6 +83,10 @@ class Trace:
             case "VM_EXIT":
                 by = self.exit_operation(a)
                 return f"{self.exit_reason(a)} {self.exit_cause(a)} qualification {b:#x}" + (f" by {by[0]}" if by else "")
+            case "INTERCEPTED":
+                return f"{h['exit_reasons'][a]} cause {b}"
+            case "COMPLETED":
+                return f"value {a:#x} {f'entry {b:#x}' if b else 'register'}"
             case "VM_ENTRY":
                 return "" if a == NO_VECTOR else f"injects {a:#x}"
             case "VCPU_STATE":
@@ -143,7 +147,8 @@ def read(path):
 
 _PCPUS_MAX = 1 << 12
 _WORDS = (  # an event, one of its words, the bits of it that are an index, and the header's list or the limit
-    ("VM_EXIT", "a", (0, 16), "exit_reasons"), ("VM_EXIT", "a", (16, 8), "causes"),
+    ("VM_EXIT", "a", (0, 16), "exit_reasons"), ("INTERCEPTED", "a", (0, 16), "exit_reasons"),
+    ("VM_EXIT", "a", (16, 8), "causes"),
     ("VCPU_STATE", "a", (0, 64), "states"), ("VCPU_STATE", "b", (0, 64), "states"), ("THREAD", "a", (0, 64), _PCPUS_MAX),
     ("USERSPACE", "a", (0, 64), "kvm_exits"), ("INHIBIT", "a", (0, 64), "inhibits"), ("RAISED", "b", (32, 32), "sources"),
     ("PENDING", "b", (0, 64), "held"), ("COALESCED", "b", (0, 64), "held"), ("REFUSED", "b", (0, 64), "refused"),

@@ -374,6 +374,6 @@ def test_elbrus_leaves_its_guest_by_the_cause_that_each_operation_has():
         results = run("elbrus_guest_launch", rounds=5, features="+guest-quantum" if quantum else "-guest-quantum")
         counts = results.exits.groupby(["vcpu", "reason"])["count"].sum()
         assert {reason: count for (vcpu, reason), count in counts.items() if vcpu == 0} == {
-            "cu:rr_idr": 5, "hcall": 5, "mu:gpa_data": 10, "mu:mas_ioaddr": 5, "mu:cache_flush": 5, "cu:hv_int": 5,
+            "cu:rr_idr": 5, "hcall": 5, "mu:gpa_data": 15, "mu:mas_ioaddr": 5, "mu:cache_flush": 5, "cu:hv_int": 5,
             "mu:gpa_instr": 5, "cu:wait_trap": 5}
         assert {reason for vcpu, reason in counts.index if vcpu == 1} == {cause}
