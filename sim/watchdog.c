@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 
+#include "hypervisor/ioepic_board.h"
 #include "simulation.h"
 
 static const struct {
@@ -49,41 +50,6 @@ static void find(struct watchdog *w, enum finding_kind kind, uint16_t vcpu,
 
 /* --- what lasts --- */
 
-/* Of an interrupt that the counters have lost sight of, now. */
-static uint64_t pending_since(const struct watchdog *w, uint16_t vcpu, int vector,
-                              trace_flow flow)
-{
-    const struct flight *f = w->counters->vcpu[vcpu].flight[vector];
-
-    for (unsigned n = 0; n < FLIGHTS; n++)
-        if (f[n].flow == flow)
-            return f[n].at[LATENCY_pending];
-    return now_of(w);
-}
-
-/* What the guest would take at its next instruction boundary; since when it has been pending. */
-static struct suspicion takeable(const struct watchdog *w, const struct vcpu *v)
-{
-    const int posted = vec_highest(&v->descriptor.pir), held = vec_highest(&v->apic.regs.IRR);
-    const int highest = posted > held ? posted : held;
-    struct suspicion s = {.vector = NO_VECTOR};
-
-    if (v->hw.gif_clear)
-        return s;
-    if (v->apic.nmi_pending && !v->hw.nmi_blocked)
-        return (struct suspicion){.on = true,
-                                  .vector = 2,
-                                  .flow = v->apic.nmi_flow,
-                                  .since = pending_since(w, v->index, 2, v->apic.nmi_flow)};
-    if (!v->hw.interrupts_enabled || v->hw.shadow || !lapic_takes(&v->apic, highest))
-        return s;
-    s.on = true;
-    s.vector = highest;
-    s.flow = posted > held ? v->descriptor.flow[highest] : v->apic.pending_flow[highest];
-    s.since = pending_since(w, v->index, highest, s.flow);
-    return s;
-}
-
 /* An interrupt of the host's is about to reach the vCPU's CPU, or waits there. */
 static bool is_being_told(const struct hypervisor *h, const struct vcpu *v)
 {
@@ -118,7 +84,8 @@ static void look_at(struct watchdog *w, const struct vcpu *v, bool for_ever)
     const struct hypervisor *h = w->machine;
     struct watchdog_vcpu *known = &w->vcpu[v->index];
     const bool told = is_being_told(h, v), asleep = v->state == VCPU_BLOCKED;
-    struct suspicion waits = takeable(w, v), unseen = {.vector = NO_VECTOR}, slept = unseen;
+    struct suspicion waits = watchdog_takeable(w, v), unseen = {.vector = NO_VECTOR},
+                     slept = unseen;
 
     if (v->descriptor.on && v->state == VCPU_GUEST && !told) {
         const int vector = vec_highest(&v->descriptor.pir);
@@ -126,7 +93,7 @@ static void look_at(struct watchdog *w, const struct vcpu *v, bool for_ever)
         unseen = (struct suspicion){.on = true, .vector = vector, .since = now_of(w)};
         if (vector != NO_VECTOR) {
             unseen.flow = v->descriptor.flow[vector];
-            unseen.since = pending_since(w, v->index, vector, unseen.flow);
+            unseen.since = watchdog_pending_since(w, v->index, vector, unseen.flow);
         }
         waits.on = false;
     }
@@ -164,23 +131,47 @@ static void line_raised(struct watchdog *w, const struct trace_record *r)
 {
     const uint32_t gsi = (uint32_t)r->b;
 
-    if (TRACE_SOURCE_KIND(r->b) == TRACE_SOURCE_LINE && gsi < CHIPSET_INPUTS)
-        w->line_flow[gsi] = r->flow;
+    if (TRACE_SOURCE_KIND(r->b) != TRACE_SOURCE_LINE || gsi >= WATCHDOG_INPUTS)
+        return;
+    w->line_before[gsi] = w->line_flow[gsi];
+    w->line_flow[gsi] = r->flow;
+}
+
+/* Whose end this is. To an 8259A the guest says so before its handler returns, and the next one
+   has been raised by then. */
+static bool is_of_line(const struct watchdog *w, unsigned gsi, trace_flow flow)
+{
+    return flow && w->line_counted[gsi] != flow &&
+           (w->line_flow[gsi] == flow || w->line_before[gsi] == flow);
+}
+
+static bool line_is_high(const struct hypervisor *h, unsigned gsi)
+{
+    if (h->ioepic)
+        return wire_level(&h->ioepic->input[gsi].wire);
+    return h->board && gsi < CHIPSET_INPUTS && wire_level(&h->board->chipset.input[gsi].wire);
+}
+
+/* The 8259A's inputs that are level-triggered, by ELCR. */
+static bool pic_has_level(const struct hypervisor *h, unsigned gsi)
+{
+    return h->board && gsi < I8259_LINES &&
+           h->board->chipset.pic.chip[gsi / 8].elcr >> gsi % 8 & 1;
 }
 
 /* A line that is asserted after the EOI brings the interrupt again; a handler that still has work
    does so for a while. */
 static void acknowledged(struct watchdog *w, const struct trace_record *r)
 {
-    const struct board *board = w->machine->board;
     const struct vcpu *v = &w->machine->vcpu[r->where];
+    const bool by_trigger =
+        v->epic || (r->a < VECTORS && vec_has(&v->apic.regs.TMR, (unsigned)r->a));
 
-    if (!board || !vec_has(&v->apic.regs.TMR, (unsigned)r->a))
-        return;
-    for (unsigned gsi = 0; gsi < CHIPSET_INPUTS; gsi++) {
-        if (w->line_flow[gsi] != r->flow)
+    for (unsigned gsi = 0; gsi < WATCHDOG_INPUTS; gsi++) {
+        if (!is_of_line(w, gsi, r->flow) || !(by_trigger || pic_has_level(w->machine, gsi)))
             continue;
-        if (!wire_level(&board->chipset.input[gsi].wire)) {
+        w->line_counted[gsi] = r->flow;
+        if (!line_is_high(w->machine, gsi)) {
             w->line_eois[gsi] = 0;
             continue;
         }
@@ -202,7 +193,9 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
         line_raised(w, r);
         break;
     case TRACE_EOI:
-        acknowledged(w, r);
+    case TRACE_RETIRED: /* of an 8259A's interrupt there is no other end */
+        if (r->where < w->machine->vcpu_count)
+            acknowledged(w, r);
         break;
     case TRACE_SPURIOUS_EOI:
         find(w, FINDING_EOI, r->where,
@@ -242,12 +235,14 @@ static json_t *number(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
-static void line_of(const struct finding *f, char *line, size_t size)
+static void line_of(const struct watchdog *w, const struct finding *f, char *line, size_t size)
 {
+    const bool user = f->vector >= VECTORS && !w->machine->guest_epic;
     char vector[32] = "", times[48] = "";
 
     if (f->vector != NO_VECTOR)
-        snprintf(vector, sizeof vector, ", vector %d", f->vector);
+        snprintf(vector, sizeof vector, ", %svector %d", user ? "user " : "",
+                 user ? f->vector - (int)TRACE_USER_VECTOR(0) : f->vector);
     if (f->times > 1)
         snprintf(times, sizeof times, ", seen %" PRIu64 " times", f->times);
     snprintf(line, size, "vCPU %u (%s)%s: %s, since %" PRIu64 ".%03u ns%s", f->vcpu,
@@ -263,7 +258,7 @@ json_t *watchdog_findings(const struct watchdog *w)
         const struct finding *f = &w->finding[i];
         char line[320];
 
-        line_of(f, line, sizeof line);
+        line_of(w, f, line, sizeof line);
         json_array_append_new(
             list, json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:o, s:s}", "what",
                             kinds[f->kind].name, "vcpu", (int)f->vcpu, "vector",

@@ -49,7 +49,7 @@ struct finding {
     uint64_t since, found, times;
 };
 
-enum { WATCHDOG_FINDINGS = 64 };
+enum { WATCHDOG_FINDINGS = 64, WATCHDOG_INPUTS = 32 /* of whatever chipset */ };
 
 struct watchdog {
     struct trace_sink sink;
@@ -58,9 +58,11 @@ struct watchdog {
     struct watchdog_limits limits;
     struct watchdog_vcpu *vcpu;
     uint64_t look_ps, next_look;
-    trace_flow line_flow[CHIPSET_INPUTS]; /* the last interrupt of each input */
-    uint64_t line_eois[CHIPSET_INPUTS];   /* in a row, and the line was asserted still */
-    uint64_t line_since[CHIPSET_INPUTS];
+    trace_flow line_flow[WATCHDOG_INPUTS];    /* the last interrupt of each input */
+    trace_flow line_before[WATCHDOG_INPUTS];  /* and the one before */
+    trace_flow line_counted[WATCHDOG_INPUTS]; /* of those, the last that has ended */
+    uint64_t line_eois[WATCHDOG_INPUTS];      /* in a row, and the line was asserted still */
+    uint64_t line_since[WATCHDOG_INPUTS];
     struct finding finding[WATCHDOG_FINDINGS];
     uint32_t count;
 };
@@ -72,6 +74,11 @@ bool watchdog_init(struct watchdog *w, const struct hypervisor *machine,
 void watchdog_look(struct watchdog *w);
 /* Nothing can happen any more: what is pending now is pending for ever. */
 void watchdog_look_at_rest(struct watchdog *w);
+/* watchdog_able.c: what the guest would take at its next instruction boundary; since when it has been
+   pending. */
+struct suspicion watchdog_takeable(const struct watchdog *w, const struct vcpu *v);
+uint64_t watchdog_pending_since(const struct watchdog *w, uint16_t vcpu, int vector,
+                                trace_flow flow);
 json_t *watchdog_findings(const struct watchdog *w);
 json_t *watchdog_describe(void);
 #endif

@@ -167,6 +167,30 @@ inline std::string epic_devices(Draw &d, unsigned vcpus)
     return s;
 }
 
+/* Something goes wrong, at times that a run comes to. */
+inline void add_epic_faults(Plan &p)
+{
+    Draw d(p.seed + 15485863);
+    const std::string vcpu = std::to_string(d.below(p.vcpus.size()));
+    std::vector<std::string> faults = {
+        R"("storm","for_ns":20000,"every_ns":300,"device":0)",
+        R"("masked-msi","for_ns":30000,"device":0)",
+        R"("absent-vcpu","vector":50,"apic_id":)" + std::to_string(p.vcpus.size()),
+        R"("off-cpu","for_ns":300000,"vcpu":)" + vcpu,
+        R"("moved","vcpu":)" + vcpu + ",\"cpu\":" + std::to_string(d.below(4)),
+    };
+    if (!p.chipset.empty())
+        faults.push_back(R"("stuck-line","for_ns":60000,"gsi":)" +
+                         std::to_string(EPIC_PINS[d.below(EPIC_PINS.size())]));
+    for (const std::string &fault : faults)
+        if (d.chance(20))
+            p.faults += (p.faults.empty() ? "{\"kind\":" : ",{\"kind\":") + fault +
+                        ",\"at_ns\":" + std::to_string(d.below(150000)) + "}";
+    p.watchdog = "{}";
+    if (d.chance(30))
+        p.tick_ns = 10000 + d.below(200000);
+}
+
 inline Plan random_epic(uint64_t seed)
 {
     Draw d(seed);
@@ -200,6 +224,7 @@ inline Plan random_epic(uint64_t seed)
     }
     if (legacy)
         make_legacy(p);
+    add_epic_faults(p);
     return p;
 }
 

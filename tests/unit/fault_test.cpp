@@ -171,6 +171,74 @@ TEST(Faults, ALineStuckHighIsALivelockUntilItIsReleased)
     }
 }
 
+/* The same at an 8259A whose input 5 is level-triggered, by ELCR; an edge comes once. */
+TEST(Faults, ALineStuckHighIsALivelockOfAnOldGuestsToo)
+{
+    for (const char *elcr : {"32", "0"}) {
+        Plan p = working("none");
+        p.guest_apic = "none";
+        p.chipset = R"({"ioapic":"82093aa"})";
+        p.devices = R"({"name":"d","kind":"line","gsi":5,"at_ns":[200000,700000]})";
+        p.programs["main"] =
+            "[\"port_out\",32,1,17],[\"port_out\",33,1,48],[\"port_out\",33,1,4],"
+            "[\"port_out\",33,1,1],[\"port_out\",1232,1," +
+            std::string(elcr) +
+            "],[\"port_out\",33,1,0],[\"repeat\",1000],[\"compute\",1000],[\"end\"]";
+        p.programs["handler"] = "[\"lower\",0],[\"port_out\",32,1,32],[\"word_add\",0,1]";
+        p.vcpus[0].handlers = {{53, "handler"}};
+        Machine right(p);
+        EXPECT_EQ(VIRQSIM_ENDED, right.run());
+        EXPECT_EQ(Names{}, found(right));
+        EXPECT_EQ(2, account(right, 53, "delivered"));
+        p.faults = R"({"kind":"stuck-line","at_ns":190000,"for_ns":400000,"gsi":5})";
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+        EXPECT_EQ(*elcr == '0' ? Names{} : Names{"livelock"}, found(m)) << m.text();
+        EXPECT_EQ(*elcr == '0', account(m, 53, "delivered") <= 2);
+    }
+}
+
+/* Every fault, alone and with all others, wherever a plan can have it. */
+TEST(Faults, EndInARunThatIsAccountedForEverywhere)
+{
+    const std::string all[] = {
+        R"({"kind":"storm","at_ns":50000,"for_ns":20000,"device":0,"every_ns":400})",
+        R"({"kind":"stuck-line","at_ns":60000,"for_ns":30000,"gsi":5})",
+        R"({"kind":"masked-msi","at_ns":40000,"for_ns":30000,"device":0})",
+        R"({"kind":"absent-vcpu","at_ns":50000,"apic_id":7,"vector":49})",
+        R"({"kind":"off-cpu","at_ns":55000,"for_ns":300000,"vcpu":0})",
+        R"({"kind":"moved","at_ns":45000,"vcpu":0,"cpu":2})",
+        R"({"kind":"stall","at_ns":52000,"for_ns":40000,"thread":0})",
+    };
+    unsigned runs = 0;
+    for (const char *technology :
+         {"none", "apicv", "ipiv", "uintr", "apic-timer", "vtd-pi", "eli", "direct", "did",
+          "svm", "avic", "x2avic", "avic-pi", "x2avic-pi", "epic-sw", "epic-hw"})
+        for (const char *irqchip : {"kernel", "split", "userspace"})
+            for (const char *apic : {"xapic", "x2apic", "epic", "none"})
+                for (unsigned set : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 127u, 93u}) {
+                    Plan p = working(technology);
+                    const bool epic = std::string(apic) == "epic";
+                    p.irqchip = irqchip;
+                    p.guest_apic = apic;
+                    p.vcpus.push_back({1, "main", {{48, "handler"}}});
+                    p.programs["main"] = "[\"repeat\",150],[\"compute\",1000],[\"end\"]";
+                    p.threads =
+                        R"({"kind":"main-loop","pin":1,"work":[{"at_ns":[51000],"cycles":9000}]})";
+                    p.chipset = epic ? R"({"ioepic":"v2"})" : R"({"ioapic":"ich9"})";
+                    for (unsigned n = 0; n < 7; n++)
+                        if (set >> n & 1)
+                            p.faults += (p.faults.empty() ? "" : ",") + all[n];
+                    Machine m(p);
+                    if (!m.error().empty())
+                        continue; /* it has no such controller, or the fault does not exist there */
+                    runs++;
+                    EXPECT_EQ(VIRQSIM_ENDED, m.run())
+                        << technology << irqchip << apic << set << m.text();
+                }
+    EXPECT_LT(500u, runs);
+}
+
 /* A worker's item signals a device when it is done. */
 Plan with_worker(const std::string &work)
 {

@@ -1,4 +1,5 @@
 /* The watchdog: each of its findings, provoked, and silence where nothing is wrong. */
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -198,6 +199,101 @@ TEST(Watchdog, ItsLimitsAreChecked)
               Machine(p).error());
     p.watchdog = R"({"pendign_ns":1})";
     EXPECT_EQ("plan: watchdog.pendign_ns:", Machine(p).error().substr(0, 26));
+}
+
+/* A vCPU without a CPU for 100 ms: whoever interrupts it, and however, waits. */
+TEST(Watchdog, NamesWhatIsPendingInEveryController)
+{
+    struct Case {
+        const char *technology, *guest_apic, *device;
+        int vector;
+    };
+    const Case cases[] = {
+        {"none", "none", R"({"name":"d","kind":"extint","vcpu":0,"vector":48,"at_ns":[50000]})",
+         48},
+        {"svm", "xapic", R"({"name":"d","kind":"extint","vcpu":0,"vector":48,"at_ns":[50000]})",
+         48},
+        {"none", "xapic", R"({"name":"d","kind":"nmi","vcpu":0,"at_ns":[50000]})", 2},
+        {"epic-hw", "epic",
+         R"({"name":"d","kind":"msi","vcpu":0,"vector":700,"at_ns":[50000]})", 700},
+        {"epic-sw", "epic",
+         R"({"name":"d","kind":"msi","vcpu":0,"vector":700,"at_ns":[50000]})", 700},
+        {"epic-hw", "epic", R"({"name":"d","kind":"nmi","vcpu":0,"at_ns":[50000]})", 2},
+    };
+    for (const Case &c : cases) {
+        Plan p = interrupted(c.technology, "[\"spin_until\",0,1]");
+        p.guest_apic = c.guest_apic;
+        p.devices = c.device;
+        p.programs["other"] = "[\"repeat\",2000],[\"compute\",1000],[\"cpuid\"],[\"end\"]";
+        const bool without_eoi = c.vector == 2 || strstr(c.device, "extint");
+        p.programs["handler"] =
+            std::string(without_eoi ? "" : "[\"eoi\"],") + "[\"word_add\",0,1]";
+        p.vcpus[0].handlers = {{(unsigned)c.vector, "handler"}};
+        Machine calm(p);
+        ASSERT_EQ("", calm.error());
+        EXPECT_EQ(VIRQSIM_ENDED, calm.run()) << c.technology << c.device;
+        EXPECT_EQ(Names{}, found(calm)) << c.technology << c.device << line(calm);
+        p.faults = R"({"kind":"off-cpu","at_ns":40000,"for_ns":2000000,"vcpu":0})";
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << c.technology << c.device;
+        EXPECT_EQ(Names{"pending"}, found(m)) << c.technology << c.device;
+        EXPECT_NE(std::string::npos, line(m).find(", vector " + std::to_string(c.vector) + ":"))
+            << line(m);
+        EXPECT_NE(std::string::npos, line(m).find("since 50")) << line(m);
+    }
+}
+
+/* Of the chipset's 8259A; and what its mask keeps out is not to be taken. */
+TEST(Watchdog, NamesWhatIsPendingInTheChipsets8259A)
+{
+    for (const char *imr : {"0", "255"}) {
+        Plan p = interrupted(
+            "none", "[\"port_out\",32,1,17],[\"port_out\",33,1,48],[\"port_out\",33,1,4],"
+                    "[\"port_out\",33,1,3],[\"port_out\",33,1," +
+                        std::string(imr) + "],[\"compute\",400000]");
+        p.guest_apic = "none";
+        p.chipset = R"({"ioapic":"82093aa"})";
+        p.devices = R"({"name":"d","kind":"line","gsi":5,"pulse_ns":900000,"at_ns":[50000]})";
+        p.programs["other"] = "[\"repeat\",2000],[\"compute\",1000],[\"cpuid\"],[\"end\"]";
+        p.programs["handler"] = "[\"port_out\",32,1,32]";
+        p.vcpus[0].handlers = {{53, "handler"}};
+        p.faults = R"({"kind":"off-cpu","at_ns":40000,"for_ns":2000000,"vcpu":0})";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_ENDED, m.run());
+        EXPECT_EQ(imr[0] == '0' ? Names{"pending"} : Names{}, found(m)) << line(m);
+        if (imr[0] == '0')
+            EXPECT_NE(std::string::npos, line(m).find(", vector 53:")) << line(m);
+    }
+}
+
+/* The receiver's kernel has had the notification sent to a vector of its own, and then forgets to
+   notify its processor by itself. */
+TEST(Watchdog, NamesAUserInterruptWhoseNotificationNobodyProcesses)
+{
+    for (const char *self_ipi : {"", "[\"self_ipi\",236],", "[\"clui\"],"}) {
+        Plan p = interrupted("uintr",
+                             "[\"upid_notify\",50],[\"compute\",90000],[\"upid_notify\",236]," +
+                                 std::string(self_ipi) + "[\"spin_until\",0,1]");
+        p.devices = "";
+        p.programs["user"] = "[\"word_add\",0,1]";
+        p.programs["kernel"] = "[\"eoi\"]";
+        p.programs["other"] = "[\"compute\",50000],[\"senduipi\",0],[\"repeat\",2000],"
+                              "[\"compute\",100],[\"cpuid\"],[\"end\"]";
+        p.vcpus[0].handlers = {{50, "kernel"}};
+        p.vcpus[0].user_interrupts = R"({"uinv":236,"handler":"user","targets":[]})";
+        p.vcpus[1].user_interrupts =
+            R"({"uinv":236,"handler":"user","targets":[{"vcpu":0,"vector":5}]})";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        m.run();
+        const bool forgotten = !*self_ipi;
+        EXPECT_EQ(forgotten ? Names{"pending"} : Names{}, found(m)) << self_ipi << line(m);
+        if (forgotten)
+            EXPECT_EQ(0u,
+                      line(m).find("vCPU 0 (GUEST), user vector 5: an interrupt is pending"))
+                << line(m);
+    }
 }
 
 } // namespace
