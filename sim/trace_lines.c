@@ -89,21 +89,26 @@ static uint16_t intern(struct virqsim_lines *lines, const char *text, size_t len
     return lines->slot[at] = (uint16_t)++lines->names;
 }
 
-/* Seconds with a fraction, or nanoseconds without one, and a colon. */
-static bool take_time(struct cursor *c, uint64_t *time_ns)
+/* Seconds with a fraction, or a count without one, and a colon. */
+static bool take_time(struct cursor *c, struct virqsim_line *line)
 {
-    uint64_t unit = 1000000000;
+    uint64_t unit = 1000000000, *time_ns = &line->time_ns;
+    bool counted = true;
 
     if (!take_number(c, time_ns))
         return false;
     if (take(c, '.')) {
         if (*time_ns > UINT64_MAX / unit - 1)
             return false;
+        counted = false;
         *time_ns *= unit;
         for (; c->at < c->end && is_digit(*c->at); c->at++)
             *time_ns += (uint64_t)(*c->at - '0') * (unit /= 10);
     }
-    return take(c, ':');
+    if (!take(c, ':'))
+        return false;
+    line->flags = counted ? VIRQSIM_LINE_COUNTED : 0;
+    return true;
 }
 
 /* `system:event:` or `event:`, with a blank or the line's end behind it. */
@@ -228,7 +233,7 @@ static bool take_cpu_and_time(struct cursor *c, struct virqsim_line *line)
         return false;
     skip_blanks(c);
     skip_flags(c);
-    if (!take_time(c, &line->time_ns)) {
+    if (!take_time(c, line)) {
         line->time_ns = VIRQSIM_NEVER;
         return false;
     }
@@ -285,8 +290,7 @@ static void read_line(struct virqsim_lines *lines, struct cursor c, struct virqs
         struct cursor alone = c;
 
         skip_blanks(&alone);
-        front =
-            take_time(&alone, &line->time_ns) && alone.at < alone.end && is_blank(*alone.at);
+        front = take_time(&alone, line) && alone.at < alone.end && is_blank(*alone.at);
         if (front)
             c = alone;
         else

@@ -263,6 +263,10 @@ enum virqsim_line_kind {
     VIRQSIM_LINE_EMPTY,
 };
 
+enum virqsim_line_flag {
+    VIRQSIM_LINE_COUNTED = 1, /* its time is a number without a fraction: a clock's count */
+};
+
 struct virqsim_line {
     uint64_t time_ns;           /* VIRQSIM_NEVER: it has none */
     uint32_t start, length;     /* of the line in the text, without its end */
@@ -273,7 +277,7 @@ struct virqsim_line {
     uint16_t kind;        /* enum virqsim_line_kind */
     uint16_t event;       /* a name's number + 1 */
     uint16_t reason;      /* of kvm_exit, a name's number + 1; 0: not there */
-    uint16_t unused;
+    uint16_t flags;       /* enum virqsim_line_flag */
 };
 
 /* NULL: there is no memory. */

@@ -114,7 +114,7 @@ def test_a_missing_vcpu_number_is_said(tmp_path):
 
 def test_a_whole_recording_says_everything():
     taken = replay("on1_ide")
-    assert unknown.find(taken.trace, taken.demand) == [] and unknown.absent(taken.trace) == []
+    assert unknown.find(taken.trace, taken.demand) == [] and unknown.absent(taken.trace, False) == []
 
 
 def test_hidden_deliveries_ask_for_a_recording_without_apicv():

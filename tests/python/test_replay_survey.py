@@ -56,6 +56,8 @@ def test_batches_of_any_length_count_the_same(tmp_path, monkeypatch, batch):
 @pytest.mark.parametrize("change, said", [
     (lambda text: text.replace("10/10", "10/25"), "events were lost: line 3"),
     (lambda text: text + "CPU:1 [LOST 23 EVENTS]\n", "CPU:1 [LOST 23 EVENTS]"),
+    (lambda text: text + "Processed 9 events and lost 3 chunks!\n", "lost 3 chunks"),
+    (lambda text: text + text, "another recording begins in line 23"),
     (lambda text: text + text.replace("KVM-4100", "KVM-5200"), "several VMs: vCPU 0 is entered by threads 4100, 5200"),
     (lambda text: "\n".join(line for line in text.split("\n") if "kvm_exit" not in line), "no kvm_exit events"),
 ])

@@ -99,6 +99,8 @@ class Actions:
 
     def _msr(self, episode: Episode) -> Operation:
         printed = episode.named("kvm_msr")
+        if not printed and (told := self._told_by_apic(episode)):
+            return told
         if not printed:
             wrote = episode.reason == "MSR_WRITE" or (  # APM 2 15.11: EXITINFO1 is 1 for WRMSR
                 episode.reason == "msr" and episode.exit is not None and episode.exit.fields.get("info1") == 1)
@@ -112,6 +114,16 @@ class Actions:
         if 0x800 <= msr < 0x900:
             return apic_access.write(apic_access.from_msr(msr), value, 0)
         return ("wrmsr", msr, value)
+
+    def _told_by_apic(self, episode: Episode) -> Operation | None:
+        """Without its kvm_msr, an access to an x2APIC's register is in the line of the APIC's."""
+        for event in reversed(episode.named("kvm_apic")):
+            offset = apic_access.from_name(event.fields["register"])
+            if offset is not None and event.fields["access"] == "read":
+                return ("apic_read", offset)
+            if offset is not None:
+                return apic_access.write(offset, event.fields["value"], 0)
+        return ("eoi",) if episode.named("kvm_eoi") else None
 
     def _page(self, episode: Episode, read_before: tuple[int | None, int] | None) -> Operation | None:
         """The APIC page, a device, or memory that was not mapped yet."""

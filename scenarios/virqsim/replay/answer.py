@@ -118,6 +118,6 @@ def notes(replay: Replay, outcomes: Sequence[Outcome]) -> list[str]:
     said += replay.demand.notes
     rows = unknown.find(replay.trace, replay.demand)
     said += [f"not in the trace: {row}" for row in rows]
-    said += [f"not in the trace: {sentence}" for sentence in unknown.absent(replay.trace)]
+    said += [f"not in the trace: {sentence}" for sentence in unknown.absent(replay.trace, replay.demand.recorded.hides_deliveries)]
     said += [f"record again, to know more: {command}" for command in dict.fromkeys(row.record for row in rows)]
     return said

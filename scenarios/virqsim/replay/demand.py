@@ -163,18 +163,27 @@ class _Extractor:
 
     def _arrivals(self) -> None:
         """Every interrupt offered in the window, to the step of the target that it met."""
-        sources = _Sources(self.recorded, self.timers, list(self.steps))
+        accepted = any(event.name == "kvm_apic_accept_irq" for event in self.trace.events)
+        sources = _Sources(self.recorded, self.timers, list(self.steps), accepted)
         for index in range(self.trace.begin, self.trace.end):
             for arrival in sources.take(self.trace.events[index]):
                 if arrival.target not in self.steps:
                     continue
                 arrival.step, in_guest = self.position.of(arrival.target, index)
                 sender = self.trace.events[index].vcpu
+                self._name_sender(arrival, sender, index)
                 arrival.state = "guest" if in_guest and sender != arrival.target else "host"
                 self.steps[arrival.target][arrival.step].arrivals.append(arrival)
                 if arrival.source in ("ipi", "self") and sender is not None:
                     arrival.sender = self.steps[sender][self.position.of(sender, index)[0]]
                     arrival.sender.sends.append(arrival)
+
+    def _name_sender(self, arrival: Arrival, sender: int | None, index: int) -> None:
+        """Without a kvm_apic_ipi, what its own ICR write offers is told by that."""
+        if arrival.source in ("device", "timer") and sender in self.steps:
+            operation = self.steps[sender][self.position.of(sender, index)[0]].operation
+            if operation and operation[0] in ("ipi", "self_ipi") and int(operation[1]) & 0xff == arrival.vector:
+                arrival.source = "self" if sender == arrival.target else "ipi"
 
     def _say(self) -> None:
         """What the trace cannot show."""
@@ -260,14 +269,17 @@ def _raised_by_nobody(trace: Trace, known: dict[int, tuple[int, int]]) -> dict[i
     return found
 
 
+_SHORTHAND = {"dst": 0, "self": 1, "all": 2, "all-but-self": 3}
 _TARGET_NOT_RUNNING = 1  # APM 2 "AVIC IPI Delivery"
 
 
 class _Sources:
     """Tells who raised each interrupt, from what its thread printed before."""
 
-    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]], vcpus: list[int]) -> None:
+    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]], vcpus: list[int],
+                 accepted: bool) -> None:
         self._recorded = recorded
+        self._accepted_are_told = accepted
         self._timers = timers
         self._vcpus = vcpus
         self._icr2: dict[int | None, int] = {}
@@ -279,7 +291,9 @@ class _Sources:
         """The interrupts that an event offers to vCPUs."""
         if self._recorded.irqchip == "userspace":
             yield from self._by_userspace(event)
-        if event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
+        if event.name == "kvm_apic_ipi" and not self._accepted_are_told:
+            yield from self._told_by_ipi(event)
+        elif event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
             self._context[event.pid] = event
         elif event.name in ("kvm_entry", "kvm_exit", "kvm_ioapic_set_irq", "kvm_msr"):
             before = self._context.get(event.pid)
@@ -291,6 +305,16 @@ class _Sources:
             yield from self._woken(event)
         elif event.name == "kvm_pic_set_irq":
             yield from self._pic(event)
+
+    def _told_by_ipi(self, event: Event) -> Iterator[Arrival]:
+        """Without any kvm_apic_accept_irq the IPI's own line says to whom it goes; a logical destination is taken for flat."""
+        fields = event.fields
+        if event.vcpu is None or fields["mode"] not in ("Fixed", "LowPrio"):
+            return
+        icr = _SHORTHAND[fields["shorthand"]] << 18 | (0x800 if fields["logical"] == "logical" else 0)
+        for target in apic_access.targets(icr, fields["dst"], event.vcpu, self._vcpus):
+            yield Arrival("self" if target == event.vcpu else "ipi", target, fields["vector"], fields["trigger"],
+                          fields["mode"], event.line)
 
     def _by_userspace(self, event: Event) -> Iterator[Arrival]:
         """An ICR of userspace's: it sends when userspace has the exit."""
@@ -327,7 +351,7 @@ class _Sources:
             source = "self" if own else "ipi"
         elif vector == self._timers.get(target, (None,))[0]:
             source = "timer"
-        elif before or not own:
+        elif before or not own or target in self._timers:
             source = "device"
         else:
             source = "timer"
@@ -464,8 +488,10 @@ def _before_immediate(steps: list[Step], kick: Step, vector: int) -> Step:
 
 
 def _end_paravirtual(step: Step, running: list[Delivery]) -> None:
-    """kvm_pv_eoi is printed at the exit behind the guest's write to memory."""
-    for event in step.episode.named("kvm_pv_eoi"):
+    """kvm_pv_eoi is printed at the exit behind the guest's write to memory; without it, a kvm_eoi that no EOI explains."""
+    printed = step.episode.named("kvm_pv_eoi")
+    eois = step.episode.named("kvm_eoi")
+    for event in printed or eois[:len(eois) - (step.operation == ("eoi",))]:
         ended = _pop(running, event.fields["vector"])
         if ended:
             ended.ended = step.number

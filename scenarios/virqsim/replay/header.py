@@ -32,6 +32,13 @@ class Header:
     machine: dict[str, str] = field(default_factory=dict)
     """What `virqsim export` says that the run was made on: technology, features, guest_apic, irqchip."""
     machine_line: int = 0
+    counted: int = 0
+    """Events whose times are a clock's count."""
+    no_entries: bool = False
+    order_note: str = ""
+    """What was done to put the lines in order."""
+    again_line: int = 0
+    """Where another recording begins."""
     gap_line: int = 0
     """Where its writer says, by three dots, that lines between events were left out."""
 

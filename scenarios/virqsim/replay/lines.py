@@ -14,15 +14,17 @@ import numpy as np
 
 from .. import library
 
-LOST = re.compile(r"CPU:\d+ \[(?:LOST \d+ EVENTS|(?:\d+ )?EVENTS DROPPED)\]")
+LOST = re.compile(r"CPU:\d+ \[(?:LOST \d+ EVENTS|(?:\d+ )?EVENTS DROPPED)\]|.*\bPERF_RECORD_LOST|.*\blost \d+ chunks!")
+BEGINS = re.compile(r"# tracer:|cpus=\d+$")  # what a tool writes before its first event
 WRITTEN = re.compile(r"entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
 
+_COUNTED = 1  # enum virqsim_line_flag
 OTHER, EVENT, FOLDED, COMMENT, EMPTY = range(5)  # enum virqsim_line_kind
 _BATCH = 8192
 _LONGEST = 1 << 22  # of a line; longer ones are no trace's, and would be kept whole
 _LINE = np.dtype([("time_ns", "u8"), ("start", "u4"), ("length", "u4"), ("payload", "u4"), ("task", "u4"),
                   ("task_length", "u4"), ("pid", "i4"), ("process", "i4"), ("cpu", "i4"), ("vcpu", "i4"),
-                  ("kind", "u2"), ("event", "u2"), ("reason", "u2"), ("unused", "u2")], align=True)
+                  ("kind", "u2"), ("event", "u2"), ("reason", "u2"), ("flags", "u2")], align=True)
 
 
 class Line(NamedTuple):
@@ -38,6 +40,8 @@ class Line(NamedTuple):
     payload: str
     text: str
     process: int | None = None
+    counted: bool = False
+    """Its time has no fraction: a clock's count, in what unit nobody says."""
 
 
 class Batch(NamedTuple):
@@ -111,7 +115,7 @@ class Lines:
 
 
 def _line(data: bytes, names: list[str], number: int, row: tuple[Any, ...]) -> Line:
-    time_ns, start, length, payload, task, task_length, pid, process, cpu, _, kind, event, *_ = row
+    time_ns, start, length, payload, task, task_length, pid, process, cpu, _, kind, event, _, flags = row
     whole = start + length
     if kind not in (EVENT, FOLDED):
         return Line(number, kind, None, None, None, "", None, "", data[start:whole].decode())
@@ -119,4 +123,4 @@ def _line(data: bytes, names: list[str], number: int, row: tuple[Any, ...]) -> L
                          (None, "", data[start:whole].decode()))
     return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
                 None if pid < 0 else pid, data[task:task + task_length].decode(), named, said, text,
-                None if process < 0 else process)
+                None if process < 0 else process, bool(flags & _COUNTED))

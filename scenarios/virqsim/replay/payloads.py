@@ -41,7 +41,8 @@ _MESSAGE = r"\((?P<mode>\w+)\|(?P<trigger>edge|level)"
 _ROUTED = r"\((?P<mode>\w+)\|(?P<logical>physical|logical)\|(?P<trigger>edge|level)(?P<masked>\|masked)?(?:\|rh)?\)"
 
 PAYLOADS = {name: re.compile(pattern) for name, pattern in {
-    "kvm_entry": r"vcpu (?P<vcpu>\d+)(?:, rip 0x(?P<rip>[0-9a-f]+))?(?P<immediate>\[immediate exit\])?",
+    "kvm_entry": r"vcpu (?P<vcpu>\d+)(?:, rip 0x(?P<rip>[0-9a-f]+))?"
+                 r"(?: intr_info 0x[0-9a-f]+ error_code 0x[0-9a-f]+)?(?P<immediate>\[immediate exit\])?",
     "kvm_exit": _EXIT,
     "kvm_inj_virq": r"(?:IRQ|Soft/INTn|irq) (?P<irq>0x[0-9a-f]+|\d+)(?P<reinjected> \[reinjected\])?",
     "kvm_apic_ipi": r"dst (?P<dst>[0-9a-f]+) vec (?P<vector>\d+) \((?P<mode>\w+)\|(?P<logical>\w+)\|[\w-]+\|"

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import VirqsimError
-from . import lines, payloads, source, vms
+from . import lines, order, payloads, source, vms
 from .header import Header
 from .lines import Line, Lines
 
+HOLDS_NONE = ("the text of tracefs, trace-cmd report, or perf script -F comm,tid,cpu,time,event,trace can be read")
 _GAP = re.compile(r"\s*\[?(?:\.\.\.|…)\]?\s*$")
 
 
@@ -76,6 +77,8 @@ def read(path: str | Path, vm: int | None = None) -> Trace:
     path = trace.path
     if not any(event.name == "kvm_exit" for event in trace.events):
         raise VirqsimError(f"{path}: has no kvm_exit events; record with: trace-cmd record -e kvm")
+    if trace.header.again_line:
+        raise VirqsimError(f"{path}:{trace.header.again_line}: another recording begins here; replay them one by one")
     if trace.header.gap_line:
         raise VirqsimError(f"{path}:{trace.header.gap_line}: part of the trace was left out here; a replay needs it whole")
     _find_window(trace)
@@ -94,9 +97,15 @@ def read_events(path: str | Path, vm: int | None = None) -> Trace:
     header = Header()
     events = list(_events(path, Lines(source.text(path)), header))
     if not events:
-        raise VirqsimError(f"{path}: holds no trace events; tracefs, trace-cmd report and perf script text can be read")
-    chosen = vms.choose(path, events, vm)
-    return Trace(path, _with_vcpus(chosen.events), header, 0, len(chosen.events), chosen.note)
+        raise VirqsimError(f"{path}: holds no trace events; {HOLDS_NONE}")
+    ordered = order.in_order(path, events)
+    header.order_note = ordered.note
+    chosen = vms.choose(path, ordered.events, vm)
+    numbered = _with_vcpus(chosen.events)
+    header.no_entries = not any(event.name == "kvm_entry" for event in numbered)
+    if header.no_entries:
+        numbered = _with_entries(numbered)
+    return Trace(path, numbered, header, 0, len(numbered), chosen.note)
 
 
 # --- lines to events ---
@@ -107,6 +116,9 @@ def _events(path: Path, text: Lines, header: Header) -> Iterator[Event]:
     begun: Line | None = None
     gap = 0
     for line in text:
+        if begun and not header.again_line and line.kind in (lines.COMMENT, lines.OTHER) and lines.BEGINS.match(line.text):
+            header.again_line = line.number
+        header.counted += line.counted and line.kind == lines.EVENT
         if line.kind == lines.COMMENT:
             _check_comment(path, line, header)
         elif line.kind == lines.OTHER and lines.LOST.match(line.text):
@@ -204,6 +216,30 @@ def _with_vcpus(events: list[Event]) -> list[Event]:
                 vcpu = vcpu_of.setdefault(event.pid, len(vcpu_of))
         numbered.append(event if vcpu == event.vcpu else event._replace(vcpu=vcpu))
     return numbered
+
+
+def _with_entries(events: list[Event]) -> list[Event]:
+    """Where entries were not recorded at all, each is put behind the last line of its thread before the next exit.
+
+    A thread that prints is not in the guest. But a paravirtual EOI, whose two lines stand before an exit on AMD,
+    happened in the guest.
+    """
+    last: dict[int | None, list[int]] = {}  # indexes of a thread's lines since its exit
+    behind: dict[int, Event] = {}
+    for index, event in enumerate(events):
+        if event.vcpu is None:
+            continue
+        mine = last.setdefault(event.pid, [])
+        if event.name == "kvm_pv_eoi":
+            del mine[max(len(mine) - 1, 1):]  # the kvm_eoi before it
+        elif event.name == "kvm_exit":
+            if mine:
+                behind[mine[-1]] = events[mine[-1]]._replace(name="kvm_entry", fields={
+                    "vcpu": event.vcpu, "rip": event.fields.get("rip"), "immediate": False})
+            last[event.pid] = [index]
+        else:
+            mine.append(index)
+    return [each for index, event in enumerate(events) for each in (event, *([behind[index]] if index in behind else []))]
 
 
 # --- the window, and the file's own counts ---

@@ -46,7 +46,7 @@ def detect(trace: Trace) -> Recorded:
     switched = {}
     if _reasons(trace)["PF excp"] and not _reasons(trace)["npf"]:
         switched["nested-paging"] = False
-    if any(event.name == "kvm_pv_eoi" for event in trace.events):
+    if any(event.name == "kvm_pv_eoi" for event in trace.events) or _unexplained_eois(trace):
         switched["pv-eoi"] = True
     if vendor == "vmx" and not _preemption_timer(trace):
         switched["preemption-timer"] = False
@@ -113,6 +113,20 @@ def _accelerated(trace: Trace) -> bool:
             return trace.header.parameters[parameter] in ("Y", "1")
     return any(event.name == "kvm_apicv_accept_irq" for event in trace.events) or any(
         _reasons(trace)[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
+
+
+def _unexplained_eois(trace: Trace) -> bool:
+    """Most of the EOIs are at exits that have nothing to do with the APIC: the guest wrote them to memory."""
+    register = {"msr", "MSR_WRITE", "npf", "EPT_VIOLATION", "EPT_MISCONFIG", "APIC_ACCESS", "APIC_WRITE", "EOI_INDUCED",
+                "avic_unaccelerated_access", "PF excp"}
+    left: dict[int | None, str] = {}
+    found: Counter[bool] = Counter()
+    for event in trace.events:
+        if event.name == "kvm_exit":
+            left[event.pid] = event.fields["reason"]
+        elif event.name == "kvm_eoi" and event.pid in left:
+            found[left[event.pid] in register] += 1
+    return found[False] > found[True]
 
 
 def _accelerator(trace: Trace, vendor: str, guest_apic: str) -> str:

@@ -17,6 +17,7 @@ from ..errors import VirqsimError
 from ..library import NEVER
 from . import lines, payloads, reasons, source
 from .lines import Batch, Lines
+from .reader import HOLDS_NONE
 from .unknown import RECORD, SILENCE_NS
 
 _KEEP = 5  # places of a kind that are named
@@ -37,6 +38,8 @@ class Survey:
     guest_ns: int = 0
     host_ns: int = 0
     lost: list[str] = field(default_factory=list)
+    again: int = 0
+    """The line where another recording begins."""
     back: int = 0
     silent: int = 0
 
@@ -49,6 +52,8 @@ class Survey:
     def obstacles(self) -> list[str]:
         """Why it cannot be replayed as it is, a sentence each."""
         said = [f"events were lost: {place}" for place in self.lost[:_KEEP]]
+        if self.again:
+            said.append(f"another recording begins in line {self.again}; replay them one by one")
         if not self.exits:
             said.append("no kvm_exit events")
         said += [f"{reason}: {reasons.OF_ELBRUS}" for reason in sorted({reason for _, reason in self.exits})
@@ -95,7 +100,7 @@ def survey(path: str | Path) -> Survey:
         counter.take(batch)
     counter.name()
     if not found.events:
-        raise VirqsimError(f"{path}: holds no trace events; tracefs, trace-cmd report and perf script text can be read")
+        raise VirqsimError(f"{path}: holds no trace events; {HOLDS_NONE}")
     return found
 
 
@@ -149,6 +154,8 @@ class _Counter:
             start, length = int(rows["start"][n]), int(rows["length"][n])
             text = batch.text[start:start + min(length, 200)].decode(errors="replace").strip()
             written = lines.WRITTEN.search(text)
+            if lines.BEGINS.match(text) and (self._events or (rows["kind"][:n] == lines.EVENT).any()):
+                self._found.again = self._found.again or batch.first + n
             if lines.LOST.match(text) or written and written[1] != written[2]:
                 self._found.lost.append(f"line {batch.first + n}: {text}")
                 del self._found.lost[_KEEP:]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from . import recorded
 from .demand import Demand, Step
 from .reader import Trace
 
@@ -41,6 +40,9 @@ class Unknown:
                 "instead": self.instead, "record": self.record}
 
 
+_MSR = ("msr", "MSR_READ", "MSR_WRITE")
+_NESTED = ("VMLAUNCH", "VMRESUME", "vmrun")
+
 # An exit that KVM explains by an event of its own, in the kernels that print it.
 _EXPLAINED_BY = {
     "msr": ("kvm_msr",), "MSR_READ": ("kvm_msr",), "MSR_WRITE": ("kvm_msr",),
@@ -65,6 +67,10 @@ def _in_events(trace: Trace) -> Iterator[Unknown]:
     yield Unknown("MSIs with a vector that may be decimal or hexadecimal",
                   sum(event.name == "kvm_msi_set_irq" and event.fields["vector"] is None for event in trace.events),
                   len(trace.events), "the vector is that of the line that accepts it")
+    nested = [event for event in trace.events if event.name.startswith("kvm_nested_") or event.name == "kvm_exit"
+              and event.fields["reason"] in _NESTED]
+    yield Unknown("signs of a guest's own guests (kvm_nested_*, VMRESUME, vmrun)", len(nested), len(trace.events),
+                  "exits of either are taken for the guest's own", "with the nested guests stopped, " + RECORD)
     yield from _in_time(trace)
 
 
@@ -82,6 +88,8 @@ def _in_time(trace: Trace) -> Iterator[Unknown]:
     yield Unknown("clock jumps back on a CPU", back, timed, "the file's order is kept, times between are taken for none")
     yield Unknown(f"silence of more than {SILENCE_NS // 10**9} s on a CPU", silent, timed,
                   "nothing is taken to have happened")
+    yield Unknown("times without a fraction", trace.header.counted, max(timed, 1),
+                  "each is taken for a count of nanoseconds; a clock such as x86-tsc counts otherwise, and seconds and rates are wrong then")
     yield Unknown("events without a time", len(trace.events) - timed, len(trace.events), "work between them is assumed")
 
 
@@ -95,8 +103,11 @@ def _in_exits(steps: list[Step]) -> Iterator[Unknown]:
                           "register or port are read from the exit's own words, or taken for 0")
     lost = sum(before.episode.exit is not None and before.episode.resumed is not None and after.episode.entered is None
                for before, after in pairwise(exits) if before.vcpu == after.vcpu)
+    first = next((after.episode.exit.line for before, after in pairwise(exits) if before.vcpu == after.vcpu and after.episode.exit
+                  and before.episode.resumed is not None and after.episode.entered is None), 0)
     if exits:
-        yield Unknown("exits without an entry before them", lost, len(exits), "the entry is put between the two exits")
+        missing = f", so that lines are missing, first before line {first}" if 0 < lost <= len(exits) // 2 else ""
+        yield Unknown(f"exits without an entry before them{missing}", lost, len(exits), "the entry is put between the two exits")
 
 
 def _in_interrupts(demand: Demand, steps: list[Step]) -> Iterator[Unknown]:
@@ -128,12 +139,19 @@ def _in_hardware(trace: Trace, demand: Demand) -> Iterator[Unknown]:
                       "with what inhibits it out of the way (virqsim list inhibits), " + RECORD)
 
 
-def absent(trace: Trace) -> list[str]:
+def absent(trace: Trace, hidden: bool) -> list[str]:
     """Whole kinds of events that others imply: what they would have told, a sentence each."""
     names = Counter(event.name for event in trace.events)
-    said = []
-    if not names["kvm_entry"]:
-        said.append("no kvm_entry: how long the guest ran is not known")
-    if any(recorded.is_timer_arm(event) for event in trace.events) and not names["kvm_apic_accept_irq"]:
-        said.append("timers are armed, but no kvm_apic_accept_irq is recorded: expiries and IPIs are seen by their injection only")
+    said = [trace.header.order_note] if trace.header.order_note else []
+    if trace.header.no_entries:
+        said.append("no kvm_entry: each is put behind the last line of its thread, and how long the guest ran is not known")
+    implied = {
+        "kvm_apic_accept_irq": (names["kvm_inj_virq"] or names["kvm_apic_ipi"],
+                                "IPIs are seen by their own lines, other interrupts by their injection only"),
+        "kvm_inj_virq": (names["kvm_apic_accept_irq"] and not hidden, "no interrupt is seen to be delivered: record it"),
+        "kvm_msr": (any(event.name == "kvm_exit" and event.fields["reason"] in _MSR for event in trace.events),
+                    "accesses to MSRs are seen by the APIC's lines only: timers by TSC deadline are not"),
+    }
+    said += [f"no {name}, which other events imply: {what}" for name, (others, what) in implied.items()
+             if others and not names[name]]
     return said
