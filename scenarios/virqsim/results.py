@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import VirqsimError
-from .profiles import ASSUMED_THROUGHOUT
+from .profiles import ASSUMED_THROUGHOUT, caveat
 from .runfolder import RunFolder
 
 PS_PER_NS = 1000
@@ -224,11 +224,12 @@ class Results:
         return f"<{self.summary()}>"
 
     def _repr_html_(self) -> str:
+        mark = escape(caveat(self.document["profile"], self.document["profile_kind"]))
         parts = [f"<p>{escape(self.summary())}</p>"]
         for name in ("exits", "latency", "stages", "stamps"):
             table = getattr(self, name)
             if len(table):
-                parts.append(f"<h4>{name}</h4>{table.to_html(index=False, float_format='{:.1f}'.format)}")
+                parts.append(f"<h4>{name}{mark}</h4>{table.to_html(index=False, float_format='{:.1f}'.format)}")
         return "\n".join(parts)
 
 

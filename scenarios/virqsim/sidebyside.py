@@ -37,12 +37,13 @@ def side_by_side(technologies: list[str]) -> dict[str, Any]:
     """
     for technology in technologies:
         runner.check_technology(technology, place="exits: --tech")
-    assumed = [technology for technology in technologies
-               if profiles.load(profiles.default(technology)).known == profiles.ASSUMED_THROUGHOUT]
+    costs = {technology: profiles.load(profiles.default(technology)) for technology in technologies}
+    assumed = [technology for technology in technologies if costs[technology].known == profiles.ASSUMED_THROUGHOUT]
     rows = [{"operation": operation, "target": target,
              "exits": {technology: _cell(operation, target, technology) for technology in technologies}}
             for operation, target in ROWS]
     return {"technologies": [{"name": technology, "vendor": library.vendor(technology),
+                              "profile": costs[technology].name, "profile_kind": costs[technology].known,
                               "known_from": _FROM_SOURCES if technology in assumed else "manuals"}
                              for technology in technologies], "rows": rows}
 

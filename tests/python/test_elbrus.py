@@ -8,7 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from virqsim import figures, paths, runner, sensitivity, show
+from virqsim import figures, paths, results, runner, sensitivity, show
 from virqsim import trace as vqt
 from virqsim.export import export
 from virqsim.profiles import ASSUMED_THROUGHOUT, load
@@ -72,6 +72,9 @@ def test_run_probe_compare_and_exits_say_so_too(virqsim, titles):
 def test_json_says_so(virqsim, runs):
     for command in (("bill", runs["epic-hw"]), ("stat", runs["epic-hw"]), ("probe", "ipi.unicast", "--tech", "epic-hw")):
         document = json.loads(virqsim(*command, "--json").out)
+        assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
+    for asked in (("--flow", "1"), ("--why-not", "0x30", "--at", "1us")):
+        document = json.loads(virqsim("explain", runs["epic-hw"], *asked, "--json").out)
         assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
     document = json.loads(virqsim("diff", runs["none"], runs["epic-hw"], "--json").out)
     assert [document[which]["profile_kind"] for which in "ab"] == ["assumed", ASSUMED_THROUGHOUT]
@@ -164,6 +167,16 @@ def test_a_what_if_on_elbrus_has_that_machines_costs(virqsim):
     assert there["latency_by_source_ns"]["timer"]["count"] == here["latency_by_source_ns"]["timer"]["count"] > 0
     named = json.loads(virqsim("replay", recording, "--tech", "epic-hw", "--profile", "unit", "--json").out)
     assert named["what_if"]["epic-hw"]["profile"] == "unit"
+
+
+def test_where_nobody_leaves_the_scenario_says_that(virqsim):
+    said = virqsim("run", "elbrus_epic", "--set", "interrupts=4")
+    assert said.status == 0 and "nobody leaves  -       -          0            0.0" in said.out
+
+
+def test_a_notebook_shows_it(runs):
+    shown = results.load(runs["epic-sw"])._repr_html_()
+    assert shown.count(MARK) == shown.count("<h4>") == 3
 
 
 # exports

@@ -12,6 +12,7 @@ def test_each_cell_is_what_the_probe_of_it_says(virqsim):
     document = json.loads(virqsim("exits", "--tech", "none,epic-sw,epic-hw", "--json").out)
     assert [(row["operation"], row["target"]) for row in document["rows"]] == list(ROWS)
     assert [each["known_from"] for each in document["technologies"]] == ["manuals", "kernel sources", "kernel sources"]
+    assert [each["profile_kind"] for each in document["technologies"]] == ["assumed", "assumed throughout", "assumed throughout"]
     for row in document["rows"]:
         for technology, cell in row["exits"].items():
             said = virqsim("probe", row["operation"], "--tech", technology, "--target", row["target"], "--json")

@@ -87,6 +87,6 @@ def _explain_why_not(again: Again, flows: Flows, vector: int, vcpu: int | None, 
     asked = case.case(again, flows, vector, vcpu, ps)
     found = whynot.reasons(asked)
     if as_json:
-        click.echo(json.dumps(whynot.document(asked, found), indent=1))
+        click.echo(json.dumps(flows.costs | whynot.document(asked, found), indent=1))
     else:
         pages.show_reasons(asked, found)

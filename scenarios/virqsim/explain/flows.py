@@ -49,6 +49,8 @@ class Flows:
         self._trace = trace
         self._devices = devices_of(plan)
         self.caveat = profiles.caveat_of(plan)
+        self.costs = {"profile": plan["costs"]["profile"], "profile_kind": plan["costs"]["kind"]}
+        """Whose costs the times are made of, for --json."""
         self.count = int(trace.records["flow"].max(initial=0))
         self._first = {event: self._of_flows(event) for event in
                        ("RAISED", "ROUTED", "NOTIFIED", "INJECTED", "HANDLER", *ENDS)}

@@ -291,7 +291,7 @@ def document(story: Story, flows: Flows) -> dict[str, Any]:
     steps = [{"time_ps": step.ps, "since_raised_ps": step.ps - first, "step": step.name, "vcpu": step.vcpu,
               "sentence": step.sentence, "section": step.section,
               "registers": [vars(change) for change in step.registers]} for step in story.steps]
-    return {"flow": flow.number, "source": flows.source(flow), "vector": flow.vector, "vcpu": flow.vcpu,
+    return {**flows.costs, "flow": flow.number, "source": flows.source(flow), "vector": flow.vector, "vcpu": flow.vcpu,
             "raised_ps": flow.raised_ps, "latency_ps": flow.latency_ps, "end": flow.end, "steps": steps}
 
 
