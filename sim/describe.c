@@ -1,4 +1,5 @@
 #include "describe.h"
+#include "virt/vmx.h"
 
 const char *const irqchip_names[IRQCHIP_COUNT] = {
     [IRQCHIP_KERNEL] = "kernel",
@@ -192,14 +193,30 @@ static json_t *operation_list(void)
     return list;
 }
 
-static json_t *svm_check_list(void)
+static const char *vmx_failure(enum vmx_failure f)
+{
+    return f == VMX_INVALID_CONTROL ? "VM-instruction error 7" : "exit reason 33";
+}
+
+static json_t *check(const char *vendor, const char *name, const char *section,
+                     const char *failure, const char *meaning)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, "vendor", vendor, "section",
+                     section, "failure", failure, "meaning", meaning);
+}
+
+/* What VM entries and VMRUN check, in their order. */
+static json_t *check_list(void)
 {
     json_t *list = json_array();
 
+    for (unsigned i = 0; i < VMX_CHECK_COUNT; i++)
+        json_array_append_new(list,
+                              check("vmx", vmx_checks[i].name, vmx_checks[i].section,
+                                    vmx_failure(vmx_checks[i].failure), vmx_checks[i].meaning));
     for (unsigned i = 0; i < SVM_CHECK_COUNT; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", svm_checks[i].name,
-                                              "section", svm_checks[i].section, "meaning",
-                                              svm_checks[i].meaning));
+        json_array_append_new(list, check("svm", svm_checks[i].name, svm_checks[i].section,
+                                          "VMEXIT_INVALID", svm_checks[i].meaning));
     return list;
 }
 
@@ -319,7 +336,7 @@ json_t *describe_everything(void)
     json_object_set_new(d, "rechecks", recheck_list());
     json_object_set_new(d, "faults", plan_describe_faults());
     json_object_set_new(d, "findings", watchdog_describe());
-    json_object_set_new(d, "svm_checks", svm_check_list());
+    json_object_set_new(d, "checks", check_list());
     json_object_set_new(d, "registers", describe_registers());
     json_object_set_new(d, "quirks", describe_quirks());
     json_object_set_new(d, "latency_stages", strings(stages, COUNT(stages)));

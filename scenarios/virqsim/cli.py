@@ -33,6 +33,7 @@ _TABLES = {
     "exit-reasons": ("name", "vendor", "number", "meaning"),
     "costs": ("name", "meaning"),
     "inhibits": ("name", "vmx", "svm", "by", "meaning", "where"),
+    "checks": ("name", "vendor", "section", "failure", "meaning"),
     "rechecks": ("name", "where", "meaning"),
     "findings": ("name", "meaning"),
     "faults": ("name", "subject", "meaning"),

@@ -24,7 +24,7 @@ def plan(p):
 
 @pytest.mark.parametrize("what", ["technologies", "profiles", "scenarios", "exit-reasons", "costs", "features",
                                   "operations", "probes", "registers", "accesses", "conditions", "effects", "hypothetical",
-                                  "rechecks", "findings", "faults"])
+                                  "checks", "rechecks", "findings", "faults"])
 def test_every_list_is_printed_for_people_and_as_json(virqsim, what):
     rows = json.loads(virqsim("list", what, "--json").out)
     said = virqsim("list", what)
