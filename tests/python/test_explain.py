@@ -206,6 +206,15 @@ def runner_results():
     return load("run")
 
 
+def test_a_story_that_has_no_end_says_what_holds_it_back(virqsim):
+    virqsim("race", "last_look", "--set", "target=halting", "--without", "kvm_vcpu_check_block", "--out", "lost")
+    said = virqsim("explain", "lost", "--flow", 1).out.splitlines()
+    assert said[-1].startswith("It is pending at the run's end, ")
+    assert ": the vCPU sleeps, and nobody wakes it; it came before the thread counted as asleep" in said[-1]
+    held = json.loads(virqsim("explain", "lost", "--flow", 1, "--json").out)["held_back"]
+    assert (held["name"], held["evidence"][0]) == ("the vCPU sleeps, and nobody wakes it", "state BLOCKED")
+
+
 def test_a_run_without_interrupts_has_nothing_to_explain(virqsim):
     virqsim("run", "guest_run_loop", "--out", "run")
     assert virqsim("explain", "run").out == "No interrupts: nothing to explain.\n"

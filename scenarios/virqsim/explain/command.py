@@ -11,7 +11,8 @@ from .. import results, runner
 from ..again import Again
 from ..errors import VirqsimError
 from . import case, pages, story, times, whynot
-from .flows import Flows
+from .flows import Flow, Flows
+from .reason import Reason
 
 
 @click.command("explain")
@@ -76,10 +77,20 @@ def _explain_flow(again: Again, flows: Flows, flow: int, as_json: bool) -> None:
         raise VirqsimError(f"--flow: {flow} is no interrupt of this run (1 to {flows.count}; without --flow: which are "
                            "worth a look)")
     told = story.Story(again, flows, flows[flow])
+    held = _held_back(again, flows, told.flow)
     if as_json:
-        click.echo(json.dumps(story.document(told, flows), indent=1))
+        click.echo(json.dumps(story.document(told, flows) | {"held_back": held and held.document()}, indent=1))
     else:
         pages.show_story(told, flows)
+        if held:
+            click.echo(f"It is pending at the run's end, {times.us(again.end_ps)} us: {held.name}; {held.sentence}.")
+
+
+def _held_back(again: Again, flows: Flows, flow: Flow) -> Reason | None:
+    """Why one that is pending at the run's end is not delivered."""
+    if flow.end != "pending":
+        return None
+    return whynot.reasons(case.case(again, flows, flow.vector, flow.vcpu, again.end_ps))[0]
 
 
 def _explain_why_not(again: Again, flows: Flows, vector: int, vcpu: int | None, ps: int, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,3 +14,7 @@ class Reason:
     sentence: str
     evidence: tuple[str, ...]
     section: str
+
+    def document(self) -> dict[str, Any]:
+        """As --json has it."""
+        return vars(self) | {"evidence": list(self.evidence)}

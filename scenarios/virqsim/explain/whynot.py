@@ -308,5 +308,5 @@ def document(of: Case, found: list[Reason]) -> dict[str, Any]:
     """What --json prints."""
     return {"vector": of.vector, "vcpu": of.vcpu, "time_ps": of.ps,
             "flow": None if of.last is None or of.done else of.last.number, "inhibits": list(of.inhibits),
-            "reasons": [vars(reason) | {"evidence": list(reason.evidence)} for reason in found],
+            "reasons": [reason.document() for reason in found],
             "afterwards": afterwards(of), "state": of.state}
