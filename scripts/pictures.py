@@ -40,6 +40,8 @@ PICTURES = {
     "path_disk_ide": ("run disk_io_path --tech apicv --set disk=ide", "plot out/disk_io_path-apicv --request 3", "request_3"),
     "halt_polling": ("sweep halt_polling --out out/figures", None, "halt_polling"),
     "masked_direct_read": ("sweep masked_direct_read --out out/figures", None, "masked_direct_read"),
+    "net_send": ("sweep net_send --out out/figures", None, "net_send"),
+    "console_output": ("sweep console_output --out out/figures", None, "console_output"),
     "disk_io_path": ("sweep disk_io_path --out out/figures", None, "disk_io_path"),
 }
 """A picture: the command that makes the run, the one that draws, and the drawing's name."""

@@ -333,6 +333,9 @@ static void put(struct trace_sink *sink, const struct trace_record *r)
     case TRACE_FRAME_TAKEN:
         latency_add(&c->queue[r->a].latency, r->b);
         break;
+    case TRACE_FRAME_SENT:
+        latency_add(&c->tx[r->a], r->b);
+        break;
     case TRACE_QUEUE_MASK:
         c->queue[r->a].masked += r->b;
         break;
@@ -362,10 +365,11 @@ bool counters_init(struct counters *c, struct arena *a, const struct hypervisor 
     c->thread = arena_alloc(a, threads, sizeof *c->thread);
     c->disk = arena_alloc(a, h->disk_count, sizeof *c->disk);
     c->queue = arena_alloc(a, h->rx_queue_count, sizeof *c->queue);
+    c->tx = arena_alloc(a, h->tx_queue_count, sizeof *c->tx);
     for (uint32_t i = 0; c->vcpu && i < h->vcpu_count; i++)
         if (!init_vcpu(&c->vcpu[i], a, c->vectors))
             return false;
     for (uint32_t i = 0; c->cpu && i < h->pcpu_count; i++)
         c->cpu[i].state = TRACE_NOT_IDLE;
-    return c->vcpu && c->cpu && c->thread && c->disk && c->queue;
+    return c->vcpu && c->cpu && c->thread && c->disk && c->queue && c->tx;
 }

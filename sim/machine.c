@@ -4,6 +4,7 @@
 #include "device/nic.h"
 #include "hypervisor/epic.h"
 #include "hypervisor/host_thread.h"
+#include "hypervisor/net_send.h"
 #include "hypervisor/nic_path.h"
 #include "simulation.h"
 
@@ -189,6 +190,24 @@ static bool balance_frames(struct virqsim *sim)
     return true;
 }
 
+/* Of every transmit queue: asked = sent + waiting. */
+static bool balance_sent(struct virqsim *sim)
+{
+    for (uint32_t n = 0; n < sim->machine.tx_queue_count; n++) {
+        const struct tx_queue *t = &sim->machine.tx_queue[n];
+        const uint64_t sent = sim->counters.tx[n].count;
+
+        if (t->asked == sent + tx_waiting(t))
+            continue;
+        snprintf(sim->broken, sizeof sim->broken,
+                 "transmit queue %" PRIu32 ": %" PRIu64 " frames, but %" PRIu64
+                 " sent + %" PRIu64 " waiting",
+                 n, t->asked, sent, tx_waiting(t));
+        return false;
+    }
+    return true;
+}
+
 /* Whatever was asked of a disk is done or under way. */
 static bool balance_disks(struct virqsim *sim)
 {
@@ -247,5 +266,5 @@ bool machine_balance(struct virqsim *sim)
             return false;
         }
     }
-    return balance_frames(sim) && balance_disks(sim) && ended_well(sim);
+    return balance_frames(sim) && balance_sent(sim) && balance_disks(sim) && ended_well(sim);
 }

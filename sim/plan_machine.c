@@ -510,7 +510,7 @@ static void check_epic(struct build *b, const json_t *machine, const struct plac
 {
     const struct hypervisor *h = &b->sim->machine;
     const struct place cpus_at = place_key(at, "physical_cpus");
-    static const char *const absent[] = {"disks", "nics", "serial"};
+    static const char *const absent[] = {"disks", "nics", "tx_queues", "serial"};
     const struct place vcpus_at = place_key(at, "vcpus");
 
     if (b->sim->plan.vendor != VIRT_E2K || b->reader.failed)
@@ -544,8 +544,8 @@ void plan_read_machine(struct build *b)
     reader_keys(&b->reader, machine, &at,
                 KEYS("core_hz", "tsc_hz", "apic_timer_hz", "physical_cpus", "housekeeping_cpu",
                      "guest_apic", "vcpus", "load", "threads", "regions", "devices", "disks",
-                     "nics", "serial", "chipset", "topology", "idle_states", "guest_poll",
-                     "host_interrupts"));
+                     "nics", "tx_queues", "serial", "chipset", "topology", "idle_states",
+                     "guest_poll", "host_interrupts"));
     read_clocks(b, machine, &at);
     h->pcpu_count =
         (uint32_t)reader_uint(&b->reader, machine, &at, "physical_cpus", 1, MAX_VCPUS);
@@ -557,6 +557,7 @@ void plan_read_machine(struct build *b)
     h->vcpu_count = (uint32_t)array_size(
         b, machine, &at, "vcpus", h->guest_apic == LAPIC_MODE_XAPIC ? MAX_XAPICS : MAX_VCPUS);
     plan_count_nics(b, machine, &at);
+    plan_count_tx(b, machine, &at);
     h->device_count =
         h->rx_queue_count + (uint32_t)array_size(b, machine, &at, "devices", UINT16_MAX / 2);
     if (h->vcpu_count == 0)
@@ -583,6 +584,7 @@ void plan_read_machine(struct build *b)
     plan_read_threads(b, machine, &at);
     plan_read_nics(b, machine, &at);
     plan_read_disks(b, machine, &at);
+    plan_read_tx(b, machine, &at);
     plan_read_serial(b, machine, &at);
     plan_read_host(b, machine, &at);
     read_housekeeping(b, machine, &at);

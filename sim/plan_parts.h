@@ -64,6 +64,10 @@ void plan_read_serial(struct build *b, const json_t *machine, const struct place
 uint32_t plan_count_disks(struct build *b, const json_t *machine, const struct place *at);
 void plan_read_disks(struct build *b, const json_t *machine, const struct place *at);
 
+/* plan_tx.c: likewise. */
+void plan_count_tx(struct build *b, const json_t *machine, const struct place *at);
+void plan_read_tx(struct build *b, const json_t *machine, const struct place *at);
+
 /* How many vectors the guest's controller has. */
 unsigned plan_vectors(const struct build *b);
 /* Inputs of the machine's chipset, or pins of its IOEPIC. */

@@ -31,6 +31,7 @@ static uint64_t operand_limit(const struct build *b, const char *operand)
         {"destination", UINT32_MAX},
         {"port", UINT16_MAX},
         {"size", 8},
+        {"frames", 1 << 20},
         {"mode", 3},
         {"on", 1},
         {"id", STAMP_IDS - 1},
@@ -54,6 +55,8 @@ static uint64_t operand_limit(const struct build *b, const char *operand)
         return plan_vectors(b) - 1;
     if (strcmp(operand, "device") == 0)
         return hypervisor_plan_devices(h) ? hypervisor_plan_devices(h) - 1 : 0;
+    if (strcmp(operand, "tx_queue") == 0)
+        return h->tx_queue_count ? h->tx_queue_count - 1 : 0;
     if (strcmp(operand, "queue") == 0)
         return h->rx_queue_count ? h->rx_queue_count - 1 : 0;
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
@@ -156,6 +159,8 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "a yield is to one of at least 1 APIC ID");
     if ((i->op == GUEST_rx_poll || i->op == GUEST_rx_unmask) && h->rx_queue_count == 0)
         reader_fail(&b->reader, at, "the plan has no network card to receive from");
+    if (strcmp(guest_ops[i->op].operand[0], "tx_queue") == 0 && h->tx_queue_count == 0)
+        reader_fail(&b->reader, at, "the plan has no transmit queue to send by");
     if (i->op == GUEST_signal && hypervisor_plan_devices(h) == 0)
         reader_fail(&b->reader, at, "the plan has no devices to signal");
     if (i->op == GUEST_lower &&

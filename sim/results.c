@@ -2,8 +2,10 @@
 #include <inttypes.h>
 #include <jansson.h>
 
+#include "hypervisor/net_send.h"
 #include "describe.h"
 #include "device/nic.h"
+#include "hypervisor/net_send.h"
 #include "simulation.h"
 
 static json_t *number(uint64_t n)
@@ -258,6 +260,25 @@ static json_t *queue_list(const struct virqsim *sim)
     return list;
 }
 
+/* The frames of each transmit queue; the latency is from the ring to the wire. */
+static json_t *tx_list(const struct virqsim *sim)
+{
+    const struct hypervisor *h = &sim->machine;
+    json_t *list = json_array();
+
+    for (uint32_t n = 0; n < h->tx_queue_count; n++) {
+        const struct latency *l = &sim->counters.tx[n];
+
+        json_array_append_new(
+            list, json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "tx_queue", (int)n, "sent",
+                            number(l->count), "waiting", number(tx_waiting(&h->tx_queue[n])),
+                            "mean_ps", number(l->count ? l->sum / l->count : 0), "p50_ps",
+                            number(latency_quantile(l, 0.5)), "p99_ps",
+                            number(latency_quantile(l, 0.99)), "max_ps", number(l->max)));
+    }
+    return list;
+}
+
 /* What is in force counts up to now. */
 static json_t *inhibit_row(const struct virqsim *sim, unsigned n)
 {
@@ -345,6 +366,8 @@ char *virqsim_results(struct virqsim *sim)
     json_object_set_new(r, "idle", idle_list(sim));
     json_object_set_new(r, "lock_waits", number(sim->counters.lock_waits));
     json_object_set_new(r, "queues", queue_list(sim));
+    if (sim->machine.tx_queue_count)
+        json_object_set_new(r, "tx_queues", tx_list(sim));
     json_object_set_new(r, "inhibits", inhibit_list(sim));
     if (sim->machine.stopped)
         json_object_set_new(r, "stopped", stopped(sim->machine.stopped));

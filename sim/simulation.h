@@ -198,6 +198,7 @@ struct counters {
     struct inhibit_timeline inhibits;
     struct latency latency[TRACE_SOURCE_COUNT];
     struct queue_counters *queue; /* of network cards */
+    struct latency *tx;           /* of transmit queues: from the ring to the wire */
 };
 
 bool counters_init(struct counters *c, struct arena *a, const struct hypervisor *h);

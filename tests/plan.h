@@ -36,6 +36,8 @@ struct Plan {
     std::string disks;            /* JSON, without the brackets */
     std::string devices, regions; /* JSON, without the brackets */
     std::string nics;             /* JSON, without the brackets */
+    std::string tx_queues;        /* JSON, without the brackets */
+    std::string serial;           /* JSON, or empty: none */
     std::string chipset;          /* JSON, or empty: none */
     std::string inhibits;         /* JSON, without the brackets */
     std::string without_rechecks; /* JSON, without the brackets */
@@ -68,6 +70,8 @@ struct Plan {
           << (host_interrupts.empty() ? "" : ",\"host_interrupts\":[" + host_interrupts + "]")
           << R"(,"regions":[)" << regions << R"(],"devices":[)" << devices << "]"
           << (nics.empty() ? "" : ",\"nics\":[" + nics + "]")
+          << (tx_queues.empty() ? "" : ",\"tx_queues\":[" + tx_queues + "]")
+          << (serial.empty() ? "" : ",\"serial\":" + serial)
           << (chipset.empty() ? "" : ",\"chipset\":" + chipset)
           << (housekeeping_cpu < 0
                   ? ""

@@ -522,6 +522,59 @@ inline void add_disks(Plan &p)
             operations = disk_operation(d, p.chipset.empty() ? 2 : 3) + "," + operations;
 }
 
+/* A transmit queue of QEMU's and one of vhost's, of few slots, that interrupt by the same message. */
+inline void add_tx_queues(Plan &p)
+{
+    Draw d(p.seed + 15485863);
+    const bool main_loop = p.threads.find("\"main-loop\"") != std::string::npos;
+    const auto queue = [&d](unsigned page, const std::string &backend) {
+        return "{\"device\":0,\"base\":" + std::to_string(0xfeb10000 + page * 4096) +
+               ",\"queue_size\":" + std::to_string(1 << d.below(6)) +
+               ",\"event_idx\":" + (d.chance(50) ? "true" : "false") +
+               ",\"backend\":" + backend + "}";
+    };
+    unsigned queues = 0;
+
+    if (main_loop)
+        p.tx_queues = queue(queues++, d.chance(50) ? "\"userspace\"" : "\"ioeventfd\"");
+    if (vhost_worker(p) >= 0) {
+        const std::string worker = std::to_string(vhost_worker(p));
+
+        p.tx_queues += (queues ? "," : "") + queue(queues, "\"vhost\",\"thread\":" + worker);
+        queues++;
+    }
+    if (!queues)
+        return;
+    for (auto &[name, operations] : p.programs)
+        for (uint64_t i = name[0] == 'h' ? d.below(2) : 4 + d.below(9); i; i--) {
+            const std::string n = std::to_string(d.below(queues));
+
+            operations =
+                (d.chance(60) ? "[\"tx_send\"," + n + ",8," + std::to_string(d.below(9))
+                              : "[\"tx_reap\"," + n + ",8") +
+                "]," + operations;
+        }
+}
+
+/* A serial port whose registers are written and read at random. */
+inline void add_serial(Plan &p)
+{
+    Draw d(p.seed + 32452843);
+
+    if (p.chipset.empty() || d.chance(40))
+        return;
+    p.serial = R"({"device":4})";
+    for (auto &[name, operations] : p.programs)
+        for (uint64_t i = name[0] == 'h' ? d.below(3) : 4 + d.below(12); i; i--) {
+            const std::string port = std::to_string(0x3f8 + d.below(8));
+
+            operations =
+                (d.chance(60) ? "[\"port_out\"," + port + ",1," + std::to_string(d.below(256))
+                              : "[\"port_in\"," + port + ",1") +
+                "]," + operations;
+        }
+}
+
 /* A fair scheduler, vCPUs of different weights, and some that may run anywhere. */
 inline void add_scheduler(Plan &p)
 {
@@ -622,6 +675,8 @@ inline Plan random_plan(uint64_t seed)
                  table_of(p, 1) + "}";
     add_threads(p);
     add_disks(p);
+    add_tx_queues(p);
+    add_serial(p);
     add_scheduler(p);
     if (seed % 5 < 2)
         p.idle_states = R"({"name":"C1","exit_ns":2000,"residency_ns":2000},)"

@@ -63,6 +63,16 @@ bool virtqueue_enable_interrupts(struct virtqueue *q)
     return q->used_seen == q->used_idx;
 }
 
+/* Linux: virtqueue_enable_cb_delayed(). */
+bool virtqueue_enable_interrupts_delayed(struct virtqueue *q)
+{
+    const uint16_t most = (uint16_t)((uint16_t)(q->avail_idx - q->used_seen) * 3 / 4);
+
+    q->avail_flags &= (uint16_t)~VIRTQ_AVAIL_F_NO_INTERRUPT;
+    q->used_event = (uint16_t)(q->used_seen + most);
+    return (uint16_t)(q->used_idx - q->used_seen) <= most;
+}
+
 /* --- the device --- */
 
 int virtqueue_pop(struct virtqueue *q)

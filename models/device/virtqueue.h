@@ -58,6 +58,8 @@ int virtqueue_get_used(struct virtqueue *q);
 void virtqueue_disable_interrupts(struct virtqueue *q);
 /* False: there is something used already, and no interrupt will come for it. */
 bool virtqueue_enable_interrupts(struct virtqueue *q);
+/* The same, when three in four of those that are under way have been used. */
+bool virtqueue_enable_interrupts_delayed(struct virtqueue *q);
 
 /* --- the device's end --- */
 

@@ -5,6 +5,7 @@
 #include "hypervisor/disk.h"
 #include "hypervisor/exits.h"
 #include "hypervisor/ioepic_board.h"
+#include "hypervisor/net_send.h"
 
 const struct region *region_of(const struct hypervisor *h, bool port, uint64_t address)
 {
@@ -26,7 +27,8 @@ enum region_handler access_answered_by(const struct vcpu *v)
 
     if (ioepic_board_owns(v->hypervisor->ioepic, a))
         return REGION_KERNEL;
-    if (board_owns(v->hypervisor->board, a, &handler) || disk_owns(v->hypervisor, a, &handler))
+    if (board_owns(v->hypervisor->board, a, &handler) ||
+        disk_owns(v->hypervisor, a, &handler) || tx_owns(v->hypervisor, a, &handler))
         return handler;
     return r ? r->handler : REGION_USERSPACE;
 }
@@ -54,8 +56,10 @@ void handle_device(struct vcpu *v)
     }
     board_access(v);
     ioepic_board_access(v);
-    if (handler == REGION_EVENTFD)
+    if (handler == REGION_EVENTFD) {
         disk_notify(v);
+        tx_notify(v);
+    }
     guest_access_done(v);
     vcpu_take(v, VCPU_ON_RESUME);
 }

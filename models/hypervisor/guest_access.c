@@ -5,6 +5,7 @@
  */
 #include "hypervisor/disk.h"
 #include "hypervisor/epic.h"
+#include "hypervisor/net_send.h"
 #include "hypervisor/ioepic_board.h"
 
 static enum trace_cause cause_of(const struct vcpu *v, const struct guest_insn *i)
@@ -206,6 +207,9 @@ struct access guest_access_of(const struct vcpu *v, const struct guest_insn *i, 
     case GUEST_disk_issue:
     case GUEST_disk_reap:
         return disk_access_of(v, i);
+    case GUEST_tx_send:
+    case GUEST_tx_reap:
+        return tx_access_of(v, i);
     case GUEST_cpuid:
         return instruction(VIRT_CPUID, 0, 0, 0, false);
     case GUEST_hypercall:

@@ -8,6 +8,7 @@
 #include "hypervisor/disk.h"
 #include "hypervisor/epic.h"
 #include "hypervisor/interception.h"
+#include "hypervisor/net_send.h"
 #include "hypervisor/nic_path.h"
 
 static void word_add(struct vcpu *v, const struct guest_insn *i)
@@ -197,6 +198,10 @@ static bool execute(struct vcpu *v, const struct guest_insn *i)
     case GUEST_disk_issue:
     case GUEST_disk_reap:
         disk_drive(v, i);
+        break;
+    case GUEST_tx_send:
+    case GUEST_tx_reap:
+        tx_drive(v, i);
         break;
     case GUEST_eoi:
         if (guest_in_handler(&v->guest) && pv_eoi(v))

@@ -5,6 +5,7 @@
 #include "hypervisor/serial.h"
 #include "hypervisor/epic.h"
 #include "hypervisor/ioepic_board.h"
+#include "hypervisor/net_send.h"
 #include "hypervisor/nic_path.h"
 
 static struct vcpu *vcpu_of_port(struct lapic_port *port)
@@ -330,5 +331,6 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
     host_noise_init(h);
     faults_init(h);
     disks_init(h);
+    tx_init(h);
     serial_init(h);
 }

@@ -29,6 +29,7 @@
  *   direct.c     what the guest and the physical APIC do without the hypervisor
  *   assigned_svm.c  the same behind AMD's IOMMU
  *   nic_path.c   network cards, and what a guest's driver does with their queues
+ *   net_send.c   virtio-net's transmit queues
  *   board.c      the 8259A pair and the I/O APIC, in the kernel or in userspace
  *   timer.c      the guest's APIC timer on the host's timers
  *   timer_advance.c  ahead of its deadline, and the wait for it
@@ -336,7 +337,9 @@ struct hypervisor {
     struct host_idle *idle; /* (host_idle.h) NULL: every CPU sleeps as lightly as it can */
     struct device *device;
     uint32_t device_count;
-    struct disk *disk;     /* disk.h */
+    struct disk *disk;         /* disk.h */
+    struct tx_queue *tx_queue; /* net_send.h */
+    uint32_t tx_queue_count;
     struct serial *serial; /* serial.h; NULL: none */
     uint32_t disk_count;
     struct nic_path *nic; /* network cards; their queues are the last of the devices */

@@ -8,6 +8,7 @@
  */
 #include "hypervisor/disk.h"
 #include "hypervisor/interception.h"
+#include "hypervisor/net_send.h"
 #include "hypervisor/serial.h"
 
 /* Its local APIC has something for the guest. */
@@ -106,6 +107,7 @@ static void device_access(struct vcpu *v)
         ask_external(v);
     board_access(v);
     disk_access(v);
+    tx_access(v);
     serial_access(v);
     msix_entry_access(v);
     guest_access_done(v);

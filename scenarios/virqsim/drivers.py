@@ -222,13 +222,16 @@ def ide_complete(program: Program, disk: int, word: int) -> Program:
     return program.disk_reap(disk, word)
 
 
+SERIAL_FIFO = 16
+"""Bytes: of a 16550; an 8250 takes one."""
+
 _COM1 = 0x3F8
 _IER, _IIR, _FCR, _LCR, _MCR, _LSR, _MSR = 1, 2, 2, 3, 4, 5, 6
 
 
-def serial_start(program: Program) -> Program:
+def serial_start(program: Program, fifo: bool = True) -> Program:
     """Sets a 16550 up for a terminal: 115200 baud, 8 bits, FIFOs, OUT2; interrupts of received data and line status."""
-    for register, value in ((_LCR, 0x83), (0, 1), (_IER, 0), (_LCR, 3), (_FCR, 7), (_MCR, 0x0B), (_IER, 5)):
+    for register, value in ((_LCR, 0x83), (0, 1), (_IER, 0), (_LCR, 3), (_FCR, 7 if fifo else 0), (_MCR, 0x0B), (_IER, 5)):
         program.port_out(_COM1 + register, 1, value)
     return program
 
@@ -238,18 +241,42 @@ def serial_write(program: Program) -> Program:
     return program.port_out(_COM1 + _IER, 1, 7)
 
 
-def serial_transmit(program: Program, text: bytes) -> Program:
-    """Linux's serial8250_interrupt() for it: 1 to 16 bytes, after which nothing is left to write.
+def serial_transmit(program: Program, text: bytes, fifo: int = SERIAL_FIFO) -> Program:
+    """Linux's serial8250_interrupt() for it: as many bytes at a time as the transmitter takes, after which nothing is left to write.
+
+    QEMU's has sent them before the next look, so that the handler goes round again: IIR, LSR, MSR, and the bytes.
 
     Raises:
-        VirqsimError: the FIFO takes 16.
+        VirqsimError: there is nothing to write, or the FIFO takes 1 to 16.
     """
-    if not 1 <= len(text) <= 16:
-        raise VirqsimError(f"serial_transmit: {len(text)} bytes are not 1 to 16")
-    program.port_in(_COM1 + _IIR, 1).port_in(_COM1 + _LSR, 1).port_in(_COM1 + _MSR, 1)
-    for byte in text:
-        program.port_out(_COM1, 1, byte)
+    for chunk in _chunks("serial_transmit", text, fifo):
+        program.port_in(_COM1 + _IIR, 1).port_in(_COM1 + _LSR, 1).port_in(_COM1 + _MSR, 1)
+        for byte in chunk:
+            program.port_out(_COM1, 1, byte)
     return program.port_out(_COM1 + _IER, 1, 5).port_in(_COM1 + _IIR, 1)
+
+
+def serial_print(program: Program, text: bytes, fifo: int = SERIAL_FIFO) -> Program:
+    """Linux's serial8250_console_write(), the kernel's own messages: no interrupts, and a look at LSR before each byte, or
+    before as many as the FIFO takes.
+
+    Raises:
+        VirqsimError: as serial_transmit().
+    """
+    program.port_in(_COM1 + _IER, 1).port_out(_COM1 + _IER, 1, 0)
+    for chunk in _chunks("serial_print", text, fifo):
+        program.port_in(_COM1 + _LSR, 1)
+        for byte in chunk:
+            program.port_out(_COM1, 1, byte)
+    return program.port_in(_COM1 + _LSR, 1).port_out(_COM1 + _IER, 1, 5)
+
+
+def _chunks(who: str, text: bytes, fifo: int) -> list[bytes]:
+    if not text:
+        raise VirqsimError(f"{who}: there is nothing to write")
+    if not 1 <= fifo <= SERIAL_FIFO:
+        raise VirqsimError(f"{who}: fifo: {fifo} is not in 1..{SERIAL_FIFO}")
+    return [text[at:at + fifo] for at in range(0, len(text), fifo)]
 
 
 def serial_nothing(program: Program) -> Program:

@@ -203,6 +203,7 @@ class Machine:
         self._disks: list[dict[str, Any]] = []
         self._serial: dict[str, Any] | None = None
         self._nics: list[dict[str, Any]] = []
+        self._tx_queues: list[dict[str, Any]] = []
         self._words: dict[str, int] = {}
 
     def vcpu(self, program: Program, handlers: Mapping[int, Handler] | None = None, pin: int | None = None,
@@ -390,6 +391,23 @@ class Machine:
                            **({} if thread is None else {"thread": thread})})
         return first
 
+    def tx_queue(self, device: int, backend: str = "ioeventfd", *, base: int = 0xFEB10000, queue_size: int = 256,
+                 event_idx: bool = True, thread: int | None = None) -> int:
+        """Adds a transmit queue of virtio-net's and returns its number, for Program.tx_send() and tx_reap().
+
+        Args:
+            device: what it interrupts by, an `msi`.
+            backend: `userspace` and `ioeventfd`: QEMU's main loop sends (Machine.thread), which hears of frames by an exit
+                to userspace, or by an ioeventfd; `vhost`: a vhost worker, by an ioeventfd.
+            base: the address of the notification.
+            queue_size: of the ring, a power of two.
+            event_idx: VIRTIO_F_EVENT_IDX.
+            thread: of `vhost`, the worker.
+        """
+        self._tx_queues.append({"backend": backend, "device": device, "base": base, "queue_size": queue_size,
+                                "event_idx": event_idx, **({} if thread is None else {"thread": thread})})
+        return len(self._tx_queues) - 1
+
     def line(self, name: str, gsi: int, delay_ns: int = 0, pulse_ns: int = 0, at_ns: Sequence[int] = (),
              cpu: int | None = None) -> int:
         """Adds a device with an interrupt line and returns its number, for Program.signal() and lower().
@@ -498,6 +516,7 @@ class Machine:
             **({"disks": self._disks} if self._disks else {}),
             **({"serial": self._serial} if self._serial else {}),
             **({"nics": self._nics} if self._nics else {}),
+            **({"tx_queues": self._tx_queues} if self._tx_queues else {}),
             **({"chipset": self._chipset()} if self.chipset else {}),
             **({"topology": {"sockets": self.sockets, "threads_per_core": self.threads_per_core}}
                if self.sockets > 1 or self.threads_per_core > 1 else {}),

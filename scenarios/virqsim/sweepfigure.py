@@ -71,7 +71,7 @@ def _series(axes: Axes, rows: pandas.DataFrame, sweep: Sweep, measure: str) -> N
         if f"{measure}_low" in at:
             bars = [at[measure] - at[f"{measure}_low"], at[f"{measure}_high"] - at[measure]]
         beside = _BESIDE ** (n - (len(points) - 1) / 2) if wide else 1
-        axes.errorbar(at[sweep.x] * beside, at[measure], yerr=bars, label=str(point), color=figures.PALETTE[n % len(figures.PALETTE)],
+        axes.errorbar(at[sweep.x] * beside, at[measure], yerr=bars, label=_label(sweep, point), color=figures.PALETTE[n % len(figures.PALETTE)],
                       marker=figures.MARKS[n % len(figures.MARKS)], markersize=3 if joined else 4.5, linewidth=0.9,
                       linestyle=figures.LINES[n % len(figures.LINES)] if joined else "none", elinewidth=0.6, capsize=1.2)
     if wide:
@@ -79,6 +79,11 @@ def _series(axes: Axes, rows: pandas.DataFrame, sweep: Sweep, measure: str) -> N
         axes.set_xscale("log", base=2 if powers else 10)
         if powers:
             axes.set_xticks(sorted(set(rows[sweep.x])), sorted(set(rows[sweep.x])))
+
+
+def _label(sweep: Sweep, point: Any) -> str:
+    """A value that says little by itself is named."""
+    return f"{sweep.points} {point}" if point in ("on", "off", "yes", "no") or isinstance(point, int) else str(point)
 
 
 def _scale_y(axes: Axes, ends: tuple[float, float], joined: bool) -> None:

@@ -47,6 +47,35 @@ TEST(Virtqueue, BuffersComeOutInOrderAndTheRingIsBounded)
     EXPECT_TRUE(virtqueue_add(&t.q, 1, 5)) << "its descriptors are free again";
 }
 
+TEST(Virtqueue, DelayedInterruptsComeWhenThreeInFourAreUsed)
+{
+    Queue t(true);
+    for (uint16_t head = 0; head < 8; head++)
+        virtqueue_add(&t.q, head, 1);
+    EXPECT_TRUE(virtqueue_enable_interrupts_delayed(&t.q));
+    for (uint16_t head = 0; head < 8; head++) {
+        virtqueue_pop(&t.q);
+        virtqueue_push(&t.q, head);
+        EXPECT_EQ(head == 0 || head == 6, virtqueue_needs_interrupt(&t.q))
+            << head << ": the first time there is nothing to compare with";
+    }
+    EXPECT_FALSE(virtqueue_enable_interrupts_delayed(&t.q)) << "all of them have been used";
+    while (virtqueue_get_used(&t.q) != VIRTQUEUE_NONE)
+        ;
+    EXPECT_TRUE(virtqueue_enable_interrupts_delayed(&t.q)) << "nothing is under way";
+}
+
+TEST(Virtqueue, WithoutEventIndicesADelayedInterruptIsAnInterrupt)
+{
+    Queue t(false);
+    virtqueue_disable_interrupts(&t.q);
+    virtqueue_add(&t.q, 0, 1);
+    EXPECT_TRUE(virtqueue_enable_interrupts_delayed(&t.q));
+    virtqueue_pop(&t.q);
+    virtqueue_push(&t.q, 0);
+    EXPECT_TRUE(virtqueue_needs_interrupt(&t.q));
+}
+
 TEST(Virtqueue, WithoutEventIndicesTheFlagsDecide)
 {
     Queue t(false);
