@@ -31,8 +31,6 @@ void handle_gif(struct vcpu *v)
     v->hw.gif_clear = v->exit.reason == EXIT_SVM_CLGI;
     if (!v->hw.gif_clear)
         svm_intercept(b, SVM_STGI, !b->vgif);
-    else
-        deliver_close_window(v); /* svm_clear_vintr() */
     handle_simple(v);
 }
 

@@ -86,7 +86,8 @@ TEST_P(GlobalFlag, HoldsWhatComesUntilStgi)
     const GifRow &row = GetParam();
     const bool nmi = row.kind == std::string("nmi");
     Plan p =
-        one_vcpu("svm", "x2apic", R"(["clgi"],["compute",50000],["stgi"],["spin_until",0,1])");
+        one_vcpu("svm", "x2apic",
+                 R"(["clgi"],["compute",50000],["stgi"],["spin_until",0,1],["clgi"],["stgi"])");
     p.features["vgif"] = row.vgif;
     p.features["vnmi"] = row.vnmi;
     p.programs["handler"] = nmi ? R"(["word_add",0,1])" : R"(["eoi"],["word_add",0,1])";
@@ -119,12 +120,49 @@ TEST(GlobalFlagAlone, HoldsAnInitUntilStgi)
     EXPECT_EQ(2u, m.exits(0, "stgi"));
 }
 
+/* KVM: svm_interrupt_blocked(), svm_nmi_blocked(). */
+TEST(GlobalFlagAlone, LetsNothingEndHlt)
+{
+    for (const char *kind : {"msi", "nmi"})
+        for (const bool vgif : {false, true}) {
+            Plan p = one_vcpu("svm", "x2apic", R"(["clgi"],["halt"],["stgi"])");
+            p.features["vgif"] = vgif;
+            p.devices = R"({"name":"n","kind":")" + std::string(kind) +
+                        R"(","vcpu":0,"vector":)" + (*kind == 'n' ? "2" : "48") +
+                        R"(,"at_ns":[10000]})";
+            p.programs["handler"] = R"(["eoi"])";
+            p.vcpus[0].handlers = {{2, "handler"}, {48, "handler"}};
+            Machine m(p);
+            EXPECT_EQ(VIRQSIM_IDLE, m.run()) << m.text() << m.error();
+            EXPECT_EQ(0u, m.latency(kind, "count"));
+        }
+}
+
+/* Userspace's APIC asks for a window, which opens behind STGI. */
+TEST(GlobalFlagAlone, HoldsWhatUserspaceInjects)
+{
+    for (const bool vgif : {false, true}) {
+        Plan p = one_vcpu("svm", "xapic",
+                          R"(["clgi"],["compute",50000],["stgi"],["spin_until",0,1])");
+        p.irqchip = "userspace";
+        p.features["vgif"] = vgif;
+        p.devices = R"({"name":"n","kind":"msi","vcpu":0,"vector":48,"at_ns":[10000]})";
+        p.programs["handler"] = R"(["eoi"],["word_add",0,1])";
+        p.vcpus[0].handlers = {{48, "handler"}};
+        Machine m(p);
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << m.text() << m.error();
+        EXPECT_GT(m.latency("msi", "min_ps"), 9'000'000u);
+        EXPECT_EQ(1u, m.exits(0, "vintr"));
+        EXPECT_EQ(vgif ? 0u : 1u, m.exits(0, "stgi"));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Svm, GlobalFlag,
-    ::testing::Values(GifRow{false, false, "msi", 1, 1, 0, 0}, /* what waits is seen at STGI */
+    ::testing::Values(GifRow{false, false, "msi", 2, 2, 0, 0}, /* what waits is seen at STGI */
                       GifRow{true, false, "msi", 0, 0, 1, 0},  /* by a window of the hardware */
-                      GifRow{false, false, "nmi", 1, 1, 0, 1},
-                      GifRow{true, false, "nmi", 1, 0, 0, 1}, /* STGI is the NMI window */
+                      GifRow{false, false, "nmi", 2, 2, 0, 1},
+                      GifRow{true, false, "nmi", 1, 0, 0, 1}, /* one STGI is the NMI window */
                       GifRow{true, true, "nmi", 0, 0, 0, 0}),
     [](const auto &of) {
         return std::string(of.param.vgif ? "Vgif" : "NoVgif") + (of.param.vnmi ? "Vnmi" : "") +
