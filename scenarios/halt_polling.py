@@ -11,6 +11,9 @@ not leave the guest (`hlt-in-guest`, `mwait-in-guest`), or the guest never waits
 Arrivals are synthetic, or those of a recorded trace: the times between the
 interrupts that KVM accepted for vCPU 0 in `trace`, stretched to the same mean.
 
+Who interrupts is a device, or with `source` another vCPU: by an IPI, or by a hypercall (KVM_HC_SEND_IPI), whose
+wake-up of a sleeper is then a part of the sender's own time, and whose sight a poller has at once.
+
 The report has the time from the interrupt to its handler (mean, 99 %), the share of the
 time for which the vCPU's thread had its physical CPU, and for each interrupt that
 CPU time without the guest's work, and the exits.
@@ -22,7 +25,7 @@ from itertools import accumulate
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, IdleState, Machine, Parameter, Plan, Program, Sweep, VirqsimError, paths
+from virqsim import Hypervisor, IdleState, Machine, Parameter, Plan, Program, Sweep, VirqsimError, icr, paths
 
 POLICIES = {
     "sleep": (Hypervisor(halt_poll_ns=0), {}),
@@ -44,6 +47,7 @@ PARAMETERS = {
     "arrivals": Parameter("poisson", "", "when the device interrupts",
                           choices=("periodic", "poisson", "bursts", "recorded")),
     "trace": Parameter("on2_ppong.txt.gz", "", "the recording, a file of traces/"),
+    "source": Parameter("device", "", "who interrupts", choices=("device", "ipi", "pv-ipi")),
     "mean_us": Parameter(100, "us", "between two interrupts, on average"),
     "interrupts": Parameter(2_000, "", "how many"),
     "work": Parameter(5_000, "cycles", "for each"),
@@ -67,9 +71,21 @@ def plan(p):
         guest.compute(p.work)
     vcpu = machine.vcpu(guest, {VECTOR: Program("on_interrupt").word_add(work).eoi()})
     times = list(accumulate(gaps(p), initial=100_000))
-    machine.device("device", "msi", vcpu, VECTOR, at_ns=times)
+    if p.source == "device":
+        machine.device("device", "msi", vcpu, VECTOR, at_ns=times)
+    else:
+        machine.vcpu(sender(p, vcpu, times))
     policy, features = POLICIES[p.policy]
     return Plan("halt_polling", machine, policy, features=features, technology="apicv", until_ns=times[-1] + 200_000)
+
+
+def sender(p, target, times):
+    """Another vCPU, which works until it is time; what the sending takes makes the next one late."""
+    program = Program("sender")
+    for before, after in zip([0, *times], times):
+        program.compute(round((after - before) * p.core_hz / 1e9))
+        program.pv_ipi(VECTOR, target, 1) if p.source == "pv-ipi" else program.ipi(icr(VECTOR), target)
+    return program
 
 
 def gaps(p):
@@ -103,8 +119,8 @@ def recorded_gaps(name):
 
 def report(results, p):
     """Latency against CPU time."""
-    latency = results.latency.set_index("source").loc["msi"]
-    states = results.vcpus.groupby("state")["time_ns"].sum()
+    latency = results.latency.set_index("source").loc["msi" if p.source == "device" else "ipi"]
+    states = results.vcpus[results.vcpus["vcpu"] == 0].groupby("state")["time_ns"].sum()
     used = results.time_ns - states["BLOCKED"] - states["PARKED"]
     handled = latency["count"]  # one that comes while another is pending is the same
     needed = handled * p.work / p.core_hz * 1e9
@@ -112,7 +128,7 @@ def report(results, p):
         "latency_us": latency["mean_ns"] / 1000, "p99_us": latency["p99_ns"] / 1000,
         "cpu_percent": 100 * used / results.time_ns,
         "burnt_us": (used - needed) / handled / 1000,
-        "exits": results.exits["count"].sum() / handled,
+        "exits": results.exits[results.exits["vcpu"] == 0]["count"].sum() / handled,
     }]).round(2)
 
 

@@ -6,6 +6,11 @@ ticket lock is handed to the one that is next even if that has none. Run it
 with nothing, with `--features=+pause-loop-exiting` (`+pause-filter` on SVM), with
 `--features=+pv-unhalt`, and with both.
 
+With `lock=call` there is no lock: vCPU 0 calls a function on all others (Linux' smp_call_function_many(), a TLB
+shootdown) and spins until all have answered, which those without a CPU do not. `ipi` says how it sends the
+interrupts: one by one, or by one hypercall (`pv`); `--features=+pv-sched-yield` has it yield to one that is
+preempted. `rounds` are calls then, and the others work a time slice for each.
+
 The report has how many times as long it took as the work alone on so many CPUs,
 the time from having the lock to having it again (mean and longest), and how often
 a loop of PAUSEs exited, a vCPU halted, and a hypercall woke the next.
@@ -23,7 +28,8 @@ PARAMETERS = {
     "cpus": Parameter(4, "CPUs", "physical CPUs, each with two vCPUs"),
     "rounds": Parameter(1_000, "times", "how often each vCPU takes the lock"),
     "lock": Parameter("ticket", "", "the lock: in order of arrival, or whoever finds it free",
-                      choices=("ticket", "test-and-set")),
+                      choices=("ticket", "test-and-set", "call")),
+    "ipi": Parameter("each", "", "of a call: an IPI to each, or one hypercall for all", choices=("each", "pv")),
     "hold": Parameter(5_000, "cycles", "work under the lock"),
     "work": Parameter(50_000, "cycles", "work elsewhere, half to one and a half times as much"),
     "slice_us": Parameter(3_000, "us", "the host's time slice"),
@@ -32,7 +38,7 @@ PARAMETERS = {
 }
 
 HAS_LOCK, ALL_DONE = 1, 2  # stamp ids
-VECTOR = 48
+VECTOR, CALL = 48, 251
 
 
 def plan(p):
@@ -47,17 +53,27 @@ def plan(p):
             if p.lock != "ticket":
                 main.word_add(machine.word("free"))
         with main.repeat(p.rounds):
-            main.compute_uniform(p.work // 2, p.work * 3 // 2)
-            take(main, machine, p)
+            work = work_of(number, p)
+            main.compute_uniform(work // 2, work * 3 // 2)
+            if p.lock != "call":
+                take(main, machine, p)
+            elif number == 0:
+                call(main, machine, p)
         main.word_add(done)
         if number == 0:
             main.halt_until(done, 2 * p.cpus).stamp(ALL_DONE)
             main.word_add(over).ipi(icr(VECTOR, shorthand="all-but-self"))
         else:
             main.ipi(icr(VECTOR), 0).halt_until(over, 1)
-        machine.vcpu(main, pin=number % p.cpus)
+        answer = Program(f"answer{number}").word_add(machine.word("answers")).eoi()
+        machine.vcpu(main, {CALL: answer}, pin=number % p.cpus)
     policy = Hypervisor(time_slice_ns=p.slice_us * 1000, pause_loop=PauseLoop(gap=p.ple_gap, window=p.ple_window))
     return Plan("lock_holder_preemption", machine, policy)
+
+
+def work_of(number, p):
+    """Between two rounds, in cycles on average."""
+    return round(p.slice_us * p.core_hz / 1e6) if p.lock == "call" and number else p.work
 
 
 def take(program, machine, p):
@@ -68,11 +84,25 @@ def take(program, machine, p):
         program.pause_take(free).stamp(HAS_LOCK).compute(p.hold).word_add(free)
 
 
+def call(program, machine, p):
+    """All other vCPUs answer in their handlers."""
+    others = 2 * p.cpus - 1
+    program.stamp(HAS_LOCK)
+    if p.ipi == "pv":
+        program.pv_ipi(CALL, 1, others)
+    else:
+        for number in range(1, others + 1):
+            program.ipi(icr(CALL), number)
+    program.pv_yield(1, others).pause_take(machine.word("answers"), others)
+
+
 def report(results, p):
     """Times, and how often a vCPU left the guest for the sake of waiting."""
     stamps = results.stamps.set_index("id")
     rounds, whole = stamps.loc[[HAS_LOCK]], stamps.loc[ALL_DONE]
-    alone = max(2 * p.rounds * (p.hold + p.work), 2 * p.cpus * p.rounds * p.hold) / p.core_hz
+    hold = 0 if p.lock == "call" else p.hold
+    work = sum(work_of(number, p) + hold for number in range(2 * p.cpus)) / p.cpus
+    alone = p.rounds * max(work, 2 * p.cpus * hold) / p.core_hz
     exits = results.exits.groupby("reason")["count"].sum()
     of = {name: int(sum(exits.get(reason, 0) for reason in reasons)) for name, reasons in (
         ("pause_exits", ("PAUSE_INSTRUCTION", "pause")), ("halts", ("HLT", "hlt", "idle-halt")),

@@ -102,3 +102,32 @@ def test_amds_counter_has_sixteen_bits(tmp_path):
 def test_what_is_left_to_kvm_is_not_in_the_plan():
     assert "pause_loop" not in Hypervisor().document()
     assert Hypervisor(pause_loop=PauseLoop(gap=0)).document()["pause_loop"] == {"gap": 0}
+
+
+def reported(virqsim, scenario, *words):
+    """The one row of a scenario's report."""
+    lines = virqsim("run", scenario, *words).out.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.split()[:1] in (["slowdown"], ["latency_us"]))
+    return dict(zip(lines[at].split(), map(float, lines[at + 1].split())))
+
+
+def test_a_function_call_is_answered_sooner_where_the_caller_gives_way(virqsim):
+    def call(*words):
+        return reported(virqsim, "lock_holder_preemption", "--profile", "haswell", "--set", "lock=call", "--set", "rounds=20", *words)
+
+    spins, yields = call(), call("--features=+pv-sched-yield")
+    assert spins["round_us"] > 5_900 and yields["round_us"] < 3_300  # two slices, and one
+    assert spins["kicks"] == 0 and yields["kicks"] >= 19  # the last call finds nobody without a CPU
+    by_hypercall = call("--set", "ipi=pv", "--features=+pv-sched-yield")
+    assert by_hypercall["kicks"] == yields["kicks"] + 20
+    assert call("--features=+pause-loop-exiting")["pause_exits"] >= 19
+
+
+def test_an_ipi_wakes_as_a_device_does_and_its_sender_pays(virqsim):
+    def waits(*words):
+        return reported(virqsim, "halt_polling", "--set", "policy=sleep", "--set", "deepest=C1", "--set", "interrupts=100",
+                        "--set", "arrivals=periodic", *words)
+
+    device, ipi, by_hypercall = (waits("--set", f"source={source}") for source in ("device", "ipi", "pv-ipi"))
+    assert device["exits"] == ipi["exits"] == by_hypercall["exits"] == 1.0
+    assert device["latency_us"] < by_hypercall["latency_us"] < ipi["latency_us"]
