@@ -357,6 +357,7 @@ def _status(results: Results) -> int:
               type=click.Choice(["running", "halted", "preempted", "if-off"]), help="What the destination is doing.")
 @click.option("--targets", default=1, show_default=True, type=click.IntRange(1, 1023), metavar="N",
               help="Destinations of one operation, where it can have several.")
+@click.option("--inhibit", multiple=True, metavar="REASON", help="While KVM does without APICv or AVIC: virqsim list inhibits.")
 @with_hypothetical
 @_with_profile
 @click.option("--repetitions", default=20, show_default=True, type=click.IntRange(1, 100_000), metavar="N",
@@ -371,6 +372,7 @@ def probe_command(as_json: bool, **what: Any) -> None:
       virqsim probe ioapic.level --tech apicv --irqchip split
       virqsim probe ipi.broadcast_pv --tech apicv --features=+pv-ipi --targets 130 --json
       virqsim probe ipi.logical --tech logical-ipiv --targets 3
+      virqsim probe msi.irqfd --tech avic --guest-apic xapic --inhibit PIT_REINJ
 
     What can be probed: virqsim list probes.
     """

@@ -21,7 +21,7 @@ from . import drivers, features, hypothetical, library, profiles, runner
 from .errors import NotModelled, VirqsimError, unknown
 from .guest import Program, icr, icr_nmi, logical_flat, logical_x2apic
 from .hypothetical import Hypothetical
-from .plan import UINV, Hypervisor, Machine, PauseLoop, Plan
+from .plan import UINV, Hypervisor, Inhibit, Machine, PauseLoop, Plan
 
 VECTOR, NMI = 48, 2
 USER_VECTOR = 1
@@ -57,6 +57,7 @@ class Probe:
     profile: str | None = None  # that of the technology's machine
     repetitions: int = 20
     hypothetical: tuple[str, ...] = ()
+    inhibit: tuple[str, ...] = ()
 
     @property
     def target_ids(self) -> range:
@@ -86,7 +87,8 @@ class _Bench:
     def plan(self) -> Plan:
         counts_pauses = "+pause-filter" in self.probe.features.split(",")
         hypervisor = Hypervisor(irqchip=self.probe.irqchip, halt_poll_ns=0, time_slice_ns=SLICE_NS,
-                                pause_loop=PAUSE_FILTER if counts_pauses else PAUSE_LOOP)
+                                pause_loop=PAUSE_FILTER if counts_pauses else PAUSE_LOOP,
+                                inhibits=tuple(map(Inhibit, self.probe.inhibit)))
         return Plan(f"probe {self.probe.operation}", self.machine, hypervisor)
 
     def timer_counts(self, cycles: int) -> int:
@@ -573,6 +575,9 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
         raise VirqsimError(f"probe: {probe.operation}: needs an EPIC guest (--tech epic-sw, epic-hw)")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
+    for reason in probe.inhibit:
+        if reason not in library.names("inhibits"):
+            raise unknown("probe: --inhibit", reason, library.names("inhibits"))
     operation = OPERATIONS[probe.operation]
     if operation.vendor and library.vendor(probe.tech) != operation.vendor:
         raise VirqsimError(f"probe: --tech: {probe.operation} is {operation.vendor.upper()}'s; {probe.tech} has none")

@@ -120,6 +120,10 @@ def test_what_elbrus_has_not_gets_no_number(virqsim, arguments, status, error):
     ("msi.passthrough --tech eli --features=-direct-eoi", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech eli --target if-off", {}, {}, 0),
     ("msi.passthrough --tech eli --target halted", {}, {"MSR_WRITE": 1}, 0),
+    # While APICv or AVIC is inhibited it is as without; VMX does not heed every reason.
+    ("msi.irqfd --tech apicv --inhibit HYPERV", {"EXTERNAL_INTERRUPT": 1}, {"MSR_WRITE": 1}, 0),
+    ("msi.irqfd --tech apicv --inhibit PIT_REINJ", {}, {}, 0),
+    ("msi.irqfd --tech avic --guest-apic xapic --inhibit PIT_REINJ --inhibit NESTED", {"interrupt": 1}, {"npf": 1}, 0),
     ("msi.passthrough --tech eli-delivery", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech ipiv-pi", {}, {}, 0),
     ("msi.passthrough --tech ipiv", {"EXTERNAL_INTERRUPT": 1}, {}, 0),
@@ -399,6 +403,7 @@ def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
       for target in ("preempted", "if-off")),
     (["ipi.unicast", "--tech", "none", "--guest-apic", "none"], "probe: --guest-apic: ipi.unicast needs a local APIC"),
     (["ipi.broadcast_pv", "--tech", "apicv"], "probe: ipi.broadcast_pv: needs --features=+pv-ipi"),
+    (["ipi.unicast", "--tech", "avic", "--inhibit", "NESTD"], "probe: --inhibit: 'NESTD' is unknown; did you mean NESTED?"),
     (["ipi.user", "--tech", "ipiv"], "probe: ipi.user: needs --features=+user-interrupts"),
     (["ipi.user", "--tech", "uintr", "--features=-user-interrupts"], "probe: ipi.user: needs --features=+user-interrupts"),
     (["ipi.user", "--tech", "x2avic", "--features=+user-interrupts"],
