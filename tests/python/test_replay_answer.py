@@ -160,6 +160,7 @@ def test_bars_with_more_parts_than_colours_have_one_that_is_the_rest():
     drawn = bars.bars({"recorded": many, "a technology of a long name": {"R00": 5.0}}, {"recorded": (1.0, 2.0)})
     assert drawn.count("<rect") == 11 and drawn.count("<li>") == 10
     assert "<title>recorded: other 30</title>" in drawn and drawn.count("<path") == 1
+    assert "other" not in bars.bars({"recorded": dict(list(many.items())[:9])})
     assert ">174</text>" in drawn and ">5</text>" in drawn
     (left,) = set(re.findall(r"<text x='([\d.]+)' y='\d+' text-anchor='end'", drawn))
     assert float(left) > 7 * len("a technology of a long name")

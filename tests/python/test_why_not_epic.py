@@ -4,7 +4,7 @@ import json
 
 import pytest
 from test_why_not import US, Asked
-from virqsim import Hypervisor, Machine, Plan, Program, profiles, runner
+from virqsim import Hypervisor, Machine, Plan, Program, icr, profiles, runner
 
 V, SAME, HIGHER = 0x130, 0x140, 0x230  # of classes 1, 1 and 2
 
@@ -56,6 +56,22 @@ def test_never_raised_and_already_over(technology):
     assert reason.evidence == (f"PMIRR[{V}] = 0", "CIR = empty")
     (reason,) = asked.reasons(150, V)
     assert reason.name == "not pending" and "has been retired" in reason.sentence
+    assert asked.why(asked.at("EOI", V) + 0.5, V) == ["not pending"]  # though its handler runs on
+
+
+def test_an_ipi_that_is_sent_later_is_no_reason(technology):
+    asked = Asked(plan(runs(), sender=sends()), technology)
+    assert asked.why(10, V) == ["never raised"]
+
+
+def test_the_second_of_several_targets_waits_for_the_first():
+    machine = Machine("epic")
+    machine.vcpu(Program("sender").compute(50 * US).ipi(icr(48, shorthand="all-but-self"), 0).compute(100 * US))
+    for name in ("first", "second"):
+        machine.vcpu(Program(name).compute(200 * US), {48: Program(f"on_{name}").eoi()})
+    asked = Asked(Plan("several", machine, Hypervisor(halt_poll_ns=0)), "epic-sw")
+    (reason,) = asked.reasons(asked.at("ROUTED", 48) + 0.05, 48, vcpu=2)
+    assert reason.name == "on its way" and "it was routed" in reason.sentence
 
 
 def test_its_handler_runs(technology):
@@ -124,6 +140,13 @@ def test_the_guest_asks_for_the_vector():
     asked = Asked(plan(runs(), (V, 50)), "epic-sw")
     first = soon(asked, "INJECTED", V, "the guest asks for the vector")
     assert "which is intercepted" in first.sentence
+
+
+def test_what_the_guest_asks_for_is_not_another(technology):
+    asked = Asked(plan(runs(), (V, 50), (SAME, 50)), technology)
+    instants = (asked.at("INJECTED", V) + n * 0.05 for n in range(20))
+    at = next(at for at in instants if asked.why(at, V)[0] == "the guest asks for the vector")
+    assert asked.why(at, SAME)[0] == "another is before it"
 
 
 def test_the_vcpu_sleeps_or_is_preempted_and_its_row_is_invalid():
