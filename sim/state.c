@@ -120,9 +120,11 @@ static json_t *pcpu(const struct pcpu *p)
 
 /* --- the guest, and the hardware around it --- */
 
-static const char *activity(const struct virt_cpu *hw)
+static const char *activity(const struct vcpu *v)
 {
-    if (hw->waits_for_sipi)
+    const struct virt_cpu *hw = &v->hw;
+
+    if (hw->waits_for_sipi || v->apic.waits_for_sipi)
         return "wait-for-SIPI";
     if (hw->shut_down)
         return "shutdown";
@@ -138,8 +140,8 @@ static json_t *guest(const struct vcpu *v)
         json_array_append_new(handlers, json_integer(f->vector));
     return json_pack("{s:b, s:b, s:b, s:b, s:s, s:o, s:b, s:b}", "IF", hw->interrupts_enabled,
                      "shadow", hw->shadow, "mov_ss_shadow", hw->mov_ss_shadow, "nmi_blocked",
-                     hw->nmi_blocked, "activity", activity(hw), "handlers", handlers,
-                     "spinning", v->spinning, "ended", v->program_ended);
+                     hw->nmi_blocked, "activity", activity(v), "handlers", handlers, "spinning",
+                     v->spinning, "ended", v->program_ended);
 }
 
 /* With virtual-interrupt delivery PPR is a register of the virtual-APIC page; else it follows. */

@@ -361,6 +361,16 @@ def test_the_vcpu_sleeps_with_interrupts_off():
     assert asked.why(80) == ["IF = 0", "the vCPU sleeps"]
 
 
+@pytest.mark.parametrize("technology", ["none", "apicv", "svm", "x2avic"])
+def test_the_vcpu_has_not_been_started(technology):
+    machine = Machine()
+    machine.vcpu(Program("boot").compute(50 * US).ipi(icr(V), 1).compute(200 * US))
+    machine.vcpu(Program("other").compute(US), handlers(V), waits_for_sipi=True)
+    asked = Asked(Plan("unstarted", machine, Hypervisor(halt_poll_ns=0)), technology)
+    first = asked.reasons(100, vcpu=1)[0]
+    assert (first.name, first.evidence) == ("the vCPU waits for a start-up IPI", ("activity state = wait-for-SIPI",))
+
+
 def test_the_vcpu_is_in_an_exit_handler():
     asked = sent("none")
     left = asked.at("NOTIFIED") + 0.35

@@ -15,6 +15,7 @@ EOI = 'SDM 3A 11.8.5 "Signaling Interrupt Servicing Completion"'
 INTERRUPT_FLAG = 'SDM 3A "Masking Maskable Hardware Interrupts"'
 STACK_SHADOW = 'SDM 3A "Masking Exceptions and Interrupts When Switching Stacks"'
 PROCEDURES = 'SDM 3A "Exception- and Interrupt-Handler Procedures"'
+STARTUP = 'SDM 3A "MP Initialization Protocol Algorithm"'
 NMI = 'SDM 3A "Nonmaskable Interrupt (NMI)"'
 
 EOI_VIRTUALIZATION = 'SDM 3C 30.1.4 "EOI Virtualization"'

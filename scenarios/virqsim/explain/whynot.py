@@ -159,6 +159,13 @@ _NOT_PENDING: tuple[Check, ...] = (_delivering, _in_service, _timer_not_looked_a
 # pending: what stands between it and its handler
 
 
+def _not_started(of: Case) -> Reason | None:
+    if of.state["guest"]["activity"] != "wait-for-SIPI":
+        return None
+    return Reason("the vCPU waits for a start-up IPI", "nothing but that makes it run, and what is pending then is delivered when "
+                  "its program lets it", ("activity state = wait-for-SIPI",), of.vendors(sections.STARTUP))
+
+
 def _notification_in_flight(of: Case) -> Reason | None:
     """In PIR, for a vCPU in its guest: until the notification arrives, the CPU does not look."""
     if not of.posted or of.thread["state"] not in _IN_GUEST_MODE:
@@ -256,8 +263,8 @@ def _not_in_guest(of: Case) -> Reason | None:
                   sections.kvm("vcpu_enter_guest"))
 
 
-_PENDING: tuple[Check, ...] = (_notification_in_flight, _posted_to_the_absent, _asked_for, _global_flag, _nmi_blocked, _priority,
-                               _higher_first, _interrupt_flag, _shadow, _not_in_guest)
+_PENDING: tuple[Check, ...] = (_not_started, _notification_in_flight, _posted_to_the_absent, _asked_for, _global_flag,
+                               _nmi_blocked, _priority, _higher_first, _interrupt_flag, _shadow, _not_in_guest)
 
 
 # nothing stands between them
