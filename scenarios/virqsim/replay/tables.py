@@ -9,7 +9,7 @@ from .. import profiles
 from .life import PARTS
 
 # KVM's names of the same exit on the two vendors, AMD's first.
-_TWINS = {
+TWINS = {
     "interrupt": "EXTERNAL_INTERRUPT", "vintr": "INTERRUPT_WINDOW", "hlt": "HLT", "io": "IO_INSTRUCTION",
     "cpuid": "CPUID", "pause": "PAUSE_INSTRUCTION", "wbinvd": "WBINVD", "hypercall": "VMCALL",
 }
@@ -70,8 +70,8 @@ def exits(document: Document) -> Table:
 def reasons(counts: list[dict[str, int]]) -> list[tuple[str, ...]]:
     """Every reason that happened; the two vendors' names of one stand in one row."""
     names = sorted(set().union(*counts))
-    second = {twin for name, twin in _TWINS.items() if name in names and twin in names}
-    return [(name, _TWINS[name]) if _TWINS.get(name) in second else (name,) for name in names if name not in second]
+    second = {twin for name, twin in TWINS.items() if name in names and twin in names}
+    return [(name, TWINS[name]) if TWINS.get(name) in second else (name,) for name in names if name not in second]
 
 
 def rates(document: Document) -> Table:

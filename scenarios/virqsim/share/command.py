@@ -10,6 +10,7 @@ import click
 from .. import profiles
 from ..errors import VirqsimError
 from ..replay import reader
+from ..replay.compare import by_reason
 from ..replay.reader import Trace
 from . import properties
 from .properties import Look
@@ -65,6 +66,10 @@ def _write(path: Path, lines: Sequence[str]) -> Trace:
     return reader.read(path)
 
 
+def _exits(trace: Trace) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in by_reason(trace.exits()).items()) or "none"
+
+
 def _shrink(whole: Trace, path: Path, shows: Callable[[Look], bool], wanted: str, tests: int) -> str:
     profile = profiles.load("skylake-sp")
     skeleton = Skeleton(whole)
@@ -78,7 +83,7 @@ def _shrink(whole: Trace, path: Path, shows: Callable[[Look], bool], wanted: str
 
     all_pieces = pieces(whole.events)
     if not still(all_pieces):
-        raise VirqsimError(f"--shrink: the trace without names and times does not show {wanted!r}")
+        raise VirqsimError(f"--shrink: the trace without names and times does not show {wanted!r} (its exits: {_exits(whole)})")
     kept, smallest = shrink(all_pieces, still, tests)
     still(kept)  # writes it
     end = "" if smallest else f"; stopped after {tests} tests, --tests allows more"

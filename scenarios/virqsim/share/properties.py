@@ -15,6 +15,7 @@ from ..profiles import Profile
 from ..replay import demand as demands
 from ..replay.compare import Outcome, Replay, by_reason
 from ..replay.reader import Trace
+from ..replay.tables import TWINS
 
 IDLE = "idle"
 
@@ -59,7 +60,8 @@ class Kind:
 
 def _exits(argument: str) -> Callable[[Look], bool]:
     reason, least = _reason_and_count(argument)
-    return lambda look: sum(e.fields["reason"] == reason for e in look.trace.counted_exits()) >= least
+    names = {reason, TWINS.get(reason, reason), *(name for name, twin in TWINS.items() if twin == reason)}
+    return lambda look: sum(e.fields["reason"] in names for e in look.trace.counted_exits()) >= least
 
 
 def _infidelity(argument: str) -> Callable[[Look], bool]:
@@ -100,7 +102,7 @@ def _stuck(argument: str) -> Callable[[Look], bool]:
 
 
 KINDS = {
-    "exits": Kind("REASON[>=N]", "that many exits for this reason (1)", _exits),
+    "exits": Kind("REASON[>=N]", "that many exits for this reason, by either vendor's name (1)", _exits),
     "infidelity": Kind("[REASON[>=N]]", "a replay under the recorded hardware that is off by that many exits (1)", _infidelity),
     "lost": Kind("[VECTOR]", "an interrupt that a vCPU accepted and that was never injected, though it entered the guest again", _lost),
     "stuck": Kind("", "a replay whose guests wait for each other for ever", _stuck),
