@@ -11,6 +11,8 @@
  * Task names hold blanks, dashes and brackets; what cannot be one is a number in brackets before a
  * time, so a line is read from there.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,6 +257,36 @@ static bool take_front(struct cursor *c, struct virqsim_line *line)
     return false;
 }
 
+/* `name=` and a decimal number behind it; false: it is not there. */
+static bool find_member(struct cursor c, const char *name, uint64_t *number)
+{
+    size_t length = strlen(name);
+
+    for (; c.end - c.at > (ptrdiff_t)length; c.at++)
+        if (!memcmp(c.at, name, length) && c.at[length] == '=') {
+            c.at += length + 1;
+            return take_number(&c, number) && (c.at == c.end || is_blank(*c.at));
+        }
+    return false;
+}
+
+/* kvm_exit, kvm_entry as the members of their structures, as trace-cmd report -R has them. The reason is a number, whose
+   name `=ISA:NUMBER` says of whom. */
+static void read_raw_exit(struct virqsim_lines *lines, struct cursor c,
+                          struct virqsim_line *line)
+{
+    uint64_t vcpu, isa, reason;
+    char name[NAME_BYTES];
+
+    if (find_member(c, "vcpu_id", &vcpu) && vcpu <= INT32_MAX)
+        line->vcpu = (int32_t)vcpu;
+    if (find_member(c, "exit_reason", &reason) && find_member(c, "isa", &isa)) {
+        int length = snprintf(name, sizeof name, "=%" PRIu64 ":%" PRIu64, isa, reason);
+
+        line->reason = intern(lines, name, (size_t)length);
+    }
+}
+
 /* kvm_exit, kvm_entry: whose, and why; the reason ends before ` rip` or another word's value. */
 static void read_exit(struct virqsim_lines *lines, struct cursor c, struct virqsim_line *line)
 {
@@ -267,8 +299,11 @@ static void read_exit(struct virqsim_lines *lines, struct cursor c, struct virqs
             line->vcpu = (int32_t)number;
         skip_blanks(&c);
     }
-    if (c.end - c.at < 7 || memcmp(c.at, "reason ", 7))
+    if (c.end - c.at < 7 || memcmp(c.at, "reason ", 7)) {
+        if (line->vcpu < 0)
+            read_raw_exit(lines, c, line);
         return;
+    }
     c.at += 7;
     for (end = c.at; end < c.end && (c.end - end < 5 || memcmp(end, " rip ", 5)); end++)
         ;

@@ -64,6 +64,11 @@ def test_lines_in_no_order_are_refused(tmp_path):
     assert "lines are in no order that can be replayed" in refused(tmp_path, recorded()[::-1])
 
 
+def test_times_may_be_as_large_as_a_line_can_say(tmp_path):
+    late = [re.sub(r" \d+(\.\d+: )", r" 18446744072\1", line, count=1) for line in recorded()[:200]]
+    assert read(tmp_path, late).events[-1].time_ns > 2**63
+
+
 def test_a_clock_that_jumps_once_is_said(tmp_path):
     whole = recorded()
     jumped = whole[:3000] + [re.sub(r"(\d+)(\.\d+: )", lambda m: str(int(m[1]) - 20) + m[2], line, count=1) for line in whole[3000:]]

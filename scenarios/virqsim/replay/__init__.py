@@ -9,6 +9,7 @@
     reasons.py   the many names of an exit reason
     header.py    what the file says about itself, to be checked against its lines
     reader.py    a file, whole: events in order, or one line that says why not
+    order.py     lines in the order of time
     vms.py       several VMs in one file, told apart
     recorded.py  which hardware and hypervisor the recording was made on
     episodes.py  each vCPU's life: in the guest, out for one reason, in again
@@ -23,6 +24,7 @@
     answer.py    all of it as one document
     tables.py    the document as tables
     page.py      the same as one HTML page
+    collector.py  Python's collector, put off meanwhile
     command.py   `virqsim replay`
 """
 

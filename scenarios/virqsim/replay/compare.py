@@ -16,7 +16,7 @@ from ..hypothetical import Hypothetical
 from ..profiles import Profile
 from ..results import Results
 from . import demand as demands
-from . import program
+from . import collector, program
 from .demand import Demand
 from .program import Pace
 from .reader import Trace
@@ -82,7 +82,8 @@ class Replay:
         self._end = ""
         self.keep_traces = keep_traces
         self.declared = declared or {}
-        self.demand: Demand = demands.extract(trace, undisturbed)
+        with collector.put_off():
+            self.demand: Demand = demands.extract(trace, undisturbed)
         self.recorded_exits = trace.exits()
 
     def under(self, technology: str | None = None, features: dict[str, bool] | None = None,

@@ -121,6 +121,6 @@ def _line(data: bytes, names: list[str], number: int, row: tuple[Any, ...]) -> L
         return Line(number, kind, None, None, None, "", None, "", data[start:whole].decode())
     named, said, text = ((names[event - 1], data[payload:whole].decode().strip(), "") if kind == EVENT else
                          (None, "", data[start:whole].decode()))
-    return Line(number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
-                None if pid < 0 else pid, data[task:task + task_length].decode(), named, said, text,
-                None if process < 0 else process, bool(flags & _COUNTED))
+    return Line._make((number, kind, None if time_ns == library.NEVER else time_ns, None if cpu < 0 else cpu,
+                       None if pid < 0 else pid, data[task:task + task_length].decode(), named, said, text,
+                       None if process < 0 else process, bool(flags & _COUNTED)))

@@ -125,7 +125,7 @@ class _Writer:
     def write(self, step: Step) -> None:
         """One step: what met the vCPU in the guest, what it did, what the entry delivered."""
         if self._began_halted(step) or self._began_in_exit(step):
-            self._waiting += step.arrivals
+            self._wait_for(step.arrivals)
         else:
             self._work(step)
             for delivery in step.eois:
@@ -189,7 +189,7 @@ class _Writer:
             self._raise_together(met)
             self._sync.wait(self._program, met)
             self._program.compute(self._pace.settle * self._pace.scale)
-            self._waiting += met
+            self._wait_for(met)
 
     def _raise_together(self, met: list[Arrival]) -> None:
         """One of them makes the vCPU leave; the others find it in the host."""
@@ -234,8 +234,10 @@ class _Writer:
     def _by_priority(self, arrival: Arrival) -> bool:
         """Its delivery waited for CR8, not for the interrupt flag."""
         assert arrival.delivered
-        then = self._steps[arrival.delivered.step:][:1]
-        return bool(then and then[0].operation and then[0].operation[0] == "cr8")
+        if arrival.delivered.step >= len(self._steps):
+            return False
+        then = self._steps[arrival.delivered.step].operation
+        return then is not None and then[0] == "cr8"
 
     def _open_window(self) -> None:
         """The guest can take interrupts again: by STI, or by the return from the handler that runs."""
@@ -266,7 +268,7 @@ class _Writer:
             self._sync.after_send(self._program, step)
         met = step.met("host")
         self._sync.wait(self._program, met)
-        self._waiting += met
+        self._wait_for(met)
         if step.eoi:
             self._end(step.eoi, step)
         return None
@@ -293,7 +295,7 @@ class _Writer:
         self._prepare_wake(met)
         self._program.unmask_halt()
         self._frame.interrupts_enabled = True
-        self._waiting += met
+        self._wait_for(met)
 
     def _prepare_wake(self, met: list[Arrival]) -> None:
         """What ends a HLT: the first that arrives; the others come before the vCPU is in the guest again."""
@@ -302,13 +304,14 @@ class _Writer:
             self._raise(arrival, self._pace.halt_delay_ns * self._pace.scale)
         if len(met) > 1:
             self._sync.hold(self._program, met, self._pace.settle)
-        if not met and not self._pending():
+        if not met and not self._waiting:
             self.handlers.setdefault(WAKE_VECTOR, [Program(f"vcpu{self._vcpu} wake")])
             self._program.signal(
                 self._devices.number("extint", self._vcpu, WAKE_VECTOR, self._pace.halt_delay_ns))
 
-    def _pending(self) -> list[Arrival]:
-        return [a for a in self._waiting if a.delivered]
+    def _wait_for(self, met: list[Arrival]) -> None:
+        """What is never delivered, since it came twice, is waited for no longer."""
+        self._waiting += [arrival for arrival in met if arrival.delivered]
 
     # --- handlers ---
 
@@ -333,7 +336,7 @@ class _Writer:
             return
         self._frame.acknowledged = True
         delivered_now = [d.arrival for d in step.deliveries] if step else []
-        waits = [a for a in self._pending() if a not in delivered_now]
+        waits = [a for a in self._waiting if a not in delivered_now]
         if not waits or self._frame.interrupts_enabled:
             self._close()
 

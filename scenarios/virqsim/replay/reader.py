@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import VirqsimError
-from . import lines, order, payloads, source, vms
+from . import collector, lines, order, payloads, source, vms
 from .header import Header
 from .lines import Line, Lines
 
@@ -35,6 +35,9 @@ class Event(NamedTuple):
     vcpu: int | None
     fields: dict[str, Any]
     process: int | None = None
+
+
+_VCPU = Event._fields.index("vcpu")
 
 
 @dataclass
@@ -93,7 +96,11 @@ def read_events(path: str | Path, vm: int | None = None) -> Trace:
     Raises:
         VirqsimError: it cannot be read; the line names file and line.
     """
-    path = Path(path)
+    with collector.put_off():
+        return _read_events(Path(path), vm)
+
+
+def _read_events(path: Path, vm: int | None) -> Trace:
     header = Header()
     events = list(_events(path, Lines(source.text(path)), header))
     if not events:
@@ -152,8 +159,8 @@ def _event(path: Path, line: Line) -> Event:
     fields = _parsed(line.event, line.payload)
     if fields is None:
         raise VirqsimError(f"{path}:{line.number}: {line.event}: cannot read {line.payload[:200]!r}")
-    return Event(line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields,
-                 line.process)
+    return Event._make((line.number, line.time_ns, line.cpu, line.pid, line.task, line.event, fields.get("vcpu"), fields,
+                        line.process))
 
 
 # What these can be in any trace: KVM_MAX_VCPUS is at most 4096, and kvm_eoi has -1 for none.
@@ -202,8 +209,8 @@ def _with_vcpus(events: list[Event]) -> list[Event]:
     """
     vcpu_of: dict[int | None, int] = {}
     for event in events:
-        if event.vcpu is not None and event.name in ("kvm_entry", "kvm_exit"):
-            vcpu_of.setdefault(event.pid, event.vcpu)
+        if event.vcpu is not None and event.pid not in vcpu_of and event.name in ("kvm_entry", "kvm_exit"):
+            vcpu_of[event.pid] = event.vcpu
     current = next(iter(vcpu_of.values()), 0)
     numbered = []
     for event in events:
@@ -214,7 +221,7 @@ def _with_vcpus(events: list[Event]) -> list[Event]:
             vcpu = vcpu_of.get(event.pid)
             if vcpu is None and event.name == "kvm_exit":
                 vcpu = vcpu_of.setdefault(event.pid, len(vcpu_of))
-        numbered.append(event if vcpu == event.vcpu else event._replace(vcpu=vcpu))
+        numbered.append(event if vcpu == event.vcpu else Event._make((*event[:_VCPU], vcpu, *event[_VCPU + 1:])))
     return numbered
 
 

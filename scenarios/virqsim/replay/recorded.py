@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 from .. import features, library
 from ..errors import VirqsimError
@@ -25,7 +25,7 @@ class Recorded:
     irqchip: str
     features: dict[str, bool] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def hides_deliveries(self) -> bool:
         """The hardware delivered and retired interrupts: no injections, no EOIs in the trace; KVM's own irqchip only."""
         return self.irqchip != "userspace" and bool(_features(self.technology, self.features) & {"virtual-interrupt-delivery", "avic"})
@@ -43,14 +43,14 @@ def detect(trace: Trace) -> Recorded:
     accelerated = _accelerated(trace)
     guest_apic = _guest_apic(trace)
     technology = _accelerator(trace, vendor, guest_apic) if accelerated else {"vmx": "none", "svm": "svm"}[vendor]
-    switched = {}
-    if _reasons(trace)["PF excp"] and not _reasons(trace)["npf"]:
+    switched, seen = {}, _reasons(trace)
+    if seen["PF excp"] and not seen["npf"]:
         switched["nested-paging"] = False
     if any(event.name == "kvm_pv_eoi" for event in trace.events) or _unexplained_eois(trace):
         switched["pv-eoi"] = True
     if vendor == "vmx" and not _preemption_timer(trace):
         switched["preemption-timer"] = False
-    if vendor == "vmx" and guest_apic == "xapic" and not accelerated and not _reasons(trace)["APIC_ACCESS"]:
+    if vendor == "vmx" and guest_apic == "xapic" and not accelerated and not seen["APIC_ACCESS"]:
         switched["apic-access-page"] = False
         if not _apic_page_slot(trace):
             switched["apic-page-slot"] = False
@@ -111,8 +111,9 @@ def _accelerated(trace: Trace) -> bool:
     for parameter in ("enable_apicv", "avic"):
         if parameter in trace.header.parameters:
             return trace.header.parameters[parameter] in ("Y", "1")
+    seen = _reasons(trace)
     return any(event.name == "kvm_apicv_accept_irq" for event in trace.events) or any(
-        _reasons(trace)[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
+        seen[reason] for reason in ("EOI_INDUCED", "APIC_WRITE", "avic_incomplete_ipi"))
 
 
 def _unexplained_eois(trace: Trace) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import VirqsimError
 from ..library import NEVER
-from . import lines, payloads, reasons, source
+from . import lines, reasons, source
 from .lines import Batch, Lines
 from .reader import HOLDS_NONE
 from .unknown import RECORD, SILENCE_NS
@@ -124,8 +124,6 @@ class _Counter:
         self._add(self._events, events["event"])
         numbers = {name: number for number, name in enumerate(self._text.names(), 1)}
         exits = events[events["event"] == numbers.get("kvm_exit", -1)]
-        self._raw(batch, exits[exits["reason"] == 0])
-        exits = exits[exits["reason"] != 0]
         keys = (exits["vcpu"].astype(np.int64) << 16) | exits["reason"]
         for key, n in zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True):
             self._exits[key >> 16, key & 0xffff] += n
@@ -135,14 +133,6 @@ class _Counter:
         self._clocks(events[timed])
         both = timed & (entries | (events["event"] == numbers.get("kvm_exit", -1)))
         self._lives(events[both], entries[both])
-
-    def _raw(self, batch: Batch, exits: np.ndarray) -> None:
-        """`trace-cmd report -R` prints a reason's number, behind other members."""
-        for row in exits.tolist():
-            _, start, length, payload, *_ = row
-            fields = payloads.parse("kvm_exit", batch.text[payload:start + length].decode().strip()) or {}
-            vcpu = fields.get("vcpu")
-            self._found.exits[-1 if vcpu is None else vcpu, fields.get("reason", "unknown")] += 1
 
     def _add(self, counts: Counter[int], numbers: np.ndarray) -> None:
         for number, n in enumerate(np.bincount(numbers).tolist()):
@@ -201,4 +191,10 @@ class _Counter:
         for number, n in self._events.items():
             self._found.events[names[number - 1]] += n
         for (vcpu, number), n in self._exits.items():
-            self._found.exits[vcpu, reasons.normal(names[number - 1])] += n
+            self._found.exits[vcpu, _reason(names[number - 1]) if number else "unknown"] += n
+
+
+def _reason(name: str) -> str:
+    """By its normal name; `=ISA:NUMBER` is the core's of one that the line gives as a number."""
+    isa, colon, number = name.removeprefix("=").partition(":")
+    return reasons.by_number(int(isa), int(number)) if name.startswith("=") and colon else reasons.normal(name)
