@@ -59,6 +59,7 @@ _WORDS: dict[tuple[str, str], tuple[tuple[str, str], tuple[str, str]]] = {
         ("KVM emulated the EOI, and CPR is what it was before", "seen: epic_write_eoi()"),
         ("the guest wrote EOI by itself, and CPR is what it was before", "seen: ack_epic_irq()")),
     ("RETIRED", ""): (("its story is over", "inferred: EPIC has no in-service register"),) * 2,
+    ("TAKEN", ""): (("the processor took it: it is reset, or begins", "assumed"),) * 2,
     ("COALESCED", ""): (("PMIRR had its bit set already: one interrupt will stand for both", "inferred: a bit a vector"),) * 2,
     ("REFUSED", ""): (("nobody took it", "assumed"),) * 2,
     ("VM_ENTRY", ""): (("glaunch carries it", "seen: hv_glaunch.c"),) * 2,

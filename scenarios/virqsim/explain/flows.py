@@ -11,7 +11,7 @@ from .. import profiles
 from ..nic import devices_of
 from ..trace import NOWHERE, Trace
 
-ENDS = ("RETIRED", "COALESCED", "REFUSED")
+ENDS = ("RETIRED", "TAKEN", "COALESCED", "REFUSED")
 """Events after which an interrupt is nowhere any more."""
 
 
@@ -34,7 +34,7 @@ class Flow:
     notified: str
     injected: str
     end: str
-    """`retired`, `coalesced` with another, `refused`, or `pending` at the end of the run."""
+    """`retired`, `taken` without a handler, `coalesced` with another, `refused`, or `pending` at the end of the run."""
 
     @property
     def latency_ps(self) -> int | None:

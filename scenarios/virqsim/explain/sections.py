@@ -5,6 +5,8 @@ same titles under other numbers.
 """
 
 ICR = 'SDM 3A 11.6.1 "Interrupt Command Register (ICR)"'
+MP_INITIALIZATION = 'SDM 3A "MP Initialization Protocol Algorithm"'
+USER_NOTIFICATION = 'SDM 3A "User-Interrupt Notification Processing"'
 TIMER = 'SDM 3A 11.5.4 "APIC Timer"'
 LVT = 'SDM 3A 11.5.1 "Local Vector Table"'
 MSI = 'SDM 3A 11.11 "Message Signalled Interrupts"'

@@ -15,8 +15,9 @@ from .flows import ENDS, Flow, Flows
 from .times import us
 
 _TAKEN = "taken"  # from PIR
+_STARTUP = {5: "INIT", 6: "a start-up IPI"}  # ICR bits 10:8
 _STEPS = ("RAISED", "ROUTED", "PENDING", "COALESCED", "REFUSED", "NOTIFIED", "VM_EXIT", "VM_ENTRY", "INJECTED", "HANDLER",
-          "EOI", "RETIRED")
+          "EOI", "TAKEN", "RETIRED")
 _DEVICES = {"msi": sections.MSI, "level": sections.MSI, "line": sections.IOAPIC, "extint": sections.PIC, "nmi": sections.NMI,
             "timer": sections.TIMER, "ipi": sections.ICR}
 
@@ -146,6 +147,8 @@ class Story:
 
     def _raised(self, record: np.void) -> tuple[str, str]:
         section = sections.AMD_APIC if self.flow.kind in ("ipi", "timer") and self._technology.svm else _DEVICES[self.flow.kind]
+        if self.flow.kind == "ipi" and (what := _STARTUP.get(int(record["a"]) >> 8 & 7)):
+            return f"vCPU {self.flow.raised_by} sent {what} by its ICR", sections.MP_INITIALIZATION
         if self.flow.kind == "ipi":
             return f"vCPU {self.flow.raised_by} sent vector {self.flow.vector}: by its ICR, or by a hypercall", section
         if self.flow.kind == "timer":
@@ -164,6 +167,8 @@ class Story:
                 sections.IPI_VIRTUALIZATION if self.flow.kind == "ipi" else sections.IOMMU_POSTING)
             by = "hypervisor" if self._software else "hardware"
             return f"the {by} set its bit in the PIR of vCPU {self.flow.vcpu}'s posted-interrupt descriptor", section
+        if where == "STARTUP":
+            return "the APIC that the hypervisor emulates keeps it until the vCPU looks", sections.MP_INITIALIZATION
         if where in ("NMI", "ExtINT"):
             return f"it waits as an {where}", sections.NMI if where == "NMI" else sections.PIC
         if not self._software:
@@ -239,6 +244,12 @@ class Story:
             return "hardware took the guest's EOI, without an exit", self._hardware(sections.ELI)
         return ("the guest had acknowledged it in memory, without an exit: the hypervisor finds that when the guest leaves",
                 sections.kvm("apic_sync_pv_eoi_from_guest"))
+
+    def _taken(self, record: np.void) -> tuple[str, str]:
+        held = [self._trace.header["held"][int(each["b"])] for each in self._own("PENDING")]
+        if "STARTUP" in held:
+            return "the vCPU took it: it is reset, or begins", sections.kvm("kvm_apic_accept_events")
+        return "the processor took it for the notification of user interrupts: no handler runs", sections.USER_NOTIFICATION
 
     def _retired(self, record: np.void) -> tuple[str, str]:
         return "its story is over", self._technology.pick(sections.EOI, sections.AMD_APIC)
