@@ -101,7 +101,8 @@ def report(results, p):
     exits["vcpu"] = exits["vcpu"].map({0: "sender", 1: "target"})
     rows = exits.groupby(["vcpu", "reason", "cause"], as_index=False)["count"].sum()
     rows["per interrupt"] = rows["count"] / p.interrupts
-    return rows if len(rows) else pd.DataFrame([{"vcpu": "nobody leaves", "reason": "-", "cause": "-", "count": 0, "per interrupt": 0.0}])
+    nobody = {"vcpu": "nobody leaves", "reason": "-", "cause": "-", "count": 0, "per interrupt": 0.0}
+    return rows if len(rows) else pd.DataFrame([nobody])
 
 
 if __name__ == "__main__":

@@ -24,18 +24,20 @@ def plot(document: dict[str, Any], note: str, out: Path) -> list[Path]:
     most = max((sum(_counts(cell)) for row in rows for cell in row["exits"].values() if cell), default=1)
     out.mkdir(parents=True, exist_ok=True)
     with figures.style():
-        figure, panels = plt.subplots(1, len(technologies), figsize=(2 * figures.COLUMN + 0.3, _FRAME + _ROW * len(rows)), sharey=True,
-                                      squeeze=False, layout="constrained")
+        size = 2 * figures.COLUMN + 0.3, _FRAME + _ROW * len(rows)
+        figure, panels = plt.subplots(1, len(technologies), figsize=size, sharey=True, squeeze=False, layout="constrained")
         for axes, technology in zip(panels[0], technologies, strict=True):
             _panel(axes, rows, technology, most)
         panels[0][0].set_yticks(range(len(rows)), [f"{row['operation']}, {row['target']}" for row in rows])
         panels[0][0].invert_yaxis()
         _rule(panels[0], rows)
-        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, handlelength=1.6)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False,
+                      handlelength=1.6)
         figure.supxlabel(f"exits of one operation; 0: nobody leaves{note}", fontsize=6)
         table = [[row["operation"], row["target"], technology["name"], *(_counts(row["exits"][technology["name"]]) or ["", "", ""])]
                  for row in rows for technology in technologies]
-        return figures.save(figure, out, "exits_side_by_side", ("operation", "target", "technology", *(title for _, title in PARTS)), table)
+        header = "operation", "target", "technology", *(title for _, title in PARTS)
+        return figures.save(figure, out, "exits_side_by_side", header, table)
 
 
 def _counts(cell: dict[str, dict[str, float]] | None) -> list[float]:

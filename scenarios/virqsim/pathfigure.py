@@ -29,14 +29,15 @@ def plot_flow(folder: Path, number: int, out: Path, progress: Callable[[float], 
     steps, places = story.steps, _places(story)
     marks = [lanes.Mark(step.ps, places.index(step.vcpu), f"{step.sentence} ({step.section})") for step in steps]
     shown = [lanes.of_outside(flows.source(story.flow)) if vcpu is None else lanes.of_vcpu(again.trace, vcpu) for vcpu in places]
+    caveat = _caveat(again.plan["costs"]["kind"])
     out.mkdir(parents=True, exist_ok=True)
     with figures.style():
         figure = lanes.draw(shown, marks, lanes.NS,
-                            f"since it was raised, at {us(steps[0].ps)} us of the run{_caveat(again.plan['costs']['kind'])}")
+                            f"since it was raised, at {us(steps[0].ps)} us of the run{caveat}")
         rows = [[at, step.ps, step.ps - steps[0].ps, step.name, _where(step), step.sentence, step.section]
                 for at, step in enumerate(steps, 1)]
         return figures.save(figure, out, f"path_{number}",
-                            ("number", "time (ps)", f"since raised (ps{_caveat(again.plan['costs']['kind'])})", "step", "where", "what happened", "section"), rows)
+                            ("number", "time (ps)", f"since raised (ps{caveat})", "step", "where", "what happened", "section"), rows)
 
 
 def _places(story: Story) -> list[int | None]:

@@ -63,8 +63,8 @@ def _not_arrived(of: EpicCase) -> Reason | None:
         return None
     if of.delivers and of.last.kind == "ipi":
         return Reason("a miss: the host has not taken it",
-                      f"the table had no row for vCPU {of.vcpu} when vCPU {of.last.raised_by} sent it{where.told(of.last)}: it waits "
-                      "as CEPIC_EPIC_INT on the sender's core, whose host has not read EPIC_INT2",
+                      f"the table had no row for vCPU {of.vcpu} when vCPU {of.last.raised_by} sent it{where.told(of.last)}: it "
+                      "waits as CEPIC_EPIC_INT on the sender's core, whose host has not read EPIC_INT2",
                       of.bit("DAT row", f"PMIRR[{of.vector}]"), _MISSED)
     return Reason("on its way", f"it was routed{where.told(of.last)}, and is pending nowhere yet",
                   of.bit(f"PMIRR[{of.vector}]"), "seen: __epic_accept_irq()")
@@ -78,7 +78,8 @@ def _timer(of: EpicCase) -> Reason | None:
     if lvtt & _MASKED:
         return Reason("masked in TIMER_LVTT", "the timer's entry has this vector, and masks it", evidence, _TIMER)
     if deadline is None:
-        return Reason("the timer is not armed", f"the timer has this vector, and does not count{where.before(of)}", evidence, _TIMER)
+        return Reason("the timer is not armed", f"the timer has this vector, and does not count{where.before(of)}", evidence,
+                      _TIMER)
     return Reason("the timer has not expired", f"the timer counts, and runs out at {us(deadline)} us{where.before(of)}", evidence,
                   _TIMER)
 
@@ -97,7 +98,8 @@ def _over(of: EpicCase) -> Reason:
 def _disabled(of: EpicCase) -> Reason | None:
     if of.epic["CTRL"] & _ENABLED or of.nmi:
         return None
-    return Reason("the CEPIC is switched off", "software has not enabled it", (f"CTRL = {of.epic['CTRL']:08X}H: SOFT_EN = 0",), _DISABLED)
+    return Reason("the CEPIC is switched off", "software has not enabled it",
+                  (f"CTRL = {of.epic['CTRL']:08X}H: SOFT_EN = 0",), _DISABLED)
 
 
 def _nmi_blocked(of: EpicCase) -> Reason | None:
@@ -111,7 +113,8 @@ def _asked_for(of: EpicCase) -> Reason | None:
     if not of.stands or not of.state["e2k"]["asks_vector"]:
         return None
     how = "from the core's CEPIC" if of.delivers else "which is intercepted, and KVM answers it"
-    return Reason("the guest asks for the vector", f"the trap has begun, and the guest reads VECT_INTA, {how}", of.bit("CIR", "CPR"), _ASKED)
+    return Reason("the guest asks for the vector", f"the trap has begun, and the guest reads VECT_INTA, {how}",
+                  of.bit("CIR", "CPR"), _ASKED)
 
 
 def _priority(of: EpicCase) -> Reason | None:
@@ -128,7 +131,8 @@ def _another_first(of: EpicCase) -> Reason | None:
     first = of.epic["CIR"]
     if of.nmi or of.stands or first is None:
         return None
-    return Reason("another is before it", f"CIR holds {_named(first)}, and goes first", of.bit("CIR", f"PMIRR[{of.vector}]"), _PRIORITY)
+    return Reason("another is before it", f"CIR holds {_named(first)}, and goes first",
+                  of.bit("CIR", f"PMIRR[{of.vector}]"), _PRIORITY)
 
 
 def _masked(of: EpicCase) -> Reason | None:
@@ -136,7 +140,8 @@ def _masked(of: EpicCase) -> Reason | None:
         return None
     inside = [vector for vector in of.state["guest"]["handlers"] if vector]
     why = f": it is in the handler of {_named(inside[-1])}" if inside else ""
-    return Reason("the guest masks interrupts", f"the guest does not take interrupts now{why}", of.bit("IF", "exc_interrupt"), _MASKS)
+    return Reason("the guest masks interrupts", f"the guest does not take interrupts now{why}",
+                  of.bit("IF", "exc_interrupt"), _MASKS)
 
 
 def _not_in_guest(of: EpicCase) -> Reason | None:
@@ -167,13 +172,14 @@ def _next_chance(of: EpicCase) -> Reason:
         if "DOORBELL" in arriving:
             return Reason("the message is under way", f"a hit: it reaches the core at {us(arriving['DOORBELL'])} us", of.bit("CIR"),
                           "inferred: only the miss is the host's")
-        return Reason("would be taken at the next instruction boundary", "nothing holds it back: the core's CEPIC interrupts the guest",
-                      of.bit("CIR", "CPR"), "inferred")
+        return Reason("would be taken at the next instruction boundary",
+                      "nothing holds it back: the core's CEPIC interrupts the guest", of.bit("CIR", "CPR"), "inferred")
     leaves = [(ps, name) for name, ps in arriving.items() if name in _MAKES_LEAVE]
     if leaves:
         ps, name = min(leaves)
         return Reason("the guest has not left yet", f"KVM has it, and the {name} interrupt that makes the guest leave arrives at "
-                      f"{us(ps)} us; the next glaunch carries the exception", of.bit("CIR", "exc_interrupt"), "seen: kvm_vcpu_kick()")
+                      f"{us(ps)} us; the next glaunch carries the exception", of.bit("CIR", "exc_interrupt"),
+                      "seen: kvm_vcpu_kick()")
     if unseen.in_irr(of):
         return unseen.requested(of, of.bit("CIR"))
     return Reason("would be delivered at the next glaunch", "nothing holds it back", of.bit("CIR", "exc_interrupt"),
