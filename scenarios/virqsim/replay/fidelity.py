@@ -45,6 +45,15 @@ def _out_to(port: int) -> Callable[[Event], bool]:
     return wrote
 
 
+def _to_icr(event: Event) -> bool:
+    """Of a guest in xAPIC mode."""
+    return event.name == "kvm_apic" and event.fields["access"] == "write" and event.fields["register"] == "APIC_ICR"
+
+
+def _to_memory(event: Event) -> bool:
+    return event.name == "kvm_mmio" and event.fields["access"] == "write"
+
+
 @dataclass(frozen=True)
 class Guest:
     """One guest, recorded under several technologies. `turn`: the event that begins each of its turns."""
@@ -64,6 +73,10 @@ GUESTS = (
     Guest("x2apic_self_ipi_spin", _SELF_IPI, (_NONE, _SVM)),
     Guest("x2apic_tscd_fire_hlt_spin", _DEADLINE, (_NONE, _SVM)),
     Guest("x2apic_pic_master_spin", _out_to(0x20), (_NONE, _SVM)),
+    Guest("x2apic_cr8_mask_irq_spin", _ICR, (_NONE, "vmx_noapicv-noflexprio", _SVM)),
+    Guest("x2apic_mmio_ioeventfd_spin", _to_memory, (_APICV, _SVM)),
+    Guest("x2apic_tscd_fire_spin_spin", _DEADLINE, (_APICV, "vmx_apicv-nopreempt-tick")),
+    Guest("xapic_ipi_spin", _to_icr, (_SVM, "svm_nonpt")),
 )
 
 
@@ -78,6 +91,8 @@ class Compared:
     hosts: dict[str, int]
     total_limit: float
     reason_limit: float
+    there: str = ""
+    """Of a prediction: the machine whose recording it is compared with."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -105,7 +120,7 @@ class Compared:
 
     def document(self) -> dict[str, Any]:
         """For --json."""
-        return {"trace": self.name, "under": self.under, "verdict": self.verdict, "exits": self.rows}
+        return {"trace": self.name, "under": self.under, "there": self.there, "verdict": self.verdict, "exits": self.rows}
 
 
 def _within(now: int, was: int, limit: float) -> bool:
@@ -130,15 +145,15 @@ def predictions(folder: Path, profile: Profile) -> list[Compared]:
             for guest in GUESTS for here in guest.recordings for there in guest.recordings if here != there]
 
 
-def _predict(folder: Path, guest: Guest, here: str, there: str, profile: Profile) -> Compared:
-    mine, other = (reader.read(folder / f"{name}_{guest.name}.txt.gz") for name in (here, there))
+def _predict(folder: Path, guest: Guest, machine: str, other_machine: str, profile: Profile) -> Compared:
+    mine, other = (reader.read(folder / f"{name}_{guest.name}.txt.gz") for name in (machine, other_machine))
     turns = min(len(_turns(guest, trace)) for trace in (mine, other)) - 1
     replay = Replay(_cut(guest, mine, turns), profile, undisturbed=True)
     target = Replay(_cut(guest, other, turns), profile)
     there = target.demand.recorded
     return Compared(mine.path.name, there.technology, by_reason(target.recorded_exits),
                     replay.under(there.technology, there.features).by_reason, hosts(target, target.under()),
-                    OTHER_TOTAL, OTHER_REASON)
+                    OTHER_TOTAL, OTHER_REASON, other_machine)
 
 
 def hosts(replay: Replay, here: Outcome) -> dict[str, int]:

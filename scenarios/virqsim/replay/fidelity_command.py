@@ -37,7 +37,7 @@ def _print(same: list[Compared], predicted: list[Compared]) -> None:
     show.table("Replayed under the hardware of the recording", ["trace", "recorded", "replayed", "error", "reasons that differ",
                                                              "verdict"], rows)
     for each in predicted:
-        show.table(f"{each.name.partition('.')[0]} as {each.under}: {each.verdict}",
+        show.table(f"{each.name.partition('.')[0]} as {each.under}, of {each.there}: {each.verdict}",
                    COLUMNS, [_cells(row) for row in each.rows])
     click.echo(f"{_tally(same)} of {len(same)} traces within {fidelity.SAME_TOTAL:.0%} in total and "
                f"{fidelity.SAME_REASON:.0%} for each reason; {_tally(predicted)} of {len(predicted)} predictions within "
