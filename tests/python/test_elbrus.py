@@ -126,6 +126,13 @@ def test_a_story_tells_which_way_an_interrupt_came(virqsim, tmp_path, source, ta
     assert all(step["section"].split()[0].strip(":;,") in ("seen", "inferred", "assumed") for step in steps.values())
 
 
+def test_a_legacy_guests_story_is_that_of_its_local_apic(virqsim, tmp_path):
+    folder = made(tmp_path / "legacy", "epic-hw", "ipi_ping_pong", {"rounds": "2", "guest_apic": "xapic"})
+    said = virqsim("explain", folder, "--flow", "3").out
+    assert "vector 48 (30H, class 3)" in said and "KVM set its bit in IRR of the local APIC" in said and "IRR[48] 0→1" in said
+    assert not any(word in said for word in ("CEPIC", "PMIRR", "CPR", "VECT_INTA"))
+
+
 # the profile that nobody has to name
 
 

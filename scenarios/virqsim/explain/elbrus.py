@@ -78,6 +78,24 @@ _ASSIGNED = {
 }
 _FORWARDED = "an assigned device interrupted the host, which forwards it to the guest", "seen: without irq bypass"
 
+_APIC = "seen: arch/e2k/kvm/lapic.c"
+_LEGACY = {
+    "RAISED": ("it was raised for a local APIC that KVM emulates", _APIC),
+    "ROUTED": ("KVM compared the destination with each local APIC", "seen: kvm_apic_match_dest()"),
+    "PENDING": ("KVM set its bit in IRR of the local APIC that it emulates", "seen: kvm_apic_set_irq()"),
+    "COALESCED": ("IRR had its bit set already: one interrupt will stand for both", "seen: kvm_apic_set_irq()"),
+    "HANDLER": ("the guest read the vector from its APIC, which was intercepted, and is at the handler's first instruction",
+                f"{_APIC}; that the read is one access is assumed"),
+    "EOI": ("KVM emulated the EOI", _APIC),
+    "RETIRED": ("its story is over", _APIC),
+}
+"""Of a guest that knows a local APIC only, where it differs."""
+
+
+def legacy(event: str, words: tuple[str, ...]) -> tuple[str, str]:
+    """step() of a guest with a local APIC, which is emulated whatever the machine virtualizes."""
+    return _LEGACY.get(event) or step(event, "", words, _SOFTWARE)
+
 
 def way(flow: Flow, passthrough: bool, loaded: bool) -> str:
     """How an interrupt comes to a core with EPIC virtualization.

@@ -64,7 +64,7 @@ class Story:
     @property
     def elbrus(self) -> bool:
         """The guest has an EPIC."""
-        return self._technology.e2k
+        return self._technology.epic
 
     @staticmethod
     def _arrivals(states: dict[int, tuple[State, State]], end: int) -> list[int]:
@@ -137,6 +137,8 @@ class Story:
             return elbrus.interception(self._trace.exit_reason(record["a"]), by[0] if by else None)
         lists = {"PENDING": "held", "NOTIFIED": "notify"}
         word = header[lists[name]][int(record["b"])] if name in lists else ""
+        if not self._technology.epic:
+            return elbrus.legacy(name, (word,))
         hardware, assigned = self._technology.hardware, self._flows.is_assigned(self.flow)
         passthrough = hardware and "epic-passthrough" in self._features
         way = elbrus.way(self.flow, assigned and passthrough, self._technology.loaded) if hardware else ""
@@ -264,6 +266,7 @@ class _Technology:
         self.hardware = "virtual-interrupt delivery" in controls or (
             self.svm and state["svm"]["AVIC"]) or (self.e2k and state["e2k"]["epic"])
         """Virtual interrupts are delivered by the CPU."""
+        self.epic = "epic" in state
         self.loaded = bool(state.get("epic", {}).get("loaded"))
         """It has its core, and with EPIC virtualization a row of the table."""
         self.in_guest = state["thread"]["state"] == "GUEST"

@@ -228,7 +228,7 @@ def _asked_for(of: Case) -> Reason | None:
 
 
 def _interrupt_flag(of: Case) -> Reason | None:
-    if of.nmi or of.state["guest"]["IF"]:
+    if of.nmi or of.state["guest"]["IF"] or _asked_for(of):
         return None
     handlers = of.state["guest"]["handlers"]
     why = f": it is in the handler of vector {handlers[-1]}" if handlers else ""
