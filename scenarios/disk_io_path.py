@@ -28,6 +28,8 @@ PARAMETERS = {
     "guest": Parameter("xapic", "", "the guest's controllers", choices=("8259a", "xapic", "x2apic")),
     "interrupt": Parameter("msi", "", "of virtio-blk", choices=("msi", "intx")),
     "ioeventfd": Parameter("on", "", "of virtio-blk and NVMe", choices=("on", "off")),
+    "queues": Parameter(1, "", "of NVMe: a pair of queues and a vector for each vCPU, each vCPU with `depth` requests"),
+    "shadow": Parameter("on", "", "of NVMe: shadow doorbells; an ioeventfd needs them", choices=("on", "off")),
     "event_idx": Parameter("on", "", "of virtio-blk: event suppression by indices", choices=("on", "off")),
 }
 
@@ -41,6 +43,10 @@ VIRTIO_ISR = 0xFEBF4000 + 0x1000
 
 
 def plan(p):
+    if not 1 <= p.queues <= 16:
+        raise VirqsimError(f"queues: {p.queues} is not in 1..16")
+    if p.queues > 1 and p.disk != "nvme":
+        raise VirqsimError(f"queues: {p.disk} has one: --set disk=nvme")
     for name in ("depth", "requests", "medium", "workers"):
         if getattr(p, name) < 1:
             raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
@@ -51,16 +57,17 @@ def plan(p):
     if p.disk != "ide" and p.guest == "8259a" and p.interrupt == "msi":
         raise VirqsimError("guest: 8259a takes no messages: --set interrupt=intx")
     machine = Machine("none" if p.guest == "8259a" else p.guest, chipset="82093aa")
-    done = machine.word("done")
-    main = Program("main")
-    if p.disk == "ide":
-        vector, handlers = ide(machine, main, p, done)
-    else:
-        vector, handlers = with_queue(machine, main, p, done)
-    machine.vcpu(main.halt_until(done, p.requests), {vector: handlers})
-    machine.thread("main-loop", 1)
-    for n in range(min(p.workers, p.depth)):
-        machine.thread("aio-worker", 2 + n)
+    for vcpu in range(p.queues):
+        done = machine.word(f"done by vCPU {vcpu}")
+        main = Program(f"main{vcpu}")
+        if p.disk == "ide":
+            vector, handlers = ide(machine, main, p, done)
+        else:
+            vector, handlers = with_queue(machine, main, p, done, vcpu)
+        machine.vcpu(main.halt_until(done, p.requests), {vector: handlers})
+    machine.thread("main-loop", p.queues)
+    for n in range(min(p.workers, p.depth * p.queues)):
+        machine.thread("aio-worker", p.queues + 1 + n)
     return Plan("disk_io_path", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0), technology=p.hardware)
 
 
@@ -84,19 +91,20 @@ def ide(machine, main, p, done):
     return vector, [handler("on_request", False)] * (p.requests - 1) + [handler("on_last", True)]
 
 
-def with_queue(machine, main, p, done):
+def with_queue(machine, main, p, done, vcpu):
     """virtio-blk, or NVMe: the driver fills a ring."""
     intx = p.interrupt == "intx"
     gsi = PCI_IRQ if p.guest == "8259a" else PCI_INPUT
-    device = machine.line("virtio", gsi) if intx else machine.device("virtio", "msi", 0, VECTOR)
+    device = machine.line("virtio", gsi) if intx else machine.device(f"disk{vcpu}", "msi", vcpu, VECTOR)
     if p.disk == "nvme":
-        disk = machine.nvme(device, *latency_ns(p), ioeventfd=p.ioeventfd == "on", queue_size=256)
+        disk = machine.nvme(device, *latency_ns(p), ioeventfd=p.ioeventfd == "on", shadow_doorbells=p.shadow == "on", pair=vcpu + 1,
+                            queue_size=256)
     else:
         disk = machine.virtio_blk(device, *latency_ns(p), ioeventfd=p.ioeventfd == "on", event_idx=p.event_idx == "on",
                                   queue_size=256)
     vector = route(main, p, gsi, level=True) if intx else VECTOR
     main.mask().disk_ask(disk, p.depth, p.requests).disk_issue(disk).unmask()
-    handler = Program("on_request")
+    handler = Program(f"on_request{vcpu}")
     if not intx or p.guest == "8259a":
         begin(handler, p, gsi)
     handler.disk_interrupt(disk)
@@ -132,14 +140,14 @@ def end(program, p, irq):
 
 def report(results, p):
     """For one request: exits, those of them that went on to userspace, notifications and interrupts; microseconds by part."""
-    disk = results.document["disks"][0]
-    requests = disk["requests"]
+    disks = results.document["disks"]
+    requests = sum(disk["requests"] for disk in disks)
     counted = results.exits[results.exits["cause"] != "setup"]["count"].sum()
     users = results.userspace_exits[results.userspace_exits["cause"] != "setup"]["count"].sum()
     row = {"exits": counted / requests, "to_userspace": users / requests,
            "interrupts": results.accounting["raised"].sum() / requests}
-    row |= {f"{stage}_us": ps / requests / 1e6 for stage, ps in disk["stages_ps"].items()}
-    row |= {"all_us": disk["sum_ps"] / requests / 1e6, "kiops": requests / results.document["time_ps"] * 1e9}
+    row |= {f"{stage}_us": sum(disk["stages_ps"][stage] for disk in disks) / requests / 1e6 for stage in disks[0]["stages_ps"]}
+    row |= {"all_us": sum(disk["sum_ps"] for disk in disks) / requests / 1e6, "kiops": requests / results.document["time_ps"] * 1e9}
     return pd.DataFrame([row]).round(2).assign(delivery=f"{results.document['technology']}, {p.irqchip}")
 
 

@@ -127,19 +127,32 @@ static void read_blk(struct build *b, const json_t *json, const struct place *at
 static void read_nvme(struct build *b, const json_t *json, const struct place *at,
                       struct disk *d)
 {
-    const struct place p = place_key(at, "queue_size");
+    const struct place p = place_key(at, "queue_size"),
+                       shadow_at = place_key(at, "shadow_doorbells");
 
     reader_keys(&b->reader, json, at,
                 KEYS("kind", "device", "latency_ns", "latency_high_ns", "base", "queue_size",
-                     "ioeventfd", "coalesce", "coalesce_ns"));
+                     "ioeventfd", "shadow_doorbells", "pair", "coalesce", "coalesce_ns"));
     d->base = reader_uint(&b->reader, json, at, "base", 0, INT64_MAX - DISK_PAGES);
     d->ioeventfd = reader_bool_or(&b->reader, json, at, "ioeventfd", true);
+    d->pair = (uint16_t)reader_uint_or(&b->reader, json, at, "pair", 1, 64, 1);
+    d->nvme.shadow = reader_bool_or(&b->reader, json, at, "shadow_doorbells", true);
+    if (d->ioeventfd && !d->nvme.shadow)
+        reader_fail(&b->reader, &shadow_at,
+                    "an ioeventfd has no value: QEMU reads it from a shadow doorbell");
     d->nvme.size = read_queue_size(b, json, at);
     d->nvme.threshold = (uint16_t)reader_uint_or(&b->reader, json, at, "coalesce", 1, 256, 1);
     d->nvme.time_ps =
         PS_PER_NS * reader_uint_or(&b->reader, json, at, "coalesce_ns", 0, INT64_MAX / 1000, 0);
     if (d->nvme.size < 2)
         reader_fail(&b->reader, &p, "1 slot is full before it is used; NVMe needs 2");
+}
+
+/* Of one NVMe controller. */
+static bool are_pairs(const struct disk *d, const struct disk *o)
+{
+    return d->kind == DISK_NVME && o->kind == DISK_NVME && d->base == o->base &&
+           d->pair != o->pair;
 }
 
 /* Two IDE channels would have the same ports, two devices the same addresses. */
@@ -154,7 +167,7 @@ static void check_place(struct build *b, const struct place *at, const struct di
                               : o->kind != DISK_IDE && o->port == d->port &&
                                     o->base < d->base + bytes && d->base < o->base + bytes;
 
-        if (same)
+        if (same && !are_pairs(d, o))
             reader_fail(&b->reader, at, "is where disk %u is", (unsigned)o->index);
     }
 }

@@ -510,9 +510,11 @@ inline void add_disks(Plan &p)
         ",\"event_idx\":" + (d.chance(50) ? "true" : "false") +
         ",\"indirect\":" + (d.chance(50) ? "true" : "false") +
         ",\"ioeventfd\":" + (d.chance(50) ? "true" : "false") + latency;
+    const bool shadow = d.chance(70);
     p.disks += ",{\"kind\":\"nvme\",\"device\":0,\"base\":4273864704,\"queue_size\":" +
-               std::to_string(2 << d.below(4)) +
-               ",\"ioeventfd\":" + (d.chance(50) ? "true" : "false") +
+               std::to_string(2 << d.below(4)) + ",\"pair\":" + std::to_string(1 + d.below(3)) +
+               ",\"shadow_doorbells\":" + (shadow ? "true" : "false") +
+               ",\"ioeventfd\":" + (shadow && d.chance(70) ? "true" : "false") +
                ",\"coalesce\":" + std::to_string(1 + d.below(4)) + ",\"coalesce_ns\":9000" +
                latency;
     if (!p.chipset.empty())

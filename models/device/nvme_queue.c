@@ -1,6 +1,8 @@
 /* A pair of NVMe queues: who may read how far, and when an interrupt is due. */
 #include "device/nvme_queue.h"
 
+#include "device/virtqueue.h"
+
 static uint16_t after(const struct nvme_queue *q, uint16_t index)
 {
     return index + 1u == q->size ? 0 : (uint16_t)(index + 1);
@@ -50,6 +52,25 @@ int nvme_done(const struct nvme_queue *q, unsigned n)
                                                              : NVME_NONE;
 }
 
+/* Linux: nvme_dbbuf_update_and_check_event(), whose rule is that of virtqueues. */
+static bool tell(const struct nvme_queue *q, uint16_t now, uint16_t *told, uint16_t event)
+{
+    const uint16_t before = *told;
+
+    *told = now;
+    return now != before && (!q->shadow || virtqueue_need_event(event, now, before));
+}
+
+bool nvme_tell_tail(struct nvme_queue *q)
+{
+    return tell(q, q->tail, &q->told_tail, q->tail_event);
+}
+
+bool nvme_tell_head(struct nvme_queue *q)
+{
+    return tell(q, q->head, &q->told_head, q->head_event);
+}
+
 /* --- the interrupt --- */
 
 static void interrupt(struct nvme_queue *q)
@@ -89,9 +110,30 @@ static void post(struct nvme_queue *q, uint16_t id)
     aggregate(q);
 }
 
+/* QEMU: nvme_update_cq_eventidx(), nvme_update_cq_head(). */
+static void look_at_head(struct nvme_queue *q)
+{
+    if (!q->shadow)
+        return;
+    q->head_event = q->head_doorbell;
+    q->head_doorbell = q->told_head;
+}
+
+/* QEMU: nvme_update_sq_eventidx(), nvme_update_sq_tail(). */
+static void look_at_tail(struct nvme_queue *q)
+{
+    if (!q->shadow)
+        return;
+    q->tail_event = q->tail_doorbell;
+    q->tail_doorbell = q->told_tail;
+}
+
 static void post_waiting(struct nvme_queue *q)
 {
-    while (q->waiting_count && !is_full(q)) {
+    while (q->waiting_count) {
+        look_at_head(q);
+        if (is_full(q))
+            return;
         post(q, q->waiting[q->waiting_first]);
         q->waiting_first = after(q, q->waiting_first);
         q->waiting_count--;
@@ -115,11 +157,16 @@ void nvme_write_head(struct nvme_queue *q, uint16_t head)
 
 void nvme_process(struct nvme_queue *q)
 {
+    if (q->shadow)
+        q->head_doorbell = q->told_head; /* QEMU: nvme_cq_notifier() */
+    post_waiting(q);
+    look_at_tail(q);
     while (q->taken != q->tail_doorbell) {
         const uint16_t id = q->submission[q->taken];
 
         q->taken = after(q, q->taken);
         q->port->start(q->port, id);
+        look_at_tail(q);
     }
 }
 
@@ -130,13 +177,14 @@ void nvme_complete(struct nvme_queue *q, unsigned id)
     post_waiting(q);
 }
 
-void nvme_init(struct nvme_queue *q, uint16_t size, uint16_t threshold, uint64_t time_ps,
-               struct event_queue *events, struct nvme_port *port)
+void nvme_init(struct nvme_queue *q, uint16_t size, bool shadow, uint16_t threshold,
+               uint64_t time_ps, struct event_queue *events, struct nvme_port *port)
 {
     *q = (struct nvme_queue){
         .size = size,
         .phase = true,
         .posted_phase = true,
+        .shadow = shadow,
         .threshold = threshold,
         .time_ps = time_ps,
         .events = events,

@@ -44,12 +44,18 @@ struct nvme_queue {
     bool phase;                /* of the entries that are new in this round */
     bool used[NVME_QUEUE_MAX]; /* identifiers */
     uint16_t next_id, in_ring;
+    uint16_t told_tail, told_head; /* written to the doorbells, or in place of them to memory */
 
     /* The device's own. */
     uint16_t tail_doorbell, taken; /* how far it may read, and has */
     uint16_t head_doorbell, posted;
     bool posted_phase;
     uint16_t waiting[NVME_QUEUE_MAX], waiting_count, waiting_first; /* for room to be posted */
+
+    /* "Updating Controller Doorbell Registers using a Shadow Doorbell Buffer": the device reads
+       told_tail and told_head, and says which of them it wants to hear of. */
+    bool shadow;
+    uint16_t tail_event, head_event;
 
     /* Feature 08h, "Interrupt Coalescing". */
     uint16_t threshold; /* entries until an interrupt; 1: each */
@@ -60,8 +66,8 @@ struct nvme_queue {
     struct nvme_port *port;
 };
 
-void nvme_init(struct nvme_queue *q, uint16_t size, uint16_t threshold, uint64_t time_ps,
-               struct event_queue *events, struct nvme_port *port);
+void nvme_init(struct nvme_queue *q, uint16_t size, bool shadow, uint16_t threshold,
+               uint64_t time_ps, struct event_queue *events, struct nvme_port *port);
 
 /* --- the driver's end --- */
 
@@ -70,6 +76,10 @@ int nvme_submit(struct nvme_queue *q);
 /* The identifier of the next command that is done, or NVME_NONE. */
 int nvme_reap(struct nvme_queue *q);
 
+/* After some were submitted, or reaped: is the doorbell's register to be written. */
+bool nvme_tell_tail(struct nvme_queue *q);
+bool nvme_tell_head(struct nvme_queue *q);
+
 /* The n-th that is done and not reaped, or NVME_NONE; changes nothing. */
 int nvme_done(const struct nvme_queue *q, unsigned n);
 
@@ -77,7 +87,8 @@ int nvme_done(const struct nvme_queue *q, unsigned n);
 
 void nvme_write_tail(struct nvme_queue *q, uint16_t tail);
 void nvme_write_head(struct nvme_queue *q, uint16_t head);
-/* Takes and starts what the doorbell has let it see. */
+/* Takes and starts what the doorbell has let it see, and posts what has found no room. With shadow
+   doorbells it looks there. */
 void nvme_process(struct nvme_queue *q);
 void nvme_complete(struct nvme_queue *q, unsigned id);
 #endif

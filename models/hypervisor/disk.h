@@ -83,6 +83,7 @@ struct disk {
     struct virtio_blk_port blk_port;
     struct nvme_queue nvme;
     struct nvme_port nvme_port;
+    uint16_t pair;   /* NVMe: which of its controller's; 0 is the admin queues' */
     bool gives_back; /* NVMe: what was reaped last asks for the head doorbell */
 };
 

@@ -1,7 +1,5 @@
-/* An NVMe controller with one pair of queues: a doorbell for what is new, and one for what is taken. */
+/* A pair of queues of an NVMe controller: a doorbell for what is new, and one for what is taken. */
 #include "hypervisor/disk_parts.h"
-
-enum { PAIR = 1 }; /* 0 is the admin queues' */
 
 static struct disk *of_port(struct nvme_port *port)
 {
@@ -14,6 +12,7 @@ static void starts(struct nvme_port *port, unsigned id)
     struct disk_request *r = &d->request[id];
 
     r->name = id;
+    disk_tell(d, r->number + 1); /* one that came along without a doorbell */
     disk_start(d, r);
 }
 
@@ -30,37 +29,38 @@ static uint32_t requests(const struct disk *d)
 static void init(struct disk *d)
 {
     d->nvme_port = (struct nvme_port){starts, interrupts};
-    nvme_init(&d->nvme, d->nvme.size, d->nvme.threshold, d->nvme.time_ps, d->hypervisor->events,
-              &d->nvme_port);
+    nvme_init(&d->nvme, d->nvme.size, d->nvme.shadow, d->nvme.threshold, d->nvme.time_ps,
+              d->hypervisor->events, &d->nvme_port);
 }
 
 /* --- accesses --- */
-
-static bool owns(const struct disk *d, const struct access *a)
-{
-    return a->instruction == VIRT_MMIO && a->address >= d->base &&
-           a->address - d->base < DISK_PAGES;
-}
 
 static bool is_doorbell(const struct disk *d, const struct access *a, uint64_t offset)
 {
     return a->write && a->address - d->base == offset;
 }
 
+/* What is not a doorbell of a pair is nobody's, and the same exit to QEMU. */
+static bool owns(const struct disk *d, const struct access *a)
+{
+    return a->instruction == VIRT_MMIO && (is_doorbell(d, a, NVME_TAIL_DOORBELL(d->pair)) ||
+                                           is_doorbell(d, a, NVME_HEAD_DOORBELL(d->pair)));
+}
+
 static bool is_eventfd(const struct disk *d, const struct access *a)
 {
-    return d->ioeventfd && (is_doorbell(d, a, NVME_TAIL_DOORBELL(PAIR)) ||
-                            is_doorbell(d, a, NVME_HEAD_DOORBELL(PAIR)));
+    (void)a;
+    return d->ioeventfd;
 }
 
 /* QEMU: nvme_process_db() notes the doorbell and schedules a bottom half. */
 static void do_access(struct disk *d, const struct access *a)
 {
-    if (is_doorbell(d, a, NVME_TAIL_DOORBELL(PAIR))) {
+    if (is_doorbell(d, a, NVME_TAIL_DOORBELL(d->pair))) {
         disk_tell(d, d->issued);
         nvme_write_tail(&d->nvme, (uint16_t)a->value);
         disk_schedule(d, d->actor);
-    } else if (is_doorbell(d, a, NVME_HEAD_DOORBELL(PAIR))) {
+    } else if (is_doorbell(d, a, NVME_HEAD_DOORBELL(d->pair))) {
         nvme_write_head(&d->nvme, (uint16_t)a->value);
     }
 }
@@ -68,11 +68,6 @@ static void do_access(struct disk *d, const struct access *a)
 /* An ioeventfd has no value: QEMU reads the shadow doorbells in memory, nvme_update_sq_tail(). */
 static void notified(struct disk *d)
 {
-    if (d->ioeventfd) {
-        nvme_write_tail(&d->nvme, d->nvme.tail);
-        nvme_write_head(&d->nvme, d->nvme.head);
-        disk_tell(d, d->issued);
-    }
     nvme_process(&d->nvme);
 }
 
@@ -85,17 +80,16 @@ static void completed(struct disk *d, struct disk_request *r)
 
 static void issue(struct disk *d, unsigned vcpu)
 {
-    const uint16_t before = d->nvme.tail;
     int id;
 
     while (d->issued < d->asked && (id = nvme_submit(&d->nvme)) != NVME_NONE)
         d->request[id].number = disk_issue_next(d, vcpu);
-    d->notifies = d->nvme.tail != before;
+    d->notifies = nvme_tell_tail(&d->nvme);
 }
 
 static struct access after_issue(const struct disk *d)
 {
-    return d->notifies ? disk_store(d, NVME_TAIL_DOORBELL(PAIR), 4, d->nvme.tail)
+    return d->notifies ? disk_store(d, NVME_TAIL_DOORBELL(d->pair), 4, d->nvme.tail)
                        : guest_no_access();
 }
 
@@ -115,13 +109,13 @@ static uint32_t reap(struct vcpu *v, struct disk *d)
 
     for (; (id = nvme_reap(&d->nvme)) != NVME_NONE; n++)
         disk_reap_one(v, d, d->request[id].number);
-    d->gives_back = n > 0;
+    d->gives_back = nvme_tell_head(&d->nvme);
     return n;
 }
 
 static struct access after_reap(const struct disk *d)
 {
-    return d->gives_back ? disk_store(d, NVME_HEAD_DOORBELL(PAIR), 4, d->nvme.head)
+    return d->gives_back ? disk_store(d, NVME_HEAD_DOORBELL(d->pair), 4, d->nvme.head)
                          : guest_no_access();
 }
 

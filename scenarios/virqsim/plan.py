@@ -467,21 +467,25 @@ class Machine:
                           ioeventfd=ioeventfd)
 
     def nvme(self, device: int, latency_ns: int, latency_high_ns: int | None = None, *, base: int = 0xFEBF0000,
-             queue_size: int = 128, ioeventfd: bool = True, coalesce: int = 1, coalesce_ns: int = 0) -> int:
-        """Adds an NVMe controller of QEMU's with one pair of queues and returns its number, for Program.disk_ask().
+             queue_size: int = 128, ioeventfd: bool = True, shadow_doorbells: bool = True, pair: int = 1, coalesce: int = 1,
+             coalesce_ns: int = 0) -> int:
+        """Adds a pair of queues of an NVMe controller of QEMU's and returns its number, for Program.disk_ask().
 
         Args:
             device: the `msi` by which it interrupts (Machine.device).
             latency_ns: of the medium, for each request.
             latency_high_ns: drawn evenly between the two; None: always `latency_ns`.
-            base: its address.
+            base: the controller's address.
             queue_size: of its queues, a power of two up to 1024; they hold one less.
-            ioeventfd: the doorbells are ioeventfds, with shadow doorbells in memory; else exits to userspace.
+            ioeventfd: the doorbells are ioeventfds; else exits to userspace.
+            shadow_doorbells: doorbells are written to memory, and their registers only where the controller asks for it.
+            pair: its number in the controller, 1 to 64; several at one address are one controller's.
             coalesce: completions for an interrupt, at most 256.
             coalesce_ns: or so long after the first.
         """
         return self._disk(kind="nvme", device=device, latency_ns=latency_ns, latency_high_ns=latency_high_ns, base=base,
-                          queue_size=queue_size, ioeventfd=ioeventfd, coalesce=coalesce, coalesce_ns=coalesce_ns)
+                          queue_size=queue_size, ioeventfd=ioeventfd, shadow_doorbells=shadow_doorbells, pair=pair,
+                          coalesce=coalesce, coalesce_ns=coalesce_ns)
 
     def _disk(self, **keys: Any) -> int:
         self._disks.append({key: value for key, value in keys.items() if value is not None})

@@ -132,6 +132,30 @@ def test_an_ioeventfd_is_worth_more_the_deeper_the_queue():
     assert 1 < shallow < deep
 
 
+def test_shadow_doorbells_save_the_doorbells_that_the_controller_need_not_hear_of():
+    def doorbells(**how):
+        return exits(disk(disk="nvme", technology="apicv", requests=400, **how)[0], "EPT_MISCONFIG")
+
+    for ioeventfd in ("on", "off"):
+        assert doorbells(depth=4, ioeventfd=ioeventfd) < 0.6 * doorbells(depth=4, ioeventfd="off", shadow="off")
+    assert doorbells(depth=1) == doorbells(depth=1, ioeventfd="off", shadow="off") == 800, "one at a time each is asked for"
+
+
+def test_each_vcpu_has_a_pair_of_queues_and_a_vector_of_its_own():
+    results, _ = disk(disk="nvme", technology="apicv", queues=4, depth=2, requests=50)
+    assert [each["requests"] for each in results.document["disks"]] == [50] * 4
+    delivered = results.accounting.groupby("vcpu")["delivered"].sum()
+    assert list(delivered.index) == [0, 1, 2, 3] and (delivered > 10).all()
+    alone, _ = disk(disk="nvme", technology="apicv", depth=2, requests=50)
+    assert results.time_ns < 1.4 * alone.time_ns, "the medium serves all of them at once"
+
+
+def test_only_nvme_has_several_queues(refused):
+    assert refused("run", "disk_io_path", "--set", "queues=2").endswith("queues: virtio-blk has one: --set disk=nvme")
+    assert refused("run", "disk_io_path", "--set", "disk=nvme", "--set", "shadow=off").endswith(
+        "plan: machine.disks[0].shadow_doorbells: an ioeventfd has no value: QEMU reads it from a shadow doorbell")
+
+
 def test_nvme_coalesces_as_its_feature_says():
     def interrupts(coalesce, coalesce_ns):
         made = Machine(chipset="82093aa")

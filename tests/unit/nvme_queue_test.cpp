@@ -19,14 +19,15 @@ struct Pair {
     std::vector<unsigned> started;
     unsigned interrupts = 0;
 
-    explicit Pair(uint16_t size, uint16_t threshold = 1, uint64_t time_ps = 0)
+    explicit Pair(uint16_t size, uint16_t threshold = 1, uint64_t time_ps = 0,
+                  bool shadow = false)
     {
         event_queue_init(&events, memory.data(), 1);
         port.start = [](nvme_port *self, unsigned id) {
             reinterpret_cast<Pair *>(self)->started.push_back(id);
         };
         port.interrupt = [](nvme_port *self) { reinterpret_cast<Pair *>(self)->interrupts++; };
-        nvme_init(&q, size, threshold, time_ps, &events, &port);
+        nvme_init(&q, size, shadow, threshold, time_ps, &events, &port);
     }
     void ring()
     {
@@ -53,6 +54,87 @@ TEST(NvmeQueue, DoorbellsStandSideBySideFrom1000H)
     EXPECT_EQ(0x1000u, NVME_TAIL_DOORBELL(0));
     EXPECT_EQ(0x1008u, NVME_TAIL_DOORBELL(1));
     EXPECT_EQ(0x100cu, NVME_HEAD_DOORBELL(1));
+}
+
+/* The driver: submits, and writes the doorbell's register if it is to. */
+unsigned submit(Pair &p, unsigned commands)
+{
+    for (unsigned n = 0; n < commands; n++)
+        nvme_submit(&p.q);
+    return nvme_tell_tail(&p.q);
+}
+
+TEST(NvmeQueue, WithShadowDoorbellsTheRegisterIsWrittenOnceUntilTheDeviceLooks)
+{
+    Pair p(8, 1, 0, true), plain(8);
+    EXPECT_EQ(1u, submit(p, 1));
+    EXPECT_EQ(0u, submit(p, 1)) << "the device has not looked since, and will find both";
+    EXPECT_EQ(1u, submit(plain, 1));
+    EXPECT_EQ(1u, submit(plain, 1));
+    nvme_process(&p.q);
+    EXPECT_EQ(2u, p.started.size());
+    EXPECT_EQ(1u, submit(p, 2)) << "it has looked, and asks to be told";
+    nvme_process(&p.q);
+    EXPECT_EQ(4u, p.started.size());
+    nvme_process(&plain.q);
+    EXPECT_EQ(0u, plain.started.size()) << "nobody has written its register";
+}
+
+TEST(NvmeQueue, WithShadowDoorbellsWhatIsReapedIsToldWhenTheDeviceHasPostedSince)
+{
+    Pair p(4, 1, 0, true);
+    submit(p, 3);
+    nvme_process(&p.q);
+    nvme_complete(&p.q, 0);
+    EXPECT_EQ(0, p.reap());
+    EXPECT_TRUE(nvme_tell_head(&p.q));
+    EXPECT_FALSE(nvme_tell_head(&p.q)) << "nothing new";
+    nvme_complete(&p.q, 1);
+    nvme_complete(&p.q, 2);
+    EXPECT_EQ(1, p.reap());
+    EXPECT_TRUE(nvme_tell_head(&p.q));
+    EXPECT_EQ(2, p.reap());
+    EXPECT_FALSE(nvme_tell_head(&p.q)) << "the device is content with the last one";
+}
+
+/* Both ends in random order: whoever has work is awake, or will be told. */
+TEST(NvmeQueue, WithShadowDoorbellsNoCommandAndNoCompletionIsForgotten)
+{
+    for (unsigned seed = 0; seed < 300; seed++) {
+        std::mt19937 random(seed);
+        Pair p((uint16_t)(2 + random() % 6), 1, 0, true);
+        unsigned submitted = 0, reaped = 0, completed = 0;
+        bool tail_rung = false, head_rung = false;
+        while (reaped < 60) {
+            switch (random() % 5) {
+            case 0:
+                while (submitted < 60 && random() % 3 && nvme_submit(&p.q) != NVME_NONE)
+                    submitted++;
+                tail_rung |= nvme_tell_tail(&p.q);
+                break;
+            case 1:
+                if (tail_rung || head_rung) {
+                    tail_rung = head_rung = false;
+                    nvme_process(&p.q);
+                }
+                break;
+            case 2:
+                if (completed < p.started.size())
+                    nvme_complete(&p.q, p.started[completed++]);
+                break;
+            default:
+                while (random() % 4 && p.reap() != NVME_NONE)
+                    reaped++;
+                head_rung |= nvme_tell_head(&p.q);
+                break;
+            }
+            const bool idle = !tail_rung && !head_rung && completed == p.started.size();
+            ASSERT_FALSE(idle && p.q.taken != p.q.tail) << seed << ": a command is forgotten";
+            ASSERT_FALSE(idle && p.q.waiting_count && nvme_done(&p.q, 0) == NVME_NONE &&
+                         p.q.told_head == p.q.head)
+                << seed << ": a completion is forgotten";
+        }
+    }
 }
 
 TEST(NvmeQueue, TheDeviceReadsAsFarAsTheDoorbellSays)
