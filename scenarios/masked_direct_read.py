@@ -19,8 +19,10 @@ SCHEMES = ("each", "fixed", "adaptive", "vic", "napi", "masked", "posted")
 
 PARAMETERS = {
     "scheme": Parameter("masked", "", "who keeps the card quiet", choices=SCHEMES),
+    "arrivals": Parameter("bursts", "", "of frames", choices=("bursts", "periodic", "poisson", "heavy_tailed", "file")),
+    "file": Parameter("", "", "of arrivals=file: a time in ns a line, ascending"),
     "burst": Parameter(16, "frames", "of one burst"),
-    "rate": Parameter(50_000, "frames/s", "over all bursts"),
+    "rate": Parameter(50_000, "frames/s", "on average"),
     "spacing": Parameter(500, "ns", "between two frames of a burst; 500: 1500 bytes at 25 Gb/s"),
     "frames": Parameter(2_048, "frames", "in all"),
     "interval": Parameter(50, "us", "of the scheme fixed: between two interrupts"),
@@ -36,28 +38,45 @@ SWEEP = (Sweep(over={"scheme": SCHEMES, "burst": (1, 2, 4, 8, 16, 32, 64)}, x="b
 VECTOR = 50
 RING = 4096  # so that none is dropped, and all schemes have as many
 SETTLED_NS = 50_000
+LONGEST = {"periodic": 1, "poisson": 1.5, "heavy_tailed": 3}  # of what all take on average: the guest works as long
 
 
 def plan(p):
     for name, most in (("burst", 1024), ("frames", RING), ("rate", 10**7)):
         if not 1 <= getattr(p, name) <= most:
             raise VirqsimError(f"{name}: {getattr(p, name)} is not in 1..{most}")
+    if (p.arrivals == "file") != bool(p.file):
+        raise VirqsimError("file: --set arrivals=file and --set file=PATH go together")
     machine = Machine()
     taken = machine.word("taken")
-    guest = Program("guest").stamp(1).compute(work_cycles(p)).stamp(1).spin_until(taken, p.frames)
+    arrivals = of_frames(p)
+    frames = len(arrivals.document["at_ns"]) if p.file else p.frames
+    if not 1 <= frames <= RING:
+        raise VirqsimError(f"file: {p.file}: has {frames} frames; 1 to {RING} belong here")
+    guest = Program("guest").stamp(1).compute(work_cycles(p)).stamp(1).spin_until(taken, frames)
     vcpu = machine.vcpu(guest, {VECTOR: driver(p, taken)})
-    gap_ns = max(p.burst * 10**9 // p.rate, p.burst * p.spacing)
-    arrivals = Arrivals.bursts(p.frames, p.burst, gap_ns, p.spacing, SETTLED_NS)
     machine.nic("card", [Queue(vcpu, VECTOR, arrivals)], auto_mask=p.scheme in NAPI, ring=RING,
                 moderation=moderation(p))
     return Plan("masked_direct_read", machine, features={"masked-delivery": True} if p.scheme == "masked" else {},
                 technology="vtd-pi" if p.scheme == "posted" else "none")
 
 
+def of_frames(p):
+    if p.arrivals == "bursts":
+        gap_ns = max(p.burst * 10**9 // p.rate, p.burst * p.spacing)
+        return Arrivals.bursts(p.frames, p.burst, gap_ns, p.spacing, SETTLED_NS)
+    if p.arrivals == "file":
+        return Arrivals.from_file(p.file)
+    return getattr(Arrivals, p.arrivals)(p.frames, 10**9 // p.rate, from_ns=SETTLED_NS)
+
+
 def work_cycles(p):
     """The guest's own work, which lasts as long as frames arrive, and a little longer."""
-    seconds = p.frames / p.rate + (p.burst * p.spacing + 4 * SETTLED_NS) / 1e9
-    return int(seconds * p.core_hz)
+    if p.arrivals == "file":
+        seconds = max(of_frames(p).document["at_ns"], default=0) / 1e9
+    else:
+        seconds = p.frames / p.rate * LONGEST.get(p.arrivals, 1)
+    return int((seconds + (p.burst * p.spacing + 4 * SETTLED_NS) / 1e9) * p.core_hz)
 
 
 def moderation(p):

@@ -124,3 +124,21 @@ def test_a_vhost_worker_brings_the_frames_of_a_card_and_its_time_is_the_threads(
     assert results.queues.iloc[0]["taken"] == 20
     ran = results.threads.set_index("state")["time_ns"]["RUNS"]
     assert ran >= 20 * profiles.load("skylake-sp").cycles["host.vhost_frame"] / 2.5
+
+
+@pytest.mark.parametrize("arrivals", ["periodic", "poisson", "heavy_tailed"])
+def test_the_scenario_takes_frames_however_they_arrive(arrivals):
+    each, masked = (run("masked_direct_read", scheme=scheme, arrivals=arrivals, frames=300) for scheme in ("each", "masked"))
+    assert each.queues.iloc[0]["taken"] == masked.queues.iloc[0]["taken"] == 300
+    assert masked.exits["count"].sum() <= each.exits["count"].sum()
+
+
+def test_the_scenario_takes_frames_from_a_file(virqsim, refused, tmp_path):
+    (tmp_path / "times").write_text("60000\n60100\n90000\n")
+    said = virqsim("run", "masked_direct_read", "--set", "arrivals=file", "--set", f"file={tmp_path / 'times'}", "--json").out
+    assert json.loads(said)["queues"][0]["taken"] == 3
+    assert refused("run", "masked_direct_read", "--set", "arrivals=file").endswith(
+        "file: --set arrivals=file and --set file=PATH go together")
+    (tmp_path / "none").write_text("# nothing\n")
+    assert refused("run", "masked_direct_read", "--set", "arrivals=file", "--set", f"file={tmp_path / 'none'}").endswith(
+        "has 0 frames; 1 to 4096 belong here")
