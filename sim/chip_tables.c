@@ -3,6 +3,7 @@
 
 #include "device/hpet.h"
 #include "irq/cepic.h"
+#include "irq/prepic.h"
 #include "irq/lapic.h"
 #include "virt/svm.h"
 #include "virt/vmcs.h"
@@ -145,6 +146,17 @@ static const struct chip_row cepic_rows[] = {
      .stride = (offset) == CEPIC_PMIRR ? (width) : 0},
 #define FIELD(...)
 #include "irq/cepic_regs.def"
+#undef REG
+#undef FIELD
+};
+
+static const struct chip_row prepic_rows[] = {
+#define REG(name, offset, may, reset, writable, clears, title)                                 \
+    {ROW(name, offset, 4, reset, writable, title), .access = #may,                             \
+     .count = (offset) == PREPIC_LINP ? PREPIC_LINES : 0,                                      \
+     .stride = (offset) == PREPIC_LINP ? 4 : 0},
+#define FIELD(...)
+#include "irq/prepic_regs.def"
 #undef REG
 #undef FIELD
 };
@@ -299,6 +311,10 @@ static const struct chip_field cepic_fields[] = {
 #include "irq/cepic_regs.def"
 };
 
+static const struct chip_field prepic_fields[] = {
+#include "irq/prepic_regs.def"
+};
+
 static const struct chip_field ioepic_fields[] = {
 #include "irq/ioepic_regs.def"
 };
@@ -348,6 +364,7 @@ const struct chip chips[] = {
     CHIP(uart16550),
     CHIP(cepic),
     CHIP(ioepic),
+    CHIP(prepic),
     CHIP(remap),
     CHIP(amd_iommu),
     {"vmcs", "encoding", LISTS(vmcs_rows, vmcs_controls)},

@@ -447,7 +447,9 @@ static void read_topology(struct build *b, const json_t *machine, const struct p
     if (json) {
         reader_object(&b->reader, machine, at, "topology");
         reader_keys(&b->reader, json, &p, KEYS("sockets", "threads_per_core"));
-        sockets = reader_uint(&b->reader, json, &p, "sockets", 1, SOCKETS_MAX);
+        sockets =
+            reader_uint(&b->reader, json, &p, "sockets", 1,
+                        b->sim->plan.vendor == VIRT_E2K ? PREPIC_PROCESSORS : SOCKETS_MAX);
         threads = reader_uint(&b->reader, json, &p, "threads_per_core", 1, 2);
     }
     for (uint32_t i = 0; i < h->pcpu_count && !b->reader.failed; i++) {

@@ -72,6 +72,33 @@ static void arms(struct cepic_port *port, enum cepic_timer_id timer, sim_time de
         epic_nm_timer_armed(of_port(port)->vcpu, deadline);
 }
 
+/* Linux for e2k: __setup_prepic(), prepic_set_virt_en(). The lines and errors are the host's. */
+static void host_takes(struct prepic_port *port, const struct epic_msg *msg)
+{
+    (void)port, (void)msg;
+}
+
+void epic_machine_init(struct hypervisor *h)
+{
+    enum { VIRT_EN = 1 << 12 };
+
+    h->guest.prepic_port.send = host_takes;
+    for (unsigned n = 0; n < PREPIC_PROCESSORS; n++) {
+        prepic_init(&h->guest.prepic[n], n, n == 0, &h->guest.prepic_port);
+        if (feature_in(h->features, FEATURE_EPIC_VIRTUALIZATION))
+            prepic_write(&h->guest.prepic[n], PREPIC_CTRL2, 4, VIRT_EN);
+    }
+}
+
+/* A core's number names its processor; which core of it, does not matter to a PREPIC. */
+uint64_t epic_hop(const struct hypervisor *h, unsigned processor, const struct pcpu *to)
+{
+    const uint16_t dest = (uint16_t)(to->socket << 8);
+
+    return prepic_is_local(&h->guest.prepic[processor], dest) ? 0
+                                                              : h->costs.of[COST_HW_EPIC_HOP].n;
+}
+
 void epic_init(struct hypervisor *h, struct vcpu *v)
 {
     struct epic_vcpu *e = v->epic;
@@ -166,12 +193,18 @@ void epic_tell_targets(struct vcpu *sender)
 {
     struct hypervisor *h = sender->hypervisor;
     const uint64_t write = sender->extra.n + h->costs.of[COST_HW_APIC_PAGE].n;
-    const sim_time there = hv_after(h, write + h->costs.of[COST_HW_IPI].n);
+    const unsigned processor = sender->thread.pcpu->socket;
 
     sender->epic->message = cepic_decode_icr(&sender->epic->cepic, sender->access.value);
-    for (uint32_t n = 0; n < sender->hw.target_count; n++)
-        if (sender->hw.target[n].running)
-            hit(sender, &sender->hw.target[n], there);
+    e2k_name_vector(&sender->epic->message);
+    for (uint32_t n = 0; n < sender->hw.target_count; n++) {
+        const struct avic_target *t = &sender->hw.target[n];
+
+        if (t->running)
+            hit(sender, t,
+                hv_after(h, write + h->costs.of[COST_HW_IPI].n +
+                                epic_hop(h, processor, &h->pcpu[t->host])));
+    }
     if (sender->hw.e2k.epic_int)
         host_send(sender->thread.pcpu, HOST_EPIC, hv_after(h, write), 0);
 }

@@ -31,7 +31,10 @@ struct epic_vcpu {
 enum { EPIC_EVENTS_OF_VCPU = 2 };
 
 /* --- epic.c --- */
+void epic_machine_init(struct hypervisor *h); /* the PREPICs */
 void epic_init(struct hypervisor *h, struct vcpu *v);
+/* What a message takes longer from one processor to a core of another, in cycles. */
+uint64_t epic_hop(const struct hypervisor *h, unsigned processor, const struct pcpu *to);
 /* It gets its core, or loses it. */
 void epic_set_loaded(struct vcpu *v, bool loaded);
 /* False: it refuses the message. */

@@ -55,6 +55,8 @@ void epic_device_forward(struct device *d)
 
 /* --- past the host --- */
 
+enum { DEVICES_AT = 0 }; /* the processor that has them all: assumed */
+
 static void hit(struct vcpu *v, const struct epic_msg *msg, int core)
 {
     struct hypervisor *h = v->hypervisor;
@@ -62,15 +64,32 @@ static void hit(struct vcpu *v, const struct epic_msg *msg, int core)
     trace_put(h->trace, msg->flow, TRACE_NOTIFIED, v->index, msg->vector, TRACE_NOTIFY_DIRECT);
     if (v->state == VCPU_POLLING && halt_ends(v))
         thread_wake(&v->thread, hv_now(h));
-    host_send(&h->pcpu[core], HOST_DOORBELL, hv_after(h, h->costs.of[COST_HW_MSI].n),
+    host_send(&h->pcpu[core], HOST_DOORBELL,
+              hv_after(h, h->costs.of[COST_HW_MSI].n + epic_hop(h, DEVICES_AT, &h->pcpu[core])),
               msg->flow);
+}
+
+/* PREPIC_CTRL2.virt_en: messages may be a guest's. */
+static bool passes(struct hypervisor *h, const struct epic_msg *msg)
+{
+    struct epic_msg m = *msg;
+
+    m.guest = h->guest.id;
+    if (prepic_pass(&h->guest.prepic[DEVICES_AT], &m) == PREPIC_TAKEN)
+        return true;
+    trace_put(h->trace, m.flow, TRACE_REFUSED, TRACE_NOWHERE, m.vector, TRACE_REFUSED_DISABLED);
+    return false;
 }
 
 bool epic_device_sends(struct vcpu *v, const struct epic_msg *msg)
 {
     struct hypervisor *h = v->hypervisor;
     const int core = e2k_core_of(&h->guest, v->index);
-    const enum cepic_answer answer = cepic_accept(&v->epic->cepic, msg);
+    enum cepic_answer answer;
+
+    if (!passes(h, msg))
+        return false;
+    answer = cepic_accept(&v->epic->cepic, msg);
 
     if (answer != CEPIC_ACCEPTED)
         return answer != CEPIC_REFUSED;

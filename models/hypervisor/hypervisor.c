@@ -319,6 +319,7 @@ void hypervisor_init(struct hypervisor *h, enum virt_vendor vendor)
         vcpu_init_steps(&h->vcpu[i]);
     board_init(h);
     ioepic_board_init(h);
+    epic_machine_init(h);
     inhibit_init(h, vendor);
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         vcpu_init(h, &h->vcpu[i], vendor);

@@ -18,6 +18,7 @@
 #include "irq/cepic.h"
 #include "irq/epic_dat.h"
 #include "irq/ioepic.h"
+#include "irq/prepic.h"
 #include "virt/e2k_intc.h"
 
 enum { E2K_CORES = EPIC_DAT_ROWS };
@@ -45,6 +46,8 @@ struct e2k_guest {
     uint32_t count;       /* at most E2K_CORES */
     uint16_t id;          /* GSTID */
     struct epic_dat dat;
+    struct prepic prepic[PREPIC_PROCESSORS];
+    struct prepic_port prepic_port;
     struct trace *trace;
 };
 

@@ -46,6 +46,10 @@ static void send_to(struct virt_cpu *v, const struct epic_msg *msg, uint32_t ind
         one.flow = trace_new_flow(g->trace);
     trace_put(g->trace, one.flow, TRACE_ROUTED, index, one.vector,
               TRACE_PARENT(msg->source, msg->flow));
+    if (msg->delivery >= EPIC_INIT) {
+        trace_put(g->trace, one.flow, TRACE_REFUSED, index, one.vector, TRACE_REFUSED_MODE);
+        return;
+    }
     if (hit && cepic_accept(g->cepic[index], &one) != CEPIC_ACCEPTED)
         one.flow = 0;
     v->target[v->target_count++] = (struct avic_target){
