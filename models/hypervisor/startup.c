@@ -115,7 +115,6 @@ static void reset_hardware(struct vcpu *v)
 
 static void reset_bookkeeping(struct vcpu *v)
 {
-    guest_spin_stop(v);
     if (v->window_open)
         deliver_close_window(v);
     v->window_wanted = v->pv_eoi = v->pv_eoi_offered = v->held = v->retried = false;

@@ -72,10 +72,30 @@ TEST(Noise, AHaltedGuestsCpuHasNoTick)
     p.programs["handler"] = "[\"eoi\"],[\"word_add\",0,1]";
     p.vcpus[0].handlers = {{48, "handler"}};
     p.devices = R"({"name":"d","kind":"msi","vcpu":0,"vector":48,"at_ns":[50000000]})";
+    Machine calm(p);
+    EXPECT_EQ(VIRQSIM_ENDED, calm.run());
     p.tick_ns = 1000000;
     Machine m(p);
     EXPECT_EQ(VIRQSIM_ENDED, m.run());
     EXPECT_EQ(0u, m.exits(0, "", "host"));
+    const auto events = [](Machine &of) {
+        return json_integer_value(json_object_get(of.results(), "events"));
+    };
+    EXPECT_GT(events(calm) + 10, events(m)) << "of 50 periods";
+}
+
+/* It works from 1.5 ms on: ticks come at 2 and 3 ms. */
+TEST(Noise, TicksComeAtMultiplesOfTheirPeriod)
+{
+    Plan p = working("none");
+    p.programs["main"] = "[\"halt_until\",0,1],[\"compute\",3000000]";
+    p.programs["handler"] = "[\"eoi\"],[\"word_add\",0,1]";
+    p.vcpus[0].handlers = {{48, "handler"}};
+    p.devices = R"({"name":"d","kind":"msi","vcpu":0,"vector":48,"at_ns":[1500000]})";
+    p.tick_ns = 1000000;
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_RUNNING, m.run(3300000000));
+    EXPECT_EQ(2u, m.exits(0, "", "host"));
 }
 
 TEST(Noise, AMachineThatWaitsForEverIsFoundWaiting)

@@ -135,6 +135,95 @@ TEST_P(Startup, AnInitTakesARunningProcessorBackToItsBeginning)
     }
 }
 
+/* vCPU 1 shares the CPU, and looks only when all three have come. */
+TEST_P(Startup, AnInitMakesTheSipiBeforeItVoid)
+{
+    Plan p = machine(GetParam(), INIT + SIPI + INIT + "[\"compute\",4000000]," + SIPI);
+    p.vcpus[1].pin = 0;
+    Machine m(p);
+    if (!m.error().empty())
+        GTEST_SKIP() << m.error();
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(1, account(m, 1, 0, "coalesced"));
+    EXPECT_EQ(1, account(m, 1, PAGE, "refused"));
+    EXPECT_EQ(1, account(m, 1, PAGE, "delivered"));
+}
+
+TEST_P(Startup, AProcessorBeginsWithInterruptsEnabledAndAwake)
+{
+    for (const char *before :
+         {"[\"mask\"],[\"compute\",20000000]", "[\"mask\"],[\"halt\"]", "[\"halt\"]"}) {
+        Plan p =
+            machine(GetParam(), "[\"compute\",50000]," + INIT + "[\"compute\",20000]," + SIPI +
+                                    "[\"compute\",10000],[\"ipi\",48,1],[\"spin_until\",0,1],");
+        p.vcpus[1].startup = "";
+        p.programs["work"] = "[\"compute\",30000]," + std::string(before);
+        p.programs["handler"] = "[\"eoi\"],[\"word_add\",0,1]";
+        for (bool in_guest : {false, true}) {
+            p.features["hlt-in-guest"] = in_guest;
+            Machine m(p);
+            ASSERT_EQ("", m.error());
+            m.run(150000000);
+            EXPECT_EQ(1, account(m, 1, 48, "delivered")) << before << m.text();
+        }
+    }
+}
+
+/* Others take it while it masks interrupts, wait for a window, and are in PIR or IRR. */
+TEST_P(Startup, WhatIsPendingWhenAnInitComesIsRefused)
+{
+    Plan p = machine(GetParam(),
+                     "[\"compute\",50000],[\"ipi\",48,1],[\"ipi\",49,1],[\"compute\",9000]," +
+                         INIT + "[\"compute\",20000]," + SIPI + "[\"compute\",20000],");
+    p.vcpus[1].startup = "";
+    p.vcpus[1].handlers[49] = "handler";
+    p.programs["work"] = "[\"mask\"],[\"compute\",5000000]";
+    Machine m(p);
+    m.run(200000000);
+    EXPECT_EQ(1, account(m, 1, 48, "refused")) << m.text();
+    EXPECT_EQ(1, account(m, 1, 49, "refused"));
+    EXPECT_EQ(0, account(m, 1, 48, "delivered") + account(m, 1, 48, "pending"));
+}
+
+/* And what came while it had no CPU, nobody having looked. */
+TEST_P(Startup, WhatCameBeforeTheInitIsRefusedThoughNobodyHasLooked)
+{
+    Plan p = machine(GetParam(), "[\"ipi\",48,1]," + INIT + "[\"compute\",4000000]," + SIPI);
+    p.vcpus[1].pin = 0;
+    p.vcpus[1].startup = "";
+    Machine m(p);
+    if (!m.error().empty())
+        GTEST_SKIP() << m.error();
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(1, account(m, 1, 48, "refused")) << m.text();
+}
+
+/* Wherever an interrupt is on its way when the INIT comes: the law holds. */
+TEST_P(Startup, AnInitMayComeAtAnyTimeOfAnInterruptsLife)
+{
+    for (unsigned delay = 0; delay < 1500; delay += 100) {
+        Plan p = machine(GetParam(), "[\"compute\",50000],[\"ipi\",48,1],[\"compute\"," +
+                                         std::to_string(1 + delay) + "]," + INIT +
+                                         "[\"compute\",20000]," + SIPI);
+        p.vcpus[1].startup = "";
+        p.programs["work"] = "[\"compute\",90000]";
+        Machine m(p);
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << delay << m.text();
+        ASSERT_EQ(1, account(m, 1, 48, "refused") + account(m, 1, 48, "delivered")) << delay;
+    }
+}
+
+TEST_P(Startup, AResetLetsThoseRunThatDidNotWaitAtFirst)
+{
+    Plan p = machine(GetParam(), "[\"compute\",30000],[\"triple_fault\"],");
+    p.programs["again"] = "[\"stamp\",2],[\"compute\",1000],[\"stamp\",2]";
+    p.vcpus[0].startup = p.vcpus[1].startup = R"(,"after_reset":"again")";
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(1u, m.stamps(1, 2, "count")) << "though its program had ended";
+}
+
 TEST_P(Startup, AShutDownStopsTheMachineIfItIsNotToReboot)
 {
     Plan p = machine(GetParam(), INIT + SIPI + "[\"compute\",3000],[\"triple_fault\"],");
