@@ -314,6 +314,28 @@ INSTANTIATE_TEST_SUITE_P(
                         "[\"halt_until\",0,1],[\"compute\",40000]",
                         "[\"repeat\",140],[\"compute\",500],[\"cpuid\"],[\"end\"]")));
 
+/* The same between the sender's look at the table and its notification, or doorbell. */
+TEST(Faults, AnIpiReachesAVcpuThatIsMovedMeanwhile)
+{
+    for (const char *technology : {"none", "ipiv", "x2avic"}) {
+        for (unsigned ns = 99000; ns < 101500; ns += 100) {
+            Plan p = working(technology);
+            p.devices = "";
+            p.programs["main"] = "[\"spin_until\",0,1],[\"compute\",40000]";
+            p.programs["sender"] = "[\"compute\",100000],[\"ipi\",48,0],[\"compute\",1]";
+            p.vcpus.push_back({1, "sender", {}});
+            p.faults =
+                R"({"kind":"moved","vcpu":0,"cpu":2,"at_ns":)" + std::to_string(ns) + "}";
+            Machine m(p);
+            ASSERT_EQ("", m.error());
+            ASSERT_EQ(VIRQSIM_ENDED, m.run()) << ns << m.text();
+            ASSERT_EQ(1, account(m, 48, "delivered")) << ns;
+            ASSERT_EQ(Names{}, found(m)) << ns;
+            ASSERT_GT(20000000u, m.latency("ipi", "max_ps")) << ns;
+        }
+    }
+}
+
 TEST(Faults, AMovedVcpuRunsThere)
 {
     Plan p = working("apicv");
