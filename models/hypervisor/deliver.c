@@ -33,12 +33,14 @@ static sim_time after_sender(const struct hypervisor *h, const struct vcpu *send
     return hv_after(h, n + (sender ? vcpu_owes(sender) : 0));
 }
 
-/* The target's memory: what is pending, the APIC's bookkeeping, and whether it is in its guest. */
+/* The target's memory: the APIC's bookkeeping, what is pending, and whether it is in its guest.
+   What is counted up is read before it is written. */
 static void reach(struct vcpu *v, struct vcpu *sender)
 {
     if (sender) {
-        line_take(sender, &v->line[LINE_PENDING], true);
+        line_take(sender, &v->line[LINE_BOOKS], false);
         line_take(sender, &v->line[LINE_BOOKS], true);
+        line_take(sender, &v->line[LINE_PENDING], true);
         line_take(sender, &v->line[LINE_MODE], false);
     } else {
         line_lose(&v->line[LINE_PENDING]);
@@ -77,9 +79,17 @@ static void send(struct vcpu *v, struct vcpu *sender, enum host_vector vector, t
         flow);
 }
 
+/* KVM: kvm_arch_vcpu_should_kick() exchanges the mode of one that does not sleep, whatever it was. */
+static void exchange_mode(struct vcpu *v, struct vcpu *sender)
+{
+    if (sender && sender != v && v->state != VCPU_BLOCKED)
+        line_take(sender, &v->line[LINE_MODE], true);
+}
+
 /* KVM: kvm_vcpu_kick(). */
 void vcpu_kick(struct vcpu *v, struct vcpu *sender, unsigned vector, trace_flow flow)
 {
+    exchange_mode(v, sender);
     if (wake_if_waiting(v, sender, vector, flow))
         return;
     if (v == sender || v->kicked || !vcpu_in_guest_mode(v)) {
@@ -119,6 +129,8 @@ static void post(struct vcpu *v, const struct irq_msg *msg, struct vcpu *sender)
     case POSTED_NOTIFY:
         break;
     }
+    if (!feature_in(v->hypervisor->features, FEATURE_WAKE_AFTER_POST) && !vcpu_in_guest_mode(v))
+        exchange_mode(v, sender);
     if (wake_if_waiting(v, sender, msg->vector, msg->flow))
         return;
     if (v == sender || !vcpu_in_guest_mode(v)) {

@@ -131,22 +131,42 @@ static const struct exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_E2K_CACHE_FLUSH] = {handle_simple, COST_KVM_HYPERCALL, false},
 };
 
+static bool is_msr(const struct access *a)
+{
+    return a->kind == ACCESS_MSR_READ || a->kind == ACCESS_MSR_WRITE;
+}
+
+/* A register of the APIC that is an MSR is first one MSR among all (kvm_set_msr_common()); an ICR
+   write is a register's access, and then a search for the destinations. KVM's
+   handle_fastpath_set_x2apic_icr_irqoff() begins with the search. */
+static void pay_access(struct vcpu *v, bool fast)
+{
+    const enum cost_key key = access_cost(v);
+
+    if (is_msr(&v->access) && key != COST_KVM_MSR && !fast)
+        vcpu_pay(v, COST_KVM_MSR);
+    if (key == COST_KVM_ICR && !fast)
+        vcpu_pay(v, COST_KVM_APIC);
+    vcpu_pay(v, key);
+}
+
 void exit_pay(struct vcpu *v)
 {
     const struct exit_handler *handler = &handlers[v->exit.reason];
+    const bool fast = exit_takes_fastpath(v);
 
     if (v->access.kind == ACCESS_INTERCEPT) {
         interception_pay(v);
         return;
     }
     assert(handler->act && "this exit has no handler");
-    vcpu_pay(v, exit_takes_fastpath(v) ? COST_KVM_FASTPATH : COST_KVM_EXIT);
+    vcpu_pay(v, fast ? COST_KVM_FASTPATH : COST_KVM_EXIT);
     if (handler->decode && (access_on_apic_page(&v->access) || access_on_device(&v->access)))
         vcpu_pay(v, COST_KVM_DECODE);
     if (handler->cost != BY_ACCESS)
         vcpu_pay(v, (enum cost_key)handler->cost);
     if (handler->cost == BY_ACCESS || (handler->decode && access_on_apic_page(&v->access)))
-        vcpu_pay(v, access_cost(v));
+        pay_access(v, fast);
 }
 
 /* KVM: apic_sync_pv_eoi_from_guest(): the guest cleared the bit, so it acknowledged. */

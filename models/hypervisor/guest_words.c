@@ -50,8 +50,10 @@ void guest_word_changed(struct hypervisor *h, uint64_t word)
 
     for (struct vcpu *v = h->spinners[word]; v; v = next) {
         next = v->spin_next;
-        if (h->word[word] < v->spin_least)
+        if (h->word[word] < v->spin_least) {
+            line_copy(v, &h->word_line[word]);
             continue;
+        }
         guest_spin_stop(v);
         line_take(v, &h->word_line[word], false);
         v->extra.n += v->spin_longer;

@@ -133,6 +133,7 @@ void halt_woken(struct vcpu *v)
     const uint64_t before = v->poll_ns;
 
     event_disarm(h->events, &v->poll_end);
+    line_take(v, &v->line[LINE_BOOKS], true); /* KVM: vcpu_block() sets mp_state back */
     timer_wakes(v);
     v->waiting.pv_unhalt = false;
     if (v->apic.waits_for_sipi) /* it had not halted */

@@ -498,6 +498,8 @@ static inline void line_take(struct vcpu *v, struct cache_line *l, bool write)
     if (!line_here(l, v->thread.pcpu, write))
         line_fetch(v, l, write);
 }
+/* One that spins reads the line again, which somebody has written; it waits for that anyway. */
+void line_copy(struct vcpu *v, struct cache_line *l);
 /* The same, where the wait is part of what it pays for already. */
 void line_claim(struct cache_line *l, const struct pcpu *p, bool write);
 /* A thread that is not modelled wrote it. */

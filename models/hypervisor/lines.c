@@ -34,6 +34,15 @@ void line_claim(struct cache_line *l, const struct pcpu *p, bool write)
     l->sockets |= (uint8_t)(1u << p->socket);
 }
 
+/* It comes so much later than it is asked for, and than whoever asked before has it. */
+static uint64_t comes_after(struct cache_line *l, uint64_t asked, uint64_t distance)
+{
+    const uint64_t from = asked > l->comes.n ? asked : l->comes.n;
+
+    l->comes.n = from + distance;
+    return l->comes.n - asked;
+}
+
 void line_fetch(struct vcpu *v, struct cache_line *l, bool write)
 {
     const struct hypervisor *h = v->hypervisor;
@@ -41,12 +50,21 @@ void line_fetch(struct vcpu *v, struct cache_line *l, bool write)
 
     if (l->sockets) { /* else nobody has it, and the first one has no wait */
         const uint64_t asked = clock_count(&h->core, hv_now(h)).n + vcpu_owes(v);
-        const uint64_t from = asked > l->comes.n ? asked : l->comes.n;
 
-        l->comes.n = from + distance(h, l, p, write);
-        v->stall.n += l->comes.n - asked;
+        v->stall.n += comes_after(l, asked, distance(h, l, p, write));
     }
     line_claim(l, p, write);
+}
+
+void line_copy(struct vcpu *v, struct cache_line *l)
+{
+    const struct hypervisor *h = v->hypervisor;
+    const struct pcpu *p = v->thread.pcpu;
+
+    if (line_here(l, p, false))
+        return;
+    comes_after(l, clock_count(&h->core, hv_now(h)).n, distance(h, l, p, false));
+    line_claim(l, p, false);
 }
 
 void line_lose(struct cache_line *l)

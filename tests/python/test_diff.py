@@ -101,8 +101,8 @@ def test_interrupts_without_a_partner_are_counted(virqsim, tmp_path):
 
 
 def test_what_was_delivered_in_one_run_and_coalesced_in_the_other_is_said(virqsim, tmp_path):
-    run(tmp_path / "a", wait=60_000)
-    run(tmp_path / "b", wait=0)
+    run(tmp_path / "a", sends=2, wait=60_000)
+    run(tmp_path / "b", sends=2, wait=0)
     fates = causes(compared(virqsim))["ipi vCPU 0 to vCPU 1, vector 0x30"]["fates"]
     assert fates == [{"a": "delivered", "b": "coalesced", "count": 1}]
     assert "Ended otherwise" in virqsim("diff", "a", "b").out

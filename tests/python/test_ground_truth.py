@@ -64,10 +64,11 @@ def test_an_operation_costs_the_exits_that_the_recordings_notes_say(note):
 @pytest.mark.parametrize("configuration", ["svm-default", "vmx-noapicv"])
 @pytest.mark.parametrize("guest_apic", ["xapic", "x2apic"])
 def test_each_vector_of_a_burst_takes_a_kick_or_a_window(configuration, guest_apic):
-    """Note 4: which of the two depends on whether the target keeps up with the sender."""
+    """Note 4: which of the two depends on whether the target keeps up with the sender, and a kick can hit while a window
+    is pending: up to 2.1 kicks beside 3 windows."""
     exits = compare.simulated(Row(configuration, guest_apic, "ipi_burst", "spin", "vcpu1", ""))
     ways_in = [exits.get(reason, 0) for reason in ("EXTERNAL_INTERRUPT", "INTERRUPT_WINDOW", "interrupt", "vintr")]
-    assert 4 - compare.NOISE <= sum(ways_in) <= 4.6
+    assert 4 - compare.NOISE <= sum(ways_in) <= 5.1
 
 
 def test_an_operation_that_no_plan_does_is_not_modelled():

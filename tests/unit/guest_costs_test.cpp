@@ -47,6 +47,35 @@ TEST(GuestCosts, AnIpiByTheApicPageIsTwoAccessesToItWhetherTheSecondTrapsOrIsVir
     EXPECT_EQ(MORE, operation_grows_by(sender("ipiv", "x2apic", spins), "hw.ipi_virtualized"));
 }
 
+/* What an IPI's exit takes of each, with the fast path and without. */
+struct part {
+    const char *cost;
+    uint64_t fast, slow;
+};
+
+TEST(GuestCosts, TheFastPathOfAnIcrWriteBeginsWithTheSearchForTheDestination)
+{
+    const part parts[] = {{"kvm.fastpath", 2, 0}, {"kvm.exit", 0, 1}, {"kvm.entry", 0, 1},
+                          {"kvm.msr", 0, 1},      {"kvm.apic", 0, 1}, {"kvm.icr", 1, 1}};
+
+    for (const part &p : parts)
+        for (const bool fast : {false, true}) {
+            Plan plan = sender("apicv", "x2apic", R"(["spin_until",0,1])");
+            plan.features["fastpath"] = fast;
+            EXPECT_EQ((fast ? p.fast : p.slow) * MORE, operation_grows_by(plan, p.cost))
+                << p.cost << (fast ? ", fast" : "");
+        }
+}
+
+TEST(GuestCosts, AnIcrWriteOfTheApicPageIsNoMsr)
+{
+    const Plan plan = sender("apicv", "xapic", R"(["spin_until",0,1])");
+
+    EXPECT_EQ(0u, operation_grows_by(plan, "kvm.msr"));
+    EXPECT_EQ(MORE, operation_grows_by(plan, "kvm.apic"));
+    EXPECT_EQ(MORE, operation_grows_by(plan, "kvm.icr"));
+}
+
 /* The fastest of several IPIs is one that comes when the window of polling has grown. */
 uint64_t fastest(Plan p, const std::map<std::string, uint64_t> &costs)
 {

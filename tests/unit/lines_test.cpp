@@ -117,6 +117,30 @@ TEST(Lines, WhoeverAsksForALineWaitsForThoseWhoAskedBefore)
     EXPECT_NEAR(3 * SOCKET, *at++, 3 * SOCKET / 10);
 }
 
+/* vCPU 1 waits for word 1, or for another; vCPU 0 writes word 1 twice. What the second time takes. */
+uint64_t written_while_another_spins_on(unsigned word)
+{
+    Plan p;
+    p.cost = 1;
+    p.costs = {{"line.socket", SOCKET}, {"line.remote", REMOTE}};
+    p.programs = {
+        {"writer",
+         "[\"compute\",50000],[\"word_add\",1,1],[\"compute\",50000],[\"stamp\",0],[\"word_"
+         "add\",1,1],[\"stamp\",0],[\"word_add\",2,1]"},
+        {"spinner", "[\"spin_until\"," + std::to_string(word) + "," +
+                        std::to_string(word == 1 ? 2 : 1) + "]"}};
+    p.vcpus = {{0, "writer", {}}, {1, "spinner", {}}};
+    Machine m(p);
+    m.run();
+    return took(m, 0);
+}
+
+TEST(Lines, WhoSpinsOnAWordTakesACopyAfterEachWrite)
+{
+    EXPECT_EQ(SOCKET, written_while_another_spins_on(1));
+    EXPECT_EQ(0u, written_while_another_spins_on(2));
+}
+
 /* Two IPIs from vCPU 0 to vCPU 1, which spins; what the sender's operations took. */
 Plan two_ipis(const std::string &technology)
 {
@@ -152,8 +176,43 @@ TEST(Lines, ATargetThatLeavesAndEntersWritesItsModeEachTime)
 {
     Machine m(two_ipis("none"));
     m.run();
-    EXPECT_EQ(2u, far_lines(m, 0));
-    EXPECT_EQ(2u, far_lines(m, 1));
+    EXPECT_EQ(3u, far_lines(m, 0))
+        << "the APIC's page, and the mode, which is read and exchanged";
+    EXPECT_EQ(3u, far_lines(m, 1));
+}
+
+/* vCPU 0 sends IPIs to vCPU 1, which halts, and polls as soon as its window has grown, so that it has
+   touched all three lines. */
+uint64_t far_lines_to_one_that_polls(std::map<std::string, bool> features)
+{
+    Plan p;
+    p.cost = 1;
+    p.costs = {{"line.socket", 0}, {"line.remote", REMOTE}};
+    p.sockets = 2;
+    p.technology = "apicv";
+    p.features = std::move(features);
+    p.halt_poll_ns = 1000000;
+    const std::string once = "[\"compute\",90000],[\"ipi\",48,1],";
+    p.programs = {
+        {"sender", once + once + once + once + once + once +
+                       "[\"compute\",90000],[\"stamp\",0],[\"ipi\",48,1],[\"stamp\",0]"},
+        {"target", "[\"halt_until\",0,7]"},
+        {"handler", "[\"word_add\",0,1],[\"eoi\"]"}};
+    p.vcpus = {{0, "sender", {}}, {2, "target", {{48, "handler"}}}};
+    Machine m(p);
+    m.run();
+    return far_lines(m, 0);
+}
+
+TEST(Lines, WhatIsReadBeforeItIsWrittenComesTwice)
+{
+    EXPECT_EQ(4u, far_lines_to_one_that_polls({}))
+        << "the books twice, the descriptor, the mode";
+}
+
+TEST(Lines, AKickAfterThePostWritesTheMode)
+{
+    EXPECT_EQ(5u, far_lines_to_one_that_polls({{"wake-after-post", false}}));
 }
 
 TEST(Lines, TheHardwarePostsInItsOwnTime)

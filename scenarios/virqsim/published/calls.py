@@ -34,11 +34,12 @@ def _on_cpu(setting: Setting) -> Measure:
     """Cycles of on_cpu(1, nop) of kvm-unit-tests, the other vCPU idle without HLT.
 
     Its lock, function, count and flag are neighbours, so one line: the caller
-    takes it, the handler reads it, counts down in it and answers in it.
+    takes it, the handler reads it, counts down in it and answers in it. The
+    caller spins on it all the time, so that each of these has to fetch it.
     """
     def measure(profile: Profile) -> float:
         machine = Machine(setting.guest_apic)
-        shared = machine.word("ipi_lock to active_cpus")
+        shared, over = machine.word("ipi_lock to active_cpus"), machine.word("over")
         guest = Program("guest").compute(SETTLE).stamp(WHOLE)
         for n in range(1, ROUNDS + 1):
             guest.word_add(shared).compute(2 * LOCKED)
@@ -46,24 +47,26 @@ def _on_cpu(setting: Setting) -> Measure:
                 guest.apic_read(ICR)  # until it is not busy
             else:
                 guest.compute(FENCES)
-            guest.ipi(icr(VECTOR), 1).spin_until(shared, 2 * n)
-        handler = Program("ipi").word_read(shared).word_add(shared).compute(LOCKED).eoi()
-        machine.vcpu(guest.stamp(WHOLE))
-        machine.vcpu(Program("idle").compute(SETTLE).spin_until(shared, 2 * ROUNDS), {VECTOR: handler})
+            guest.ipi(icr(VECTOR), 1).spin_until(shared, 3 * n)
+        handler = Program("ipi").word_read(shared).word_add(shared).compute(LOCKED).word_add(shared).eoi()
+        machine.vcpu(guest.stamp(WHOLE).word_add(over))
+        machine.vcpu(Program("idle").spin_until(over, 1), {VECTOR: handler})
         return stamped(setting.run(profile, Plan("on_cpu", machine))) / ROUNDS
     return measure
 
 
-def benchmark(takes_time: bool = False, locks: bool = False, halts: bool = False) -> Plan:
+def benchmark(takes_time: bool = False, locks: bool = False, halts: bool = False, sockets: int = 1) -> Plan:
     """ipi_benchmark on two vCPUs: each call waits for its end.
 
     Args:
         takes_time: the function takes the time, as a call of one CPU does; a broadcast's does not.
         locks: the function takes a lock that is on the caller's stack.
         halts: the other vCPU's idle loop is HLT, not idle=poll.
+        sockets: with two, the other vCPU is in the other one.
     """
-    machine = Machine()
+    machine = Machine(sockets=sockets)
     call, guest, handler = Call(machine, "cpu 1"), Program("guest"), Program("handler")
+    over = machine.word("over")
     guest.compute(SETTLE).stamp(WHOLE)
     for n in range(1, ROUNDS + 1):
         if takes_time:
@@ -72,30 +75,33 @@ def benchmark(takes_time: bool = False, locks: bool = False, halts: bool = False
             guest.word_add(call.beside)
         call.enqueue(guest.compute(CALL))
         call.wait(guest.compute(FENCES).ipi(icr(VECTOR), 1), n)
+        if takes_time:
+            guest.word_read(call.beside)
     call.flush(handler)
     if takes_time:
         handler.stamp(HANDLED).compute(KTIME)
     if takes_time or locks:
         handler.word_add(call.beside).compute(LOCKED)
     call.unlock(handler)
-    machine.vcpu(guest.stamp(WHOLE))
-    idle = Program("idle").compute(SETTLE)
-    (idle.halt_until if halts else idle.spin_until)(call.data, 2 * ROUNDS)
-    machine.vcpu(idle, {VECTOR: handler})
+    machine.vcpu(guest.stamp(WHOLE).word_add(over))
+    idle = Program("idle")
+    machine.vcpu(idle.halt_until(call.data, 2 * ROUNDS) if halts else idle.spin_until(over, 1), {VECTOR: handler})
     return Plan("ipi_benchmark", machine)
 
 
-def _whole(setting: Setting, takes_time: bool = False, locks: bool = False) -> Measure:
+def whole(setting: Setting, takes_time: bool = False, locks: bool = False, halts: bool = False, sockets: int = 1) -> Measure:
     """Nanoseconds from a call to its end."""
     def measure(profile: Profile) -> float:
-        return nanoseconds(stamped(setting.run(profile, benchmark(takes_time, locks))) / ROUNDS, profile)
+        plan = benchmark(takes_time, locks, halts, sockets)
+        return nanoseconds(stamped(setting.run(profile, plan)) / ROUNDS, profile)
     return measure
 
 
-def one_way(setting: Setting, halts: bool = False) -> Measure:
+def one_way(setting: Setting, halts: bool = False, sockets: int = 1) -> Measure:
     """Cycles from the time taken before the call to the time that its function takes."""
     def measure(profile: Profile) -> float:
-        plan = benchmark(takes_time=True, halts=halts).resolve(profile, setting.technology, features.parse(setting.features))
+        plan = benchmark(takes_time=True, halts=halts, sockets=sockets).resolve(
+            profile, setting.technology, features.parse(setting.features))
         with tempfile.TemporaryDirectory(prefix="virqsim-") as folder, Simulation(plan) as simulation:
             path = Path(folder, "trace.vqt")
             simulation.keep_trace(path)
@@ -134,12 +140,12 @@ FIGURES = (
     _cycles("V4.1-x2apic-off", "call by IPI, x2APIC", 4337.85, _X2APIC),
     _cycles("V4.1-x2apic-on", "the same, IPI virtualization", 3644.8, _X2APIC_ON),
     Figure("V4.1-x2apic-change", "what that changes", -15.98, "%", _IPIV, _MACHINE, (_X2APIC, _X2APIC_ON), change),
-    _ns("V4.2-normal-off", "call in Linux, to its end", 174_558_920, _whole(_OFF, takes_time=True)),
-    _ns("V4.2-normal-on", "the same, IPI virtualization", 173_321_200, _whole(_ON, takes_time=True)),
-    _ns("V4.2-broadcast-off", "broadcast to the one other", 175_785_384, _whole(_OFF)),
-    _ns("V4.2-broadcast-on", "the same, IPI virtualization", 155_649_075, _whole(_ON)),
-    _ns("V4.2-lock-off", "broadcast that takes a lock", 149_076_195, _whole(_OFF, locks=True)),
-    _ns("V4.2-lock-on", "the same, IPI virtualization", 161_518_031, _whole(_ON, locks=True)),
+    _ns("V4.2-normal-off", "call in Linux, to its end", 174_558_920, whole(_OFF, takes_time=True)),
+    _ns("V4.2-normal-on", "the same, IPI virtualization", 173_321_200, whole(_ON, takes_time=True)),
+    _ns("V4.2-broadcast-off", "broadcast to the one other", 175_785_384, whole(_OFF)),
+    _ns("V4.2-broadcast-on", "the same, IPI virtualization", 155_649_075, whole(_ON)),
+    _ns("V4.2-lock-off", "broadcast that takes a lock", 149_076_195, whole(_OFF, locks=True)),
+    _ns("V4.2-lock-on", "the same, IPI virtualization", 161_518_031, whole(_ON, locks=True)),
     _ns("V4.3-off", "call in Linux, to the function", 145_944_306.6, _LINUX),
     _ns("V4.3-on", "the same, IPI virtualization", 131_742_993.1, _LINUX_ON),
     Figure("V4.3-change", "what that changes", -9.73, "%", _IPI_BENCHMARK, _MACHINE, (_LINUX, _LINUX_ON), change),

@@ -88,6 +88,11 @@ def ratio(one: float, other: float) -> float:
     return one / other
 
 
+def mean(*values: float) -> float:
+    """Where the publication does not say which of several, equally likely, it was."""
+    return sum(values) / len(values)
+
+
 class Bench:
     """A profile, and what was measured under it: several figures share a measurement."""
 

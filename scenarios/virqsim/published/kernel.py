@@ -35,8 +35,15 @@ class Call:
     def __init__(self, machine: Machine, name: str) -> None:
         self.queue, self.data, self.beside = (machine.word(f"{name} {part}") for part in ("queue", "data", "beside"))
 
-    def enqueue(self, sender: Program) -> None:
-        """csd_lock(); llist_add(). The data's word counts up: odd is locked."""
+    def enqueue(self, sender: Program, reuses: bool = False) -> None:
+        """csd_lock(); llist_add(). The data's word counts up: odd is locked.
+
+        Args:
+            reuses: the data is a CPU's own, and may be locked still, so that it is looked at first. The head of the
+                queue is looked at before it is exchanged, while the core still writes the data.
+        """
+        if reuses:
+            sender.word_read(self.data)
         sender.word_add(self.data).word_add(self.queue).compute(LOCKED)
 
     def wait(self, sender: Program, turn: int) -> None:
