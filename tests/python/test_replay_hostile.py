@@ -102,10 +102,17 @@ def test_a_hole_is_seen_by_an_exit_without_an_entry(tmp_path):
 
 
 @pytest.mark.parametrize("event", ["kvm_entry", "kvm_apic_ipi", "kvm_pv_eoi", "kvm_vcpu_wakeup", "kvm_apic:",
-                                   "kvm_userspace_exit", "kvm_pio", "kvm_eoi", "kvm_set_irq", "kvm_msi_set_irq"])
+                                   "kvm_userspace_exit", "kvm_pio", "kvm_eoi", "kvm_set_irq", "kvm_msi_set_irq",
+                                   "kvm_inj_virq"])
 @pytest.mark.parametrize("name", [TWO, "xapic2_ppong", "vmx_noapicv_x2apic_mixed_spin"])
 def test_a_kind_of_events_that_others_imply_may_be_missing(tmp_path, name, event):
     taken = Replay(read(tmp_path, [line for line in recorded(name) if event not in line]), COSTS)
+    assert fidelity.of_outcome(taken, taken.under()).verdict == fidelity.RIGHT
+
+
+@pytest.mark.parametrize("name", [TWO, "xapic2_ppong", "on1_ide", "svm_default_x2apic_ipi_hlt"])
+def test_an_apics_own_line_stands_in_for_that_of_its_msr(tmp_path, name):
+    taken = Replay(read(tmp_path, [line for line in recorded(name) if "kvm_msr" not in line]), COSTS)
     assert fidelity.of_outcome(taken, taken.under()).verdict == fidelity.RIGHT
 
 
@@ -121,6 +128,17 @@ def test_ipis_are_told_by_their_own_lines_where_nobody_says_who_was_offered_what
     taken = Replay(read(tmp_path, [line for line in recorded(name) if "kvm_apic_accept_irq" not in line]), COSTS)
     assert fidelity.of_outcome(taken, taken.under()).verdict == fidelity.RIGHT
     assert taken.under("ipiv").by_reason == Replay(read(tmp_path, recorded(name)), COSTS).under("ipiv").by_reason
+
+
+@pytest.mark.parametrize("name", ["on1_blk", "on1_ide", "svm_default_x2apic_mixed_spin", "vmx_noapicv_x2apic_ipi_cli"])
+def test_injections_that_were_not_recorded_are_where_they_were(tmp_path, name):
+    def delivered(said):
+        return [[[d.vector for d in step.deliveries] for step in life]
+                for life in Replay(read(tmp_path, said), COSTS).demand.steps.values()]
+    whole, implied = (delivered([line for line in recorded(name) if left_out not in line]) for left_out in ("#", "kvm_inj_virq"))
+    steps = sum(map(len, whole))
+    wrong = sum(a != b for one, other in zip(whole, implied, strict=True) for a, b in zip(one, other, strict=True))
+    assert wrong <= 0.01 * steps
 
 
 def test_nested_guests_are_said(tmp_path):

@@ -14,6 +14,7 @@
     recorded.py  which hardware and hypervisor the recording was made on
     episodes.py  each vCPU's life: in the guest, out for one reason, in again
     demand.py    what the guest wanted, apart from what that hardware charged
+    implied.py   injections that were not recorded
     disturbance.py  what the recording's host did to the guest, taken out of the demand
     program.py   the demand as guest programs and a plan
     compare.py   runs the plan under technologies and counts

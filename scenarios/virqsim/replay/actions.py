@@ -123,7 +123,8 @@ class Actions:
                 return ("apic_read", offset)
             if offset is not None:
                 return apic_access.write(offset, event.fields["value"], 0)
-        return ("eoi",) if episode.named("kvm_eoi") else None
+        own = self._recorded.guest_apic == "x2apic" and episode.named("kvm_eoi") and not episode.named("kvm_pv_eoi")
+        return ("eoi",) if own else None
 
     def _page(self, episode: Episode, read_before: tuple[int | None, int] | None) -> Operation | None:
         """The APIC page, a device, or memory that was not mapped yet."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from . import actions, apic_access, episodes, recorded
+from . import actions, apic_access, episodes, implied, recorded
 from .actions import HALT, KICK, WINDOW, Actions, Region
 from .apic_access import Operation
 from .disturbance import Disturbance, is_noise
@@ -122,6 +122,8 @@ class _Extractor:
         self.trace = trace
         self.undisturbed = undisturbed
         self.recorded = recorded.detect(trace)
+        names = {event.name for event in trace.events}
+        self.injected = "kvm_inj_virq" in names or "kvm_eoi" not in names or not self.recorded.injects
         self.regions: dict[tuple[str, int], Region] = {}
         self.carried: Counter[tuple[int, str]] = Counter()
         self.notes: list[str] = []
@@ -139,6 +141,8 @@ class _Extractor:
             _settle_sources(steps)
             _settle_states(steps, self.recorded)
             _pass_on(steps)
+            if not self.injected:
+                implied.injections(steps)
             _deliveries(steps, self.recorded)
             _settle_beginning(steps)
             _forget_masked(steps)
@@ -163,7 +167,8 @@ class _Extractor:
 
     def _arrivals(self) -> None:
         """Every interrupt offered in the window, to the step of the target that it met."""
-        accepted = any(event.name == "kvm_apic_accept_irq" for event in self.trace.events)
+        names = {event.name for event in self.trace.events}
+        accepted = "kvm_apic_accept_irq" in names or "kvm_eoi" not in names  # without an EOI nobody may have been offered any
         sources = _Sources(self.recorded, self.timers, list(self.steps), accepted)
         for index in range(self.trace.begin, self.trace.end):
             for arrival in sources.take(self.trace.events[index]):
@@ -364,7 +369,7 @@ class _Sources:
         level = before.fields["level"] if before and before.name == "kvm_set_irq" else 0
         rising = level and not self._levels.get(pin)
         self._levels[pin] = level
-        if rising and not fields["masked"]:
+        if rising and not fields["masked"] and self._accepted_are_told:  # the APIC may take that line too
             yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.line, pin=fields["pin"])
 
 

@@ -30,6 +30,11 @@ class Recorded:
         """The hardware delivered and retired interrupts: no injections, no EOIs in the trace; KVM's own irqchip only."""
         return self.irqchip != "userspace" and bool(_features(self.technology, self.features) & {"virtual-interrupt-delivery", "avic"})
 
+    @cached_property
+    def injects(self) -> bool:
+        """KVM delivers every interrupt itself, so that an EOI implies a line of its injection."""
+        return not _features(self.technology, self.features) & {"virtual-interrupt-delivery", "avic", "direct-interrupts"}
+
 
 def detect(trace: Trace) -> Recorded:
     """Looks at the whole trace, before the window too: the guest sets its APIC up there.
@@ -170,10 +175,15 @@ def is_timer_arm(event: Event) -> bool:
 def _guest_apic(trace: Trace) -> str:
     """What the guest's driver used last: the kernel of a guest may start in xAPIC mode and leave it."""
     mode = None
+    left: dict[int | None, str] = {}  # why each thread left last
     for event in trace.events:
         fields = event.fields
+        if event.name == "kvm_exit":
+            left[event.pid] = fields["reason"]
         if event.name == "kvm_msr" and fields["msr"] in _X2APIC_MSRS:
             mode = "x2apic"
+        elif event.name == "kvm_apic" and left.get(event.pid) in ("msr", "MSR_READ", "MSR_WRITE"):
+            mode = "x2apic"  # its kvm_msr stands behind it, or was not recorded
         elif mode != "x2apic" and (
                 event.name == "kvm_mmio" and fields["gpa"] >> 12 == APIC_PAGE or event.name == "kvm_apic"
                 or event.name == "kvm_exit" and fields["reason"] in ("APIC_WRITE", "APIC_ACCESS")):

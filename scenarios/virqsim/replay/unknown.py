@@ -148,7 +148,7 @@ def absent(trace: Trace, hidden: bool) -> list[str]:
     implied = {
         "kvm_apic_accept_irq": (names["kvm_inj_virq"] or names["kvm_apic_ipi"],
                                 "IPIs are seen by their own lines, other interrupts by their injection only"),
-        "kvm_inj_virq": (names["kvm_apic_accept_irq"] and not hidden, "no interrupt is seen to be delivered: record it"),
+        "kvm_inj_virq": (names["kvm_apic_accept_irq"] and not hidden, "each is taken to be delivered at the first entry that could"),
         "kvm_msr": (any(event.name == "kvm_exit" and event.fields["reason"] in _MSR for event in trace.events),
                     "accesses to MSRs are seen by the APIC's lines only: timers by TSC deadline are not"),
     }
