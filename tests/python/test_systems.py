@@ -1,5 +1,7 @@
 """Systems 3, 4 and 6: what interrupts cost with hardware support, by what their target is doing."""
 
+from pathlib import Path
+
 import pytest
 from virqsim import Scenario, profiles, run
 from virqsim.conditions import CONDITIONS
@@ -30,6 +32,17 @@ def test_a_passed_through_interrupt_costs_what_was_published_while_its_target_ru
     for target, wanted in zip((*CONDITIONS, "migrated"), exits):
         report, _ = table("passthrough", technology, features, interrupts=10, target=target)
         assert report.iloc[0]["exits"] == wanted, target
+
+
+def test_the_page_has_the_times_that_come_out():
+    page = Path(__file__).resolve().parents[2].joinpath("docs/systems/passthrough.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.split("mean time to the handler")[1].split("\n\n")[1].splitlines()]
+    assert [row[0] for row in rows[2:]] == ["`none`", "`vtd-pi`", "`x2avic-pi`"]
+    for technology, *shown in rows[2:]:
+        for target, text in zip(rows[0][1:], shown, strict=True):
+            for urgent, said in zip(("no", "yes"), text.split(", urgent ")):
+                report, _ = table("passthrough", technology.strip("`"), target=target, urgent=urgent)
+                assert report.iloc[0]["mean_us"] == pytest.approx(float(said), abs=0.05 if "." in said else 0.5), (technology, target)
 
 
 def test_a_preempted_target_waits_for_its_cpu_whoever_delivers():
