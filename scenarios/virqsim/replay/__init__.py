@@ -13,6 +13,8 @@
     vms.py       several VMs in one file, told apart
     recorded.py  which hardware and hypervisor the recording was made on
     episodes.py  each vCPU's life: in the guest, out for one reason, in again
+    steps.py     an exit with its meaning
+    sources.py   who raised an interrupt
     demand.py    what the guest wanted, apart from what that hardware charged
     implied.py   injections that were not recorded
     disturbance.py  what the recording's host did to the guest, taken out of the demand

@@ -14,78 +14,17 @@ Orders are what counts: times of a recording are those of another machine.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from . import actions, apic_access, episodes, implied, recorded
+from . import actions, episodes, implied, recorded
 from .actions import HALT, KICK, WINDOW, Actions, Region
-from .apic_access import Operation
 from .disturbance import Disturbance, is_noise
 from .episodes import Episode
 from .reader import Event, Trace
 from .recorded import Recorded
-
-
-@dataclass(eq=False)
-class Arrival:
-    """One interrupt that was offered to a vCPU.
-
-    `source`: ipi, self, timer, device or extint. `step` is the target's step
-    that it met: in the guest part before its exit, or in the host's after it.
-    """
-
-    source: str
-    target: int
-    vector: int
-    trigger: str
-    mode: str
-    line: int
-    state: str = "host"
-    step: int = 0
-    sender: Step | None = None
-    armed: bool = False  # of a timer: a step armed it,
-    at_once: bool = False  # and it is the step that it met
-    delivered: Delivery | None = None
-    pin: int = -1
-
-
-@dataclass(eq=False)
-class Delivery:
-    """One run of a handler: from the entry behind `step` to the EOI in step `ended` (None: not seen)."""
-
-    vector: int
-    step: int
-    arrival: Arrival | None
-    extint: bool = False
-    ended: int | None = None
-    windowed: bool = False
-
-
-@dataclass(eq=False)
-class Step:
-    """One episode with its meaning. `eois`: paravirtual EOIs before the exit; `eoi`: the exit is one."""
-
-    vcpu: int
-    number: int
-    episode: Episode
-    operation: Operation | None
-    arrivals: list[Arrival] = field(default_factory=list)
-    sends: list[Arrival] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
-    eois: list[Delivery] = field(default_factory=list)
-    eoi: Delivery | None = None
-    noise: bool = False  # an interrupt of the host's own
-    carried: bool = False  # nothing that virqsim models: it is counted unchanged
-
-    @property
-    def reason(self) -> str:
-        """The exit reason."""
-        return self.episode.reason
-
-    def met(self, state: str) -> list[Arrival]:
-        """The arrivals that found the vCPU in this state."""
-        return [arrival for arrival in self.arrivals if arrival.state == state]
+from .sources import Sources
+from .steps import Arrival, Delivery, Step
 
 
 @dataclass
@@ -169,7 +108,7 @@ class _Extractor:
         """Every interrupt offered in the window, to the step of the target that it met."""
         names = {event.name for event in self.trace.events}
         accepted = "kvm_apic_accept_irq" in names or "kvm_eoi" not in names  # without an EOI nobody may have been offered any
-        sources = _Sources(self.recorded, self.timers, list(self.steps), accepted)
+        sources = Sources(self.recorded, self.timers, list(self.steps), accepted)
         for index in range(self.trace.begin, self.trace.end):
             for arrival in sources.take(self.trace.events[index]):
                 if arrival.target not in self.steps:
@@ -272,105 +211,6 @@ def _raised_by_nobody(trace: Trace, known: dict[int, tuple[int, int]]) -> dict[i
             if not raised.get(event.pid) and event.fields["trigger"] == "edge":
                 found.setdefault(event.vcpu, Counter())[event.fields["vector"]] += 1
     return found
-
-
-_SHORTHAND = {"dst": 0, "self": 1, "all": 2, "all-but-self": 3}
-_TARGET_NOT_RUNNING = 1  # APM 2 "AVIC IPI Delivery"
-
-
-class _Sources:
-    """Tells who raised each interrupt, from what its thread printed before."""
-
-    def __init__(self, recorded: Recorded, timers: dict[int, tuple[int, int]], vcpus: list[int],
-                 accepted: bool) -> None:
-        self._recorded = recorded
-        self._accepted_are_told = accepted
-        self._timers = timers
-        self._vcpus = vcpus
-        self._icr2: dict[int | None, int] = {}
-        self._sent: dict[int | None, list[Arrival]] = {}  # by an ICR that userspace has
-        self._context: dict[int | None, Event] = {}
-        self._levels: dict[tuple[int, int], int] = {}
-
-    def take(self, event: Event) -> Iterator[Arrival]:
-        """The interrupts that an event offers to vCPUs."""
-        if self._recorded.irqchip == "userspace":
-            yield from self._by_userspace(event)
-        if event.name == "kvm_apic_ipi" and not self._accepted_are_told:
-            yield from self._told_by_ipi(event)
-        elif event.name in ("kvm_apic_ipi", "kvm_set_irq", "kvm_msi_set_irq"):
-            self._context[event.pid] = event
-        elif event.name in ("kvm_entry", "kvm_exit", "kvm_ioapic_set_irq", "kvm_msr"):
-            before = self._context.get(event.pid)
-            if before and not (event.name == "kvm_ioapic_set_irq" and self._pic_follows(before)):
-                self._context.pop(event.pid, None)
-        elif event.name == "kvm_apic_accept_irq":
-            yield self._accepted(event)
-        elif event.name == "kvm_avic_incomplete_ipi" and event.fields["number"] == _TARGET_NOT_RUNNING:
-            yield from self._woken(event)
-        elif event.name == "kvm_pic_set_irq":
-            yield from self._pic(event)
-
-    def _told_by_ipi(self, event: Event) -> Iterator[Arrival]:
-        """Without any kvm_apic_accept_irq the IPI's own line says to whom it goes; a logical destination is taken for flat."""
-        fields = event.fields
-        if event.vcpu is None or fields["mode"] not in ("Fixed", "LowPrio"):
-            return
-        icr = _SHORTHAND[fields["shorthand"]] << 18 | (0x800 if fields["logical"] == "logical" else 0)
-        for target in apic_access.targets(icr, fields["dst"], event.vcpu, self._vcpus):
-            yield Arrival("self" if target == event.vcpu else "ipi", target, fields["vector"], fields["trigger"],
-                          fields["mode"], event.line)
-
-    def _by_userspace(self, event: Event) -> Iterator[Arrival]:
-        """An ICR of userspace's: it sends when userspace has the exit."""
-        fields = event.fields
-        if event.name == "kvm_userspace_exit":
-            yield from self._sent.pop(event.pid, [])
-        elif event.name == "kvm_mmio" and fields["access"] == "write" and fields["gpa"] >> 12 == recorded.APIC_PAGE:
-            offset, value = fields["gpa"] & 0xff0, fields["value"]
-            if offset == 0x310:
-                self._icr2[event.pid] = value >> 24
-            elif offset == 0x300 and event.vcpu is not None and value >> 8 & 7 in (0, 1):
-                targets = apic_access.targets(value, self._icr2.get(event.pid, 0), event.vcpu, self._vcpus)
-                self._sent[event.pid] = [Arrival("self" if target == event.vcpu else "ipi", target, value & 0xff, "edge",
-                                                 "Fixed", event.line) for target in targets]
-
-    def _woken(self, event: Event) -> Iterator[Arrival]:
-        """AVIC put the IPI into its targets' registers, and left so that KVM wakes them: that is no line of its own."""
-        low, high = event.fields["icr_low"], event.fields["icr_high"]
-        wide = self._recorded.guest_apic == "x2apic"
-        if event.vcpu is None or low >> 8 & 7 > 1 or wide and low & 0x800:
-            return  # whom a cluster's mask addresses is the guest's own doing
-        for target in apic_access.targets(low, high if wide else high >> 24, event.vcpu, self._vcpus):
-            yield Arrival("self" if target == event.vcpu else "ipi", target, low & 0xff, "edge", "Fixed", event.line)
-
-    def _pic_follows(self, before: Event) -> bool:
-        """The order of a line's two controllers differs between kernels."""
-        return before.name == "kvm_set_irq"
-
-    def _accepted(self, event: Event) -> Arrival:
-        fields, before = event.fields, self._context.get(event.pid)
-        target, vector = fields["apicid"], fields["vector"]
-        own = event.vcpu == target
-        if before and before.name == "kvm_apic_ipi" and before.fields["vector"] == vector:
-            source = "self" if own else "ipi"
-        elif vector == self._timers.get(target, (None,))[0]:
-            source = "timer"
-        elif before or not own or target in self._timers:
-            source = "device"
-        else:
-            source = "timer"
-        return Arrival(source, target, vector, fields["trigger"], fields["mode"], event.line)
-
-    def _pic(self, event: Event) -> Iterator[Arrival]:
-        """A rising edge on an unmasked pin of an 8259A; the boot CPU takes it."""
-        fields, before = event.fields, self._context.get(event.pid)
-        pin = fields["chip"], fields["pin"]
-        level = before.fields["level"] if before and before.name == "kvm_set_irq" else 0
-        rising = level and not self._levels.get(pin)
-        self._levels[pin] = level
-        if rising and not fields["masked"] and self._accepted_are_told:  # the APIC may take that line too
-            yield Arrival("extint", 0, 0, fields["trigger"], "ExtINT", event.line, pin=fields["pin"])
 
 
 def _settle_sources(steps: list[Step]) -> None:

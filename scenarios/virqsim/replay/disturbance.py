@@ -23,7 +23,7 @@ from .episodes import Episode
 from .reader import Trace
 
 if TYPE_CHECKING:
-    from .demand import Arrival, Step
+    from .steps import Arrival, Step
 
 _ENOUGH = 5  # times that an exit was seen undisturbed, before anything is called usual
 _Place = tuple[str, object]

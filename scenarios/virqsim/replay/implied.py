@@ -16,7 +16,7 @@ from .actions import WINDOW
 from .reader import Event
 
 if TYPE_CHECKING:
-    from .demand import Step
+    from .steps import Step
 
 
 def injections(steps: list[Step]) -> None:

@@ -1,0 +1,69 @@
+"""One exit with its meaning, the interrupts that met it, and the handlers' runs that it begins and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .apic_access import Operation
+from .episodes import Episode
+
+
+@dataclass(eq=False)
+class Arrival:
+    """One interrupt that was offered to a vCPU.
+
+    `source`: ipi, self, timer, device or extint. `step` is the target's step
+    that it met: in the guest part before its exit, or in the host's after it.
+    """
+
+    source: str
+    target: int
+    vector: int
+    trigger: str
+    mode: str
+    line: int
+    state: str = "host"
+    step: int = 0
+    sender: Step | None = None
+    armed: bool = False  # of a timer: a step armed it,
+    at_once: bool = False  # and it is the step that it met
+    delivered: Delivery | None = None
+    pin: int = -1
+
+
+@dataclass(eq=False)
+class Delivery:
+    """One run of a handler: from the entry behind `step` to the EOI in step `ended` (None: not seen)."""
+
+    vector: int
+    step: int
+    arrival: Arrival | None
+    extint: bool = False
+    ended: int | None = None
+    windowed: bool = False
+
+
+@dataclass(eq=False)
+class Step:
+    """One episode with its meaning. `eois`: paravirtual EOIs before the exit; `eoi`: the exit is one."""
+
+    vcpu: int
+    number: int
+    episode: Episode
+    operation: Operation | None
+    arrivals: list[Arrival] = field(default_factory=list)
+    sends: list[Arrival] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    eois: list[Delivery] = field(default_factory=list)
+    eoi: Delivery | None = None
+    noise: bool = False  # an interrupt of the host's own
+    carried: bool = False  # nothing that virqsim models: it is counted unchanged
+
+    @property
+    def reason(self) -> str:
+        """The exit reason."""
+        return self.episode.reason
+
+    def met(self, state: str) -> list[Arrival]:
+        """The arrivals that found the vCPU in this state."""
+        return [arrival for arrival in self.arrivals if arrival.state == state]
