@@ -148,6 +148,12 @@ def test_nested_guests_are_said(tmp_path):
     assert rows["signs of a guest's own guests (kvm_nested_*, VMRESUME, vmrun)"][0] == 2
 
 
+def test_of_a_short_excerpt_no_verdict_is_worth_much(tmp_path, virqsim):
+    (tmp_path / "t.txt").write_text(GOOD)
+    assert "so few exits tell little" in virqsim("replay", str(tmp_path / "t.txt"), "--tech", "none").out
+    assert "so few exits tell little" not in virqsim("replay", TRACES / "vmx_apicv_x2apic_ipi_spin.txt.gz", "--tech", "none").out
+
+
 # Forms.
 
 

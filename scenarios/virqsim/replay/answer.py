@@ -16,6 +16,7 @@ from . import fidelity, life, rank, unknown
 from .compare import Outcome, Replay, by_reason
 
 ENDS = ("low", "high")
+_FEW = 50  # exits, of which one is more than the 2 % that are promised
 
 
 @dataclass
@@ -112,7 +113,8 @@ def notes(replay: Replay, outcomes: Sequence[Outcome]) -> list[str]:
     verdict = fidelity.of_outcome(replay, outcomes[0]).verdict
     promised = {fidelity.RIGHT: "within what is promised", fidelity.WRONG: "outside of what is promised"}[verdict]
     said = [replay.trace.vm_note] if replay.trace.vm_note else []
-    said += [f"under the recorded technology the replay is off by {off} of {total} exits ({100 * off / total:.1f} %): {promised}"]
+    said += [f"under the recorded technology the replay is off by {off} of {total} exits ({100 * off / total:.1f} %): {promised}"
+             + (", but so few exits tell little" if total < _FEW else "")]
     for outcome in outcomes:
         said += outcome.notes
     said += replay.demand.notes
