@@ -87,11 +87,10 @@ void interception_replace(struct vcpu *v, uint64_t value)
     i->mu[0].replaced = true;
 }
 
-static void complete(const struct vcpu *v, struct e2k_intc_entry *entry, uint64_t base)
+static void complete(const struct vcpu *v, const struct e2k_intc_entry *entry, uint64_t base)
 {
     if (!entry->replaced)
         return;
-    entry->replaced = false;
     trace_put(v->hypervisor->trace, 0, TRACE_COMPLETED, v->index, entry->data,
               base ? base + entry->event : 0);
 }

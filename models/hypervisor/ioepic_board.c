@@ -132,7 +132,7 @@ static void acknowledged(struct ioepic_board *b, unsigned pin)
 {
     struct ioepic_input *i = &b->input[pin];
 
-    if (i->owner != IOEPIC_FORWARDED || !i->masked)
+    if (i->owner != IOEPIC_FORWARDED)
         return;
     i->masked = false;
     ioepic_drive(&b->ioepic, pin, false);

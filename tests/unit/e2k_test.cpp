@@ -109,6 +109,23 @@ TEST(E2k, NmisReachTheGuestWhateverItsMasks)
     }
 }
 
+/* The CPUs of an EPIC guest run already. */
+TEST(E2k, AnInitGoesNowhere)
+{
+    const std::string icr = std::to_string(uint64_t{1} << 40 | EPIC_INIT << 13);
+    for (const char *technology : {"epic-sw", "epic-hw"}) {
+        Plan p = pair(technology, "[\"apic_write\",512," + icr +
+                                      "],[\"compute\",900000],[\"epic_ipi\",48,1]");
+        p.programs["target"] = "[\"halt_until\",0,1]";
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        ASSERT_EQ(VIRQSIM_ENDED, m.run()) << technology;
+        EXPECT_EQ(1u, m.exits(1, "cu:wait_trap")) << technology;
+        EXPECT_EQ(technology == std::string("epic-hw"), m.exits(0, "cu:hv_int")) << technology;
+        EXPECT_EQ(1u, m.latency("ipi", "count")) << technology;
+    }
+}
+
 TEST(E2k, AnIdleGuestFreesItsCoreAndIsWoken)
 {
     for (const char *technology : {"epic-sw", "epic-hw"}) {

@@ -139,11 +139,13 @@ const std::string ASSIGNED = R"(,"assigned":true,"cpu":1)";
 /* The pin is the guest's: nobody leaves on the way, and the level's EOI only for its page. */
 TEST(IoepicBoard, APassedPinDeliversWithoutTheHost)
 {
-    Machine m(pin_plan("epic-hw", LEVEL, level_handler(), ASSIGNED));
-    ends(m);
-    EXPECT_EQ(0u, m.exits(1, "", "delivery"));
-    EXPECT_EQ(1u, m.exits(1, PAGE, "acknowledge"));
-    EXPECT_EQ(1u, m.exits(1));
+    for (unsigned pin : {5u, 15u, 20u}) {
+        Machine m(pin_plan("epic-hw", LEVEL, level_handler(pin), ASSIGNED, pin));
+        ends(m);
+        EXPECT_EQ(0u, m.exits(1, "", "delivery")) << pin;
+        EXPECT_EQ(1u, m.exits(1, PAGE, "acknowledge")) << pin;
+        EXPECT_EQ(1u, m.exits(1)) << pin;
+    }
 
     Plan p = pin_plan("epic-hw", LEVEL, level_handler(), ASSIGNED);
     p.features["ioepic-direct-map"] = true;
@@ -169,7 +171,7 @@ TEST(IoepicBoard, AMappedPageIsThePinsAlone)
 /* The host takes it, masks its pin, and asserts the guest's. */
 TEST(IoepicBoard, WithoutPassthroughTheHostForwards)
 {
-    for (unsigned pin : {5u, 17u}) { /* 17 is one of INTx, never passed */
+    for (unsigned pin : {5u, 16u, 17u, 19u}) { /* 16 to 19 are INTx, never passed */
         Plan p = pin_plan("epic-hw", LEVEL, level_handler(pin), ASSIGNED, pin);
         p.features["epic-passthrough"] = pin != 5;
         Machine m(p);
@@ -178,6 +180,20 @@ TEST(IoepicBoard, WithoutPassthroughTheHostForwards)
         EXPECT_EQ(1u, m.exits(1, PAGE, "acknowledge")) << pin;
         EXPECT_EQ(1u, m.latency("line", "count")) << pin;
     }
+}
+
+/* The host's handler has masked its pin: what bounces until the acknowledgement is not seen. */
+TEST(IoepicBoard, AForwardedLevelThatBouncesComesOnce)
+{
+    Plan p = pin_plan("epic-hw", LEVEL, level_handler(17), ASSIGNED, 17);
+    p.programs["driver"] = "[\"setup\",1]," + route(17, 600, 1, LEVEL) +
+                           ",[\"setup\",0],[\"signal\",0],[\"compute\",50000],[\"lower\",0],"
+                           "[\"signal\",0],[\"spin_until\",0,1],[\"compute\",50000]";
+    p.programs["target"] = "[\"mask\"],[\"compute\",200000],[\"unmask\"],[\"spin_until\",0,1],"
+                           "[\"compute\",50000]";
+    Machine m(p);
+    ends(m);
+    EXPECT_EQ(1u, m.exits(1, "cu:hv_int"));
 }
 
 /* The guest's acknowledgement opens the host's pin again. */

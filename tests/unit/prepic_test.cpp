@@ -127,8 +127,8 @@ TEST(Prepic, WhereNothingIsNothingHappens)
     b.write(PREPIC_LINP + 2, 0);
     EXPECT_EQ(uint32_t{MASK}, b.read(PREPIC_LINP));
     EXPECT_EQ(0u, b.read(PREPIC_LINP, 2));
+    b.write(PREPIC_LINP + 4 * PREPIC_LINES, UINT32_MAX);
     EXPECT_EQ(0u, b.read(PREPIC_LINP + 4 * PREPIC_LINES));
-    b.write(PREPIC_LINP + 4 * PREPIC_LINES, 0);
     b.write(PREPIC_ERR_INT, UINT32_MAX);
     EXPECT_EQ(0x3ff1e3ffu, b.read(PREPIC_ERR_INT));
 }
