@@ -26,6 +26,8 @@ from .recorded import Recorded
 from .sources import Sources
 from .steps import Arrival, Delivery, Step
 
+_TOLD = "restart"  # KVM_RUN returned by a signal: userspace has an interrupt to inject
+
 
 @dataclass
 class Demand:
@@ -159,7 +161,7 @@ def _mark_immediate(lives: dict[int, list[Step]]) -> None:
     """What userspace injects makes KVM leave again at once; older kernels do not print that at the entry."""
     for steps in lives.values():
         for step, following in pairwise(steps):
-            if following.reason in KICK and step.episode.named("kvm_inj_virq") and not following.episode.to_userspace():
+            if following.reason in KICK and step.episode.named("kvm_inj_virq"):
                 following.episode.immediate = True
 
 
@@ -310,8 +312,9 @@ def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
     at = step
     if step.reason in WINDOW:
         for earlier in reversed(steps[max(0, step.number - 8):step.number]):
-            if earlier.reason in KICK and not earlier.arrivals:
-                at = _before_immediate(steps, earlier, vector)
+            told = _TOLD in earlier.episode.to_userspace() and not earlier.deliveries
+            if (earlier.reason in KICK or told) and not earlier.arrivals:
+                at = _before_immediate(steps, earlier, vector) if earlier.reason in KICK else earlier
                 break
     state = "guest" if at.reason in KICK and not at.episode.immediate else "blocked" if at.reason in HALT else "host"
     if at is step and step.reason in WINDOW and step.number:
@@ -326,9 +329,13 @@ def _unseen(steps: list[Step], step: Step, vector: int) -> Arrival:
 def _before_immediate(steps: list[Step], kick: Step, vector: int) -> Step:
     """An entry that was made to leave at once delivered one interrupt; another that waits behind it came before.
 
-    Unless that was of the same vector: it would have been coalesced.
+    Unless that was of the same vector: it would have been coalesced. Or userspace injected that, and
+    was told before the entry that there is more, so that the entry injects it again: then it comes behind.
     """
     before = steps[kick.number - 1] if kick.episode.immediate and kick.number else kick
+    again = any(event.fields["reinjected"] for event in before.episode.named("kvm_inj_virq"))
+    if before is not kick and (again or _TOLD in kick.episode.to_userspace()) and kick.number + 1 < len(steps):
+        return steps[kick.number + 1]
     return kick if any(delivery.vector == vector for delivery in before.deliveries) else before
 
 
@@ -370,20 +377,53 @@ def _pop(running: list[Delivery], vector: int) -> Delivery | None:
 def _assume_deliveries(steps: list[Step]) -> None:
     """Hardware delivery leaves no line: each interrupt is taken where it met the vCPU.
 
-    The one EOI that does leave a line is that of a level-triggered interrupt;
-    its handler acknowledges already, so the exit is no operation of its own.
+    Where acknowledgements leave one (of level-triggered interrupts; under AVIC of all
+    of an x2APIC guest's; where only the delivery is the hardware's), each tells of one run:
+    interrupts beyond those came twice. The handler acknowledges already, so the exit is
+    no operation of its own.
     """
-    level: list[Delivery] = []
+    for runs in _by_vector(steps).values():
+        _match_runs(runs)
     for step in steps:
-        vectors = [event.fields["vector"] for event in step.episode.named("kvm_eoi")]
-        ended = _pop(level, vectors[-1]) if step.operation == ("eoi",) and vectors else None
-        if ended:
-            ended.ended, step.operation = step.number, None
+        step.deliveries += [a.delivered for a in step.arrivals if a.delivered and not a.delivered.last]
+        step.deliveries += [a.joins for a in step.arrivals if a.joins and a.joins.last is a]
+
+
+def _by_vector(steps: list[Step]) -> dict[int, list[tuple[int, Step, Arrival | None]]]:
+    """Each vector's arrivals, and its EOIs that left (None), in the order of lines."""
+    found: dict[int, list[tuple[int, Step, Arrival | None]]] = {}
+    for step in steps:
         for arrival in step.arrivals:
             if arrival.mode in ("Fixed", "LowPrio") and arrival.source != "extint":
-                arrival.delivered = Delivery(arrival.vector, step.number, arrival)
-                step.deliveries.append(arrival.delivered)
-                level.append(arrival.delivered)
+                found.setdefault(arrival.vector, []).append((arrival.line, step, arrival))
+        eois = step.episode.named("kvm_eoi") if step.operation == ("eoi",) else []
+        if eois:
+            found.setdefault(eois[-1].fields["vector"], []).append((eois[-1].line, step, None))
+    return {vector: sorted(runs, key=lambda run: run[0]) for vector, runs in found.items()}
+
+
+def _match_runs(runs: list[tuple[int, Step, Arrival | None]]) -> None:
+    """From the end: each EOI takes the interrupt before it; what has none left for it joins the run behind it.
+
+    What comes after the last EOI, or has a vector without any, is taken to run.
+    """
+    eois: list[Step] = []  # whose interrupts are not found yet, the latest first
+    run: Delivery | None = None  # that what came before joins
+    for _, step, arrival in reversed(runs):
+        if arrival is None:
+            eois.append(step)
+        elif run is None or eois:
+            run = arrival.delivered = Delivery(arrival.vector, arrival.step, arrival)
+            if eois:
+                run.ended = eois[0].number
+                eois.pop(0).operation = None
+            else:
+                run = None
+        else:
+            later = run.arrival
+            run.last = run.last or later
+            later.delivered, later.joins = None, run
+            run.arrival, arrival.delivered = arrival, run
 
 
 def _timer_arms(steps: list[Step]) -> None:

@@ -104,6 +104,7 @@ class _Writer:
         self._same: dict[tuple[tuple[str | int, ...], ...], Program] = {}
         self._frames = [_Frame(self.main, True)]
         self._class_raised = False
+        self._held: list[Delivery] = []  # runs whose interrupt is to come twice before they begin
         self._waiting: list[Arrival] = []  # met the vCPU, not delivered yet
 
     # --- the whole vCPU ---
@@ -133,7 +134,7 @@ class _Writer:
             self._meet_in_guest(step)
             self._operate(step)
         for delivery in step.deliveries:
-            self._begin(delivery)
+            self._begin(delivery, step)
         if step.number == len(self._steps) - 1:
             while len(self._frames) > 1:
                 self._close()
@@ -177,7 +178,7 @@ class _Writer:
 
     def _meet_in_guest(self, step: Step) -> None:
         """What arrived while the vCPU was in the guest arrives there again."""
-        if self._operation(step) is None and step.reason not in HALT:
+        if self._operation(step) is None and step.reason not in HALT and not _own_end(step):
             self._prepare_host(step)
         if step.reason in WINDOW:
             self._open_window()
@@ -190,6 +191,7 @@ class _Writer:
             self._sync.wait(self._program, met)
             self._program.compute(self._pace.settle * self._pace.scale)
             self._wait_for(met)
+            self._let_go(met)
 
     def _raise_together(self, met: list[Arrival]) -> None:
         """One of them makes the vCPU leave; the others find it in the host."""
@@ -214,6 +216,7 @@ class _Writer:
     def _hold_back(self, step: Step, met: list[Arrival]) -> bool:
         """Masks what was delivered late, by the interrupt flag or by CR8, before it arrives."""
         late = [a for a in met if self._late(a, step)]
+        self._held += [a.delivered for a in late if a.delivered and a.delivered.last]
         if late and self._by_priority(late[0]):
             if not self._class_raised:
                 self._program.cr8(15)
@@ -226,10 +229,10 @@ class _Writer:
     def _late(self, arrival: Arrival, step: Step) -> bool:
         """It was not delivered at the next entry, though no handler of its priority ran: it was masked."""
         delivery = arrival.delivered
-        if delivery is None or delivery.step == step.number:
+        if delivery is None or delivery.step == step.number and not delivery.last:
             return False
         running = [f.delivery for f in self._frames if f.delivery and not f.acknowledged]
-        return not any(_blocks(other, delivery) for other in [*running, *step.deliveries])
+        return not any(other is not delivery and _blocks(other, delivery) for other in [*running, *step.deliveries])
 
     def _by_priority(self, arrival: Arrival) -> bool:
         """Its delivery waited for CR8, not for the interrupt flag."""
@@ -245,8 +248,15 @@ class _Writer:
             self._close()
         self._enable()
 
+    def _let_go(self, met: list[Arrival]) -> None:
+        """What came twice is there: its handler runs once."""
+        there = [a.joins for a in met if a.joins and a.joins.last is a]
+        if there:
+            self._held = [run for run in self._held if run not in there]
+            self._enable()
+
     def _enable(self) -> None:
-        if not self._frame.interrupts_enabled:
+        if not self._frame.interrupts_enabled and not self._held:
             self._program.unmask()
             self._frame.interrupts_enabled = True
 
@@ -269,6 +279,7 @@ class _Writer:
         met = step.met("host")
         self._sync.wait(self._program, met)
         self._wait_for(met)
+        self._let_go(met)
         if step.eoi:
             self._end(step.eoi, step)
         return None
@@ -294,7 +305,7 @@ class _Writer:
             self._program.mask()
         self._prepare_wake(met)
         self._program.unmask_halt()
-        self._frame.interrupts_enabled = True
+        self._frame.interrupts_enabled, self._held = True, []
         self._wait_for(met)
 
     def _prepare_wake(self, met: list[Arrival]) -> None:
@@ -315,11 +326,13 @@ class _Writer:
 
     # --- handlers ---
 
-    def _begin(self, delivery: Delivery) -> None:
+    def _begin(self, delivery: Delivery, step: Step) -> None:
         self._waiting = [a for a in self._waiting if a.delivered is not delivery]
         program = Program("")
         self._frames.append(_Frame(program, False, delivery))
         if self._demand.recorded.hides_deliveries:
+            if delivery is _own_end(step):
+                self._prepare_host(step)
             program.eoi()
             self._close()
 
@@ -373,6 +386,11 @@ class _Writer:
         if arrival.mode == "NMI":
             kind = "nmi"
         return self._devices.number(kind, self._vcpu, arrival.vector, delay_ns)
+
+
+def _own_end(step: Step) -> Delivery | None:
+    """What began in the step, and whose EOI is the step's exit."""
+    return next((d for d in step.deliveries if d.ended == step.number and d.arrival and d.arrival.state == "guest"), None)
 
 
 def _blocks(running: Delivery, waiting: Delivery) -> bool:

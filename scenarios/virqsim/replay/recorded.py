@@ -28,7 +28,8 @@ class Recorded:
     @cached_property
     def hides_deliveries(self) -> bool:
         """The hardware delivered and retired interrupts: no injections, no EOIs in the trace; KVM's own irqchip only."""
-        return self.irqchip != "userspace" and bool(_features(self.technology, self.features) & {"virtual-interrupt-delivery", "avic"})
+        return self.irqchip != "userspace" and bool(_features(self.technology, self.features) & {
+            "virtual-interrupt-delivery", "avic", "delivery-by-ipi"})
 
     @cached_property
     def injects(self) -> bool:

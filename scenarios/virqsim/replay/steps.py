@@ -28,6 +28,7 @@ class Arrival:
     armed: bool = False  # of a timer: a step armed it,
     at_once: bool = False  # and it is the step that it met
     delivered: Delivery | None = None
+    joins: Delivery | None = None  # the same vector waited already: this one came twice
     pin: int = -1
 
 
@@ -41,6 +42,7 @@ class Delivery:
     extint: bool = False
     ended: int | None = None
     windowed: bool = False
+    last: Arrival | None = None  # of those that joined it: it began behind that
 
 
 @dataclass(eq=False)
