@@ -37,16 +37,16 @@ def plan(p):
             raise VirqsimError(f"{name}: {getattr(p, name)} is not in {least}..{most}")
     machine = Machine(p.guest_apic)
     freed = machine.word("freed")
+    thread = machine.thread("vhost" if p.backend == "vhost" else "main-loop", 1)
+    queue = machine.tx_queue(machine.device("card", "msi", 0, VECTOR), p.backend, queue_size=p.queue_size,
+                             event_idx=p.event_idx == "on", thread=thread if p.backend == "vhost" else None)
     guest = Program("guest")
     bursts, rest = divmod(p.frames, p.burst)
     with guest.repeat(max(bursts, 1)):
-        guest.compute(cycles(p, p.burst)).tx_send(freed, p.burst if bursts else rest)
+        guest.compute(cycles(p, p.burst)).tx_send(queue, freed, p.burst if bursts else rest)
     if bursts and rest:
-        guest.compute(cycles(p, rest)).tx_send(freed, rest)
-    vcpu = machine.vcpu(guest.halt_until(freed, p.frames), {VECTOR: Program("driver").eoi().tx_reap(freed)})
-    thread = machine.thread("vhost" if p.backend == "vhost" else "main-loop", 1)
-    machine.tx_queue(machine.device("card", "msi", vcpu, VECTOR), p.backend, queue_size=p.queue_size,
-                     event_idx=p.event_idx == "on", thread=thread if p.backend == "vhost" else None)
+        guest.compute(cycles(p, rest)).tx_send(queue, freed, rest)
+    machine.vcpu(guest.halt_until(freed, p.frames), {VECTOR: Program("driver").eoi().tx_reap(queue, freed)})
     return Plan("net_send", machine, Hypervisor(irqchip=p.irqchip, halt_poll_ns=0))
 
 

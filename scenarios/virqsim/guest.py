@@ -455,11 +455,11 @@ class Program:
         """Switches a receive queue's interrupts on."""
         return self._add("rx_unmask", queue=queue)
 
-    def tx_send(self, word: int, frames: int = 1, tx_queue: int = 0) -> Program:
+    def tx_send(self, tx_queue: int, word: int, frames: int = 1) -> Program:
         """Gives a transmit queue (Machine.tx_queue) so many frames; the word counts those that were sent and freed."""
         return self._add("tx_send", tx_queue=tx_queue, word=word, frames=frames)
 
-    def tx_reap(self, word: int, tx_queue: int = 0) -> Program:
+    def tx_reap(self, tx_queue: int, word: int) -> Program:
         """What the handler of a transmit queue's interrupt does: frees what was sent."""
         return self._add("tx_reap", tx_queue=tx_queue, word=word)
 

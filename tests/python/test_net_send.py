@@ -104,7 +104,7 @@ def test_qemu_sends_by_its_main_loop_and_an_operation_needs_a_queue():
     with pytest.raises(VirqsimError, match="QEMU sends by a main-loop among machine.threads"), Simulation(plan):
         pass
     machine = Machine()
-    machine.vcpu(Program("main").tx_send(machine.word("freed")))
+    machine.vcpu(Program("main").tx_send(0, machine.word("freed")))
     with pytest.raises(VirqsimError, match="the plan has no transmit queue to send by"), \
             Simulation(Plan("tx", machine).resolve(profiles.load("unit"))):
         pass
