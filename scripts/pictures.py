@@ -41,6 +41,7 @@ PICTURES = {
     "halt_polling": ("sweep halt_polling --out out/figures", None, "halt_polling"),
     "masked_direct_read": ("sweep masked_direct_read --out out/figures", None, "masked_direct_read"),
     "net_send": ("sweep net_send --out out/figures", None, "net_send"),
+    "net_receive": ("sweep net_receive --out out/figures", None, "net_receive"),
     "console_output": ("sweep console_output --out out/figures", None, "console_output"),
     "disk_io_path": ("sweep disk_io_path --out out/figures", None, "disk_io_path"),
 }

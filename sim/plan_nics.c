@@ -150,8 +150,8 @@ static void read_queue(struct build *b, const json_t *json, const struct place *
 }
 
 /* Which worker of the plan's threads brings its frames. */
-static void read_vhost(struct build *b, const json_t *json, const struct place *at,
-                       struct nic_path *path)
+static void read_worker(struct build *b, const json_t *json, const struct place *at,
+                        struct nic_path *path)
 {
     const struct host_threads *all = b->sim->machine.threads;
     const struct place p = place_key(at, "thread");
@@ -160,6 +160,17 @@ static void read_vhost(struct build *b, const json_t *json, const struct place *
     if (!b->reader.failed && (!all || path->worker >= all->count ||
                               all->thread[path->worker].kind != HOST_THREAD_VHOST))
         reader_fail(&b->reader, &p, "%u is no vhost worker of machine.threads", path->worker);
+}
+
+static void read_backend(struct build *b, const json_t *json, const struct place *at,
+                         struct nic_path *path)
+{
+    if (path->backend == NIC_NO_BACKEND)
+        return;
+    if (path->backend == NIC_VHOST)
+        read_worker(b, json, at, path);
+    else if (!b->reader.failed && !host_main_loop(&b->sim->machine))
+        reader_fail(&b->reader, at, "QEMU receives by a main-loop among machine.threads");
     path->work = build_take(b, path->nic.queues, sizeof *path->work);
 }
 
@@ -177,12 +188,17 @@ static void read_queues(struct build *b, const json_t *json, const struct place 
     }
 }
 
-enum { ASSIGNED, EMULATED, VHOST, PATHS };
+enum { ASSIGNED, EMULATED, USERSPACE, VHOST, PATHS };
+
+static const enum nic_backend backend_of[PATHS] = {
+    [USERSPACE] = NIC_USERSPACE,
+    [VHOST] = NIC_VHOST,
+};
 
 static void read_nic(struct build *b, const json_t *json, const struct place *at,
                      struct nic_path *path, uint32_t first)
 {
-    static const char *const paths[PATHS] = {"assigned", "emulated", "vhost"};
+    static const char *const paths[PATHS] = {"assigned", "emulated", "userspace", "vhost"};
     struct hypervisor *h = &b->sim->machine;
     struct reader *r = &b->reader;
     const size_t count = json_array_size(json_object_get(json, "queues"));
@@ -204,8 +220,8 @@ static void read_nic(struct build *b, const json_t *json, const struct place *at
     path->nic.queue = build_take(b, count, sizeof *path->nic.queue);
     path->config = build_take(b, count, sizeof *path->config);
     path->device = &h->device[hypervisor_plan_devices(h) + first];
-    if (how == VHOST)
-        read_vhost(b, json, at, path);
+    path->backend = backend_of[how];
+    read_backend(b, json, at, path);
     for (size_t i = 0; i < count && !r->failed; i++) {
         path->device[i].kind = how == ASSIGNED ? DEVICE_ASSIGNED : DEVICE_MSI;
         path->device[i].delay_ps = PS_PER_NS * delay_ns;

@@ -418,6 +418,20 @@ inline int vhost_worker(const Plan &p)
     return before;
 }
 
+/* The path of a card that is none of the guest's: by a thread of the host's, where there is one. */
+inline std::string software_path(const Plan &p, unsigned card)
+{
+    std::vector<std::string> paths;
+
+    if (p.threads.find("\"main-loop\"") != std::string::npos)
+        paths.emplace_back("\"userspace\"");
+    if (vhost_worker(p) >= 0)
+        paths.push_back("\"vhost\",\"thread\":" + std::to_string(vhost_worker(p)));
+    if (paths.empty())
+        paths.emplace_back("\"emulated\"");
+    return paths[(p.seed + card) % paths.size()];
+}
+
 /* Two cards: their queues share handlers' vectors with everybody, and some drivers never look. */
 inline void add_nics(Draw &d, Plan &p)
 {
@@ -426,11 +440,9 @@ inline void add_nics(Draw &d, Plan &p)
     if (d.chance(50))
         return;
     for (unsigned card = 0; card < 2; card++) {
-        const bool assigned = d.chance(60), vhost = !assigned && vhost_worker(p) >= 0;
-        p.nics += std::string(card ? "," : "") + "{\"name\":\"n\",\"path\":\"" +
-                  (assigned ? "assigned\""
-                   : vhost  ? "vhost\",\"thread\":" + std::to_string(vhost_worker(p))
-                            : "emulated\"") +
+        const bool assigned = d.chance(60);
+        p.nics += std::string(card ? "," : "") + "{\"name\":\"n\",\"path\":" +
+                  (assigned ? "\"assigned\"" : software_path(p, card)) +
                   ",\"auto_mask\":" + (d.chance(50) ? "true" : "false") +
                   ",\"ring\":" + std::to_string(1 + d.below(20)) + ",\"moderation\":" +
                   d.of<std::string>({"{\"kind\":\"none\"}", "{\"kind\":\"adaptive\"}",

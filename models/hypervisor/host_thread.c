@@ -111,18 +111,24 @@ static void served(struct host_thread *t);
 static void go_on(struct host_thread *t);
 static void finished(struct host_thread *t);
 
+static void work_on(struct host_thread *t, struct host_item *item)
+{
+    t->item = item;
+    item->by = t;
+    trace_work(t, TRACE_WORK_BEGUN);
+    t->left.n += item->before.n;
+    then(t, served);
+}
+
 static void begin(struct host_thread *t)
 {
     struct host_pool *pool = t->pool;
+    struct host_item *item = pool->first;
 
-    t->item = pool->first;
-    pool->first = t->item->next;
+    pool->first = item->next;
     if (!pool->first)
         pool->last = &pool->first;
-    t->item->by = t;
-    trace_work(t, TRACE_WORK_BEGUN);
-    t->left.n += t->item->before.n;
-    then(t, served);
+    work_on(t, item);
 }
 
 static void look(struct host_thread *t)
@@ -200,6 +206,11 @@ static void finished(struct host_thread *t)
     item->by = NULL;
     item->queued = false;
     item->done(item, t);
+    if (item->again) {
+        item->again = false;
+        work_on(t, item);
+        return;
+    }
     if (t->pool->under_lock && !more_of_turn)
         global_lock_give(&t->thread, hv_after(t->hypervisor, t->left.n));
     then(t, more_of_turn ? begin : look);
@@ -245,6 +256,11 @@ void host_submit(struct host_pool *pool, struct host_item *item, struct thread *
     if (from)
         from->ops->pay(from, price);
     wake(t, (cycles){price.n + costs->of[COST_HW_IPI].n});
+}
+
+void host_repeat(struct host_item *item)
+{
+    item->queued = item->again = true;
 }
 
 void host_item_wake(struct host_item *item)

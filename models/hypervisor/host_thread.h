@@ -76,6 +76,7 @@ struct host_item {
     struct host_item *next;
     struct host_thread *by; /* who works on it */
     bool queued;            /* submitted, and not over */
+    bool again;             /* by host_repeat() */
 };
 
 /* Threads that share one queue of items. */
@@ -136,6 +137,8 @@ struct host_pool *host_pool_of(const struct hypervisor *h, uint32_t index);
    or the world outside. An item that is queued already stays where it is, as an eventfd that was
    not read yet. */
 void host_submit(struct host_pool *pool, struct host_item *item, struct thread *from);
+/* From within done(): its thread goes on with the same item, ahead of all others and in the same turn. */
+void host_repeat(struct host_item *item);
 /* The blocking call that `item` is in, HOST_ITEM_UNTIL_WOKEN, is over. */
 void host_item_wake(struct host_item *item);
 

@@ -6,6 +6,8 @@
  */
 #include "hypervisor/nic_path.h"
 
+enum { TAP_BATCH = 50 }; /* QEMU: tap_send(), lest it keep the global lock */
+
 static void message_goes_out(struct nic_port *port, unsigned queue)
 {
     struct nic_path *path = EVENT_OWNER(port, struct nic_path, port);
@@ -13,36 +15,48 @@ static void message_goes_out(struct nic_port *port, unsigned queue)
     hypervisor_device_act(&path->device[queue]);
 }
 
-/* --- vhost-net --- */
+/* --- virtio-net: a thread of the host's brings the frames --- */
 
+/* QEMU: tap_send() and virtio_net_receive(), an interrupt for each frame; vhost: handle_rx(). */
 static void brought(struct host_item *item, struct host_thread *by)
 {
     struct nic_work *w = EVENT_OWNER(item, struct nic_work, item);
+    const bool turn_over = ++w->frames == w->most;
 
     nic_deliver(w->queue);
+    if (w->queue->ready < w->queue->waiting && !turn_over) {
+        host_repeat(item);
+        return;
+    }
+    w->frames = 0;
     if (w->queue->ready < w->queue->waiting)
-        host_submit(w->worker, item, &by->thread);
+        host_submit(w->pool, item, &by->thread);
 }
 
-/* The socket wakes the worker, from the handler of the real card. */
+/* The tap device or the socket wakes the thread, from the handler of the real card. */
 static void received(struct nic_port *port, unsigned queue)
 {
     struct nic_path *path = EVENT_OWNER(port, struct nic_path, port);
 
-    host_submit(path->work[queue].worker, &path->work[queue].item, NULL);
+    host_submit(path->work[queue].pool, &path->work[queue].item, NULL);
 }
 
-static void vhost_init(struct hypervisor *h, struct nic_path *path)
+static void backend_init(struct hypervisor *h, struct nic_path *path)
 {
+    const bool vhost = path->backend == NIC_VHOST;
+    const struct nic_work work = {
+        .item = {.before = h->costs.of[vhost ? COST_HOST_VHOST_FRAME : COST_USER_NET_FRAME],
+                 .done = brought},
+        .pool = vhost ? host_pool_of(h, path->worker) : host_main_loop(h),
+        .most = vhost ? 1 : TAP_BATCH,
+    };
+
     path->port.received = received;
-    for (unsigned n = 0; n < path->nic.queues; n++)
-        path->work[n] = (struct nic_work){
-            .item = {.before = h->costs.of[COST_HOST_VHOST_FRAME],
-                     .number = n,
-                     .done = brought},
-            .queue = &path->nic.queue[n],
-            .worker = host_pool_of(h, path->worker),
-        };
+    for (unsigned n = 0; n < path->nic.queues; n++) {
+        path->work[n] = work;
+        path->work[n].item.number = n;
+        path->work[n].queue = &path->nic.queue[n];
+    }
 }
 
 /* --- */
@@ -50,8 +64,8 @@ static void vhost_init(struct hypervisor *h, struct nic_path *path)
 void nic_path_init(struct hypervisor *h, struct nic_path *path)
 {
     path->port.interrupt = message_goes_out;
-    if (path->work)
-        vhost_init(h, path);
+    if (path->backend != NIC_NO_BACKEND)
+        backend_init(h, path);
     path->nic.events = h->events;
     path->nic.trace = h->trace;
     path->nic.port = &path->port;

@@ -372,7 +372,8 @@ class Machine:
             name: for people.
             queues: one or more; their vCPUs must have been added before.
             path: `assigned`, a real card or VF that belongs to the guest; `emulated`, one of the host's
-                that interrupts by irqfd; `vhost`, the same, whose frames a vhost worker brings.
+                whose frames are in the ring when they arrive; `userspace`, virtio-net whose frames QEMU's main
+                loop brings (Machine.thread); `vhost`, one whose frames a vhost worker brings.
             auto_mask: an interrupt masks its queue until the driver unmasks it.
             ring: how many frames a queue holds.
             delay_ns: from a queue's interrupt to the message.

@@ -260,6 +260,166 @@ TEST(NicPath, AVhostWorkerSharesItsCpu)
     EXPECT_GT(of_queue(m, 0, "mean_ps"), UINT64_C(900000000)); /* of a slice of 1 ms */
 }
 
+/* QEMU's main loop brings the frames, on a CPU of its own. */
+Plan by_main_loop(unsigned frames, unsigned burst)
+{
+    Plan p = receiver("apicv", frames, burst, napi, true, "userspace");
+    p.threads = R"({"kind":"main-loop","pin":1})";
+    return p;
+}
+
+/* All of a burst are there before the first one's work is done. */
+Plan all_at_once(unsigned frames)
+{
+    Plan p = by_main_loop(frames, frames);
+    p.nics.replace(p.nics.find("\"within_ns\":2000"), 16, "\"within_ns\":1");
+    return p;
+}
+
+/* As a vhost worker, and a turn of the loop besides. */
+TEST(NicPath, TheMainLoopBringsAFrameBehindATurn)
+{
+    Plan p = by_main_loop(4, 1), vhost = receiver("apicv", 4, 1, napi, true, "vhost");
+    vhost.nics.insert(1, "\"thread\":0,");
+    vhost.threads = R"({"kind":"vhost","pin":1})";
+    Machine m(p), other(vhost);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(VIRQSIM_ENDED, other.run()) << other.text();
+    EXPECT_EQ(4u, of_queue(m, 0, "taken"));
+    EXPECT_EQ(4u, m.thread_items(0));
+    EXPECT_EQ(4u, m.latency("msi", "count"));
+    EXPECT_EQ(of_queue(other, 0, "mean_ps") + 100000, of_queue(m, 0, "mean_ps"));
+    EXPECT_EQ(0u, m.exits(0));
+}
+
+/* The guest's driver has its interrupts off until it finds the ring empty. */
+TEST(NicPath, FramesThatTheMainLoopBringsWhileTheDriverPollsDoNotInterrupt)
+{
+    Plan p = all_at_once(20);
+    p.programs["handler"] = R"(["eoi"],["compute",20000],["rx_poll",0,0,0],["rx_unmask",0])";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(20u, of_queue(m, 0, "taken"));
+    EXPECT_EQ(1u, m.latency("msi", "count"));
+}
+
+/* A frame is 100 ns, and so is a turn, which has 50 frames at most. */
+TEST(NicPath, TheMainLoopBringsUpToFiftyFramesInATurn)
+{
+    const auto runs_ns = [](unsigned frames) {
+        Plan p = all_at_once(frames);
+        Machine m(p);
+        EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+        EXPECT_EQ(frames, m.thread_items(0));
+        return m.thread_ps(0, "RUNS") / 1000;
+    };
+    const uint64_t one = runs_ns(2) - 200;
+    EXPECT_EQ(one + 4900, runs_ns(49));
+    EXPECT_EQ(one + 5000, runs_ns(50));
+    EXPECT_EQ(one + 5100 + 100, runs_ns(51));
+    EXPECT_EQ(one + 10000 + 100, runs_ns(100));
+    EXPECT_EQ(one + 10100 + 200, runs_ns(101));
+}
+
+/* What comes while it is at work is this turn's too, and no work by itself. */
+TEST(NicPath, TheMainLoopsTurnHasWhatComesMeanwhile)
+{
+    Plan p = all_at_once(20);
+    p.nics.replace(p.nics.find("\"within_ns\":1,"), 14, "\"within_ns\":60,");
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(20u, of_queue(m, 0, "taken"));
+    EXPECT_EQ(20u, m.thread_items(0));
+}
+
+/* 120 frames of the first queue, and one of a second that comes 1 us later. */
+Plan two_queues(Plan p)
+{
+    p.programs["second"] = "[\"spin_until\",1,1]";
+    p.programs["on_second"] = R"(["eoi"],["rx_poll",1,1,0],["rx_unmask",1])";
+    p.vcpus.push_back({2, "second", {{66, "on_second"}}});
+    p.nics.insert(p.nics.size() - 2,
+                  R"(,{"vcpu":1,"vector":66,"arrivals":{"kind":"listed","at_ns":[6000]}})");
+    return p;
+}
+
+uint64_t wait_of_the_second_ps(const Plan &p)
+{
+    Machine m(p);
+    EXPECT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(120u, of_queue(m, 0, "taken"));
+    EXPECT_EQ(1u, of_queue(m, 1, "taken"));
+    return of_queue(m, 1, "mean_ps");
+}
+
+/* The first turn has 50 frames, 5 us; the next one begins with the other queue. */
+TEST(NicPath, AnotherQueueHasTheMainLoopBetweenTwoTurns)
+{
+    const uint64_t wait = wait_of_the_second_ps(two_queues(all_at_once(120)));
+    EXPECT_GT(wait, UINT64_C(4500000));
+    EXPECT_LT(wait, UINT64_C(6000000));
+}
+
+TEST(NicPath, QueuesOfAVhostWorkerTakeTurnsFrameByFrame)
+{
+    Plan p = two_queues(all_at_once(120));
+    p.nics.replace(p.nics.find("userspace"), 9, "vhost\",\"thread\":0,\"name\":\"v");
+    p.threads = R"({"kind":"vhost","pin":1})";
+    const size_t name = p.nics.find("\"name\":\"n\",");
+    p.nics.erase(name, 11);
+    EXPECT_LT(wait_of_the_second_ps(p), UINT64_C(1500000));
+}
+
+/* The main loop has the global lock while it brings frames: 50 take it 5000 ns from about 5500 on. */
+TEST(NicPath, AVcpuThatGoesToUserspaceWaitsForTheTurnsEnd)
+{
+    Plan p = all_at_once(50);
+    p.programs["main"] = "[\"mask\"],[\"compute\",6000],[\"port_out\",128,1,0],[\"unmask\"]," +
+                         p.programs["main"];
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(50u, of_queue(m, 0, "taken"));
+    EXPECT_EQ(1u, m.number("lock_waits"));
+    EXPECT_GT(m.vcpu_ps(0, "LOCKED"), UINT64_C(3000000));
+    EXPECT_EQ(0u, m.thread_ps(0, "WAITS"));
+}
+
+/* And a frame waits for the vCPU that is in a device model. */
+TEST(NicPath, AFrameWaitsForTheVcpuThatHasTheLock)
+{
+    Plan p = by_main_loop(1, 1);
+    p.programs["main"] = "[\"compute\",4000],[\"port_out\",128,1,0]," + p.programs["main"];
+    p.costs["user.device"] = 10000;
+    Machine m(p);
+    ASSERT_EQ("", m.error());
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_EQ(1u, m.number("lock_waits"));
+    EXPECT_GT(m.thread_ps(0, "WAITS"), UINT64_C(7000000));
+    EXPECT_GT(of_queue(m, 0, "mean_ps"), UINT64_C(8000000));
+}
+
+TEST(NicPath, TheMainLoopSharesItsCpuWithTheVcpu)
+{
+    Plan p = by_main_loop(1, 1);
+    p.threads = R"({"kind":"main-loop","pin":0})";
+    Machine m(p);
+    EXPECT_EQ(VIRQSIM_ENDED, m.run()) << m.text();
+    EXPECT_GT(of_queue(m, 0, "mean_ps"), UINT64_C(900000000)); /* of a slice of 1 ms */
+}
+
+TEST(NicPath, WithoutAMainLoopQemuReceivesNothing)
+{
+    Plan p = by_main_loop(1, 1);
+    p.threads = R"({"kind":"vhost","pin":0})";
+    EXPECT_EQ("plan: machine.nics[0]: QEMU receives by a main-loop among machine.threads",
+              Machine(p).error());
+    p.nics.insert(1, "\"thread\":0,");
+    EXPECT_NE(std::string::npos, Machine(p).error().find("thread"));
+}
+
 TEST(NicPath, WhatIsWrongIsRefusedWithItsPlace)
 {
     const auto refused = [](const std::string &was, const std::string &is,
