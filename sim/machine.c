@@ -8,6 +8,9 @@
 #include "hypervisor/nic_path.h"
 #include "simulation.h"
 
+/* What `broken` begins with, where no guest and no host is to blame but the models are. */
+#define LAW "the run broke a law: "
+
 static bool allocate_vcpu(struct arena *a, struct hypervisor *h, struct vcpu *v, uint16_t index)
 {
     v->hypervisor = h;
@@ -182,8 +185,8 @@ static bool balance_frames(struct virqsim *sim)
         if (q->arrived == q->latency.count + waiting)
             continue;
         snprintf(sim->broken, sizeof sim->broken,
-                 "queue %" PRIu32 ": %" PRIu64 " frames in its ring, but %" PRIu64
-                 " taken + %" PRIu64 " waiting",
+                 LAW "queue %" PRIu32 ": %" PRIu64 " frames in its ring, but %" PRIu64
+                     " taken + %" PRIu64 " waiting",
                  n, q->arrived, q->latency.count, waiting);
         return false;
     }
@@ -200,8 +203,8 @@ static bool balance_sent(struct virqsim *sim)
         if (t->asked == sent + tx_waiting(t))
             continue;
         snprintf(sim->broken, sizeof sim->broken,
-                 "transmit queue %" PRIu32 ": %" PRIu64 " frames, but %" PRIu64
-                 " sent + %" PRIu64 " waiting",
+                 LAW "transmit queue %" PRIu32 ": %" PRIu64 " frames, but %" PRIu64
+                     " sent + %" PRIu64 " waiting",
                  n, t->asked, sent, tx_waiting(t));
         return false;
     }
@@ -218,8 +221,8 @@ static bool balance_disks(struct virqsim *sim)
         if (c->asked == c->reaped + under_way)
             continue;
         snprintf(sim->broken, sizeof sim->broken,
-                 "disk %" PRIu32 ": %" PRIu64 " requests, but %" PRIu64 " done + %" PRIu64
-                 " under way",
+                 LAW "disk %" PRIu32 ": %" PRIu64 " requests, but %" PRIu64 " done + %" PRIu64
+                     " under way",
                  i, c->asked, c->reaped, under_way);
         return false;
     }
@@ -234,7 +237,7 @@ static bool ended_well(struct virqsim *sim)
     if (!v)
         return true;
     snprintf(sim->broken, sizeof sim->broken,
-             "vcpu %u: left its guest by %s, for which KVM has no handler: the host gives up",
+             "the host gave up: vcpu %u left its guest by %s, for which KVM has no handler",
              v->index, exit_reasons[v->exit.reason].name);
     return false;
 }
@@ -245,9 +248,8 @@ bool machine_balance(struct virqsim *sim)
 
     if (h->crashed) {
         snprintf(sim->broken, sizeof sim->broken,
-                 "vcpu %u: its handlers nest more than %d deep: they unmask interrupts after "
-                 "the EOI "
-                 "faster than they return",
+                 "the guest crashed: vcpu %u: its handlers nest more than %d deep: they unmask "
+                 "interrupts after the EOI faster than they return",
                  h->crashed->index, GUEST_FRAMES_MAX - 2);
         return false;
     }
@@ -259,9 +261,9 @@ bool machine_balance(struct virqsim *sim)
             if (a->raised == a->delivered + a->coalesced + a->refused + pending)
                 continue;
             snprintf(sim->broken, sizeof sim->broken,
-                     "vcpu %" PRIu32 " vector %u: %" PRIu64 " raised, but %" PRIu64
-                     " delivered + %" PRIu64 " coalesced + %" PRIu64 " refused + %" PRIu64
-                     " pending",
+                     LAW "vcpu %" PRIu32 " vector %u: %" PRIu64 " raised, but %" PRIu64
+                         " delivered + %" PRIu64 " coalesced + %" PRIu64 " refused + %" PRIu64
+                         " pending",
                      i, vector, a->raised, a->delivered, a->coalesced, a->refused, pending);
             return false;
         }

@@ -117,8 +117,21 @@ static void check_home(struct build *b, const struct guest_insn *i, const struct
     for (size_t n = 0; e2k && n < sizeof x86 / sizeof x86[0]; n++)
         if (i->op == x86[n])
             reader_fail(&b->reader, at, "an Elbrus guest has no %s", guest_ops[i->op].name);
-    if (epic && i->op == GUEST_ipi && i->operand[0] >> 11 & 1)
+}
+
+/* Of what an x86 ICR can say, what an EPIC's guest sends too (epic_guest.c). */
+static void check_epic_ipi(struct build *b, const struct guest_insn *i, const struct place *at)
+{
+    const unsigned mode = i->operand[0] >> 8 & 7;
+
+    if (!b->sim->machine.guest_epic || i->op != GUEST_ipi)
+        return;
+    if (i->operand[0] >> 11 & 1)
         reader_fail(&b->reader, at, "an EPIC has no logical destinations");
+    if (mode != IRQ_FIXED && mode != IRQ_NMI)
+        reader_fail(&b->reader, at,
+                    "an EPIC guest sends fixed IPIs (mode 0) and NMIs (4), not mode %u%s", mode,
+                    mode == IRQ_INIT ? ", INIT" : "");
 }
 
 /* A wait for an event is an operation of its own; two event codes are reserved. */
@@ -170,6 +183,7 @@ static void check_insn(struct build *b, const struct guest_insn *i, const struct
         reader_fail(&b->reader, at, "the plan has no disks");
     check_size(b, i, at);
     check_home(b, i, at);
+    check_epic_ipi(b, i, at);
     b->shuts_down |= i->op == GUEST_triple_fault;
     b->user_operations |= plan_is_user_operation(i);
     count_words(b, i);

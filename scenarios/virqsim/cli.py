@@ -334,7 +334,7 @@ def _status(results: Results) -> int:
         _complain("interrupted: the results are partial")
         return 130
     if results.document["state"] == "broken":
-        _complain(f"the run broke a law: {results.document['broken']}")
+        _complain(results.document["broken"])
         return 1
     if results.document["state"] == "idle":
         _complain("nothing can happen any more, though programs have not ended: the guests wait for each other")

@@ -154,7 +154,7 @@ class Simulation:
             until_ps: simulated time at which to stop, in picoseconds.
 
         Returns:
-            `ended`, `idle` (a deadlock), `broken` (a law was broken), or
+            `ended`, `idle` (a deadlock), `broken` (a law was, or the guest crashed, or the host gave up), or
             `running` when it was interrupted or came to `until_ps`.
         """
         caught: list[int] = []

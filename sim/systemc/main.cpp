@@ -174,7 +174,7 @@ int run(const options &o)
         std::cerr << "virqsim-systemc: a deadlock: programs wait and nothing can happen\n";
         return 1;
     case VIRQSIM_BROKEN:
-        std::cerr << "virqsim-systemc: the run broke a law; the results name it\n";
+        std::cerr << "virqsim-systemc: the run is broken; the results say by what\n";
         return 1;
     }
     return 1;

@@ -53,7 +53,7 @@ def test_a_cause_without_a_handler_ends_the_run():
     plan = Plan("test", machine, Hypervisor()).resolve(profiles.load("elbrus-16c"), "epic-hw")
     document = runner.run(plan).document
     assert document["state"] == "broken"
-    assert document["broken"] == "vcpu 0: left its guest by cu:hcem, for which KVM has no handler: the host gives up"
+    assert document["broken"] == "the host gave up: vcpu 0 left its guest by cu:hcem, for which KVM has no handler"
     assert [(row["reason"], row["count"]) for row in document["exits"]] == [("cu:rr_idr", 1)]
 
 

@@ -161,8 +161,8 @@ TEST(Interception, WithoutAHandlerTheRunEndsAccounted)
         Plan p = one("[\"epic_ipi\",48,0],[\"mask\"]," + operation + ",[\"compute\",1000]");
         Machine m(p);
         ASSERT_EQ(VIRQSIM_BROKEN, m.run());
-        EXPECT_EQ("vcpu 0: left its guest by " + name +
-                      ", for which KVM has no handler: the host gives up",
+        EXPECT_EQ("the host gave up: vcpu 0 left its guest by " + name +
+                      ", for which KVM has no handler",
                   broken(m));
         EXPECT_EQ(VIRQSIM_BROKEN, m.run()) << "it stays so";
     }

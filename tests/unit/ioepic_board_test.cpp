@@ -213,6 +213,23 @@ TEST(IoepicBoard, AForwardedLevelThatStaysComesAgain)
     }
 }
 
+/* The EOI of a lower or a higher vector, on another vCPU, acknowledges no pin. */
+TEST(IoepicBoard, AnotherVectorsEoiLeavesTheHostsPinMasked)
+{
+    Plan p = pin_plan("epic-sw", LEVEL, level_handler(17), ASSIGNED, 17);
+    p.programs["driver"] = "[\"setup\",1]," + route(17, 600, 1, LEVEL) +
+                           ",[\"setup\",0],[\"signal\",0],[\"compute\",50000],"
+                           "[\"self_ipi\",599],[\"self_ipi\",601],[\"spin_until\",1,2]";
+    p.programs["target"] = "[\"mask\"],[\"compute\",300000],[\"unmask\"],[\"spin_until\",0,1]";
+    p.programs["other"] = "[\"eoi\"],[\"word_add\",1,1]";
+    p.vcpus[0].handlers = {{599, "other"}, {601, "other"}};
+    Machine m(p);
+    ends(m);
+    EXPECT_EQ(2u, m.latency("ipi", "count"));
+    EXPECT_EQ(1u, m.exits(1, "cu:hv_int"));
+    EXPECT_EQ(1u, m.latency("line", "count"));
+}
+
 /* ---- MSIs of assigned devices ---- */
 
 Plan msi_plan(const std::string &technology, const std::string &target)
