@@ -9,6 +9,7 @@ import pandas as pd
 
 from . import perfetto, results, stats, vcd
 from . import trace as vqt
+from .profiles import marked_by
 from .tracepoints import text, tracedat
 
 
@@ -72,7 +73,7 @@ WRITERS = {  # format: ending, and what writes it: (trace, path, plan or None)
     "ftrace": (".txt", text.write),
     "trace.dat": (".dat", tracedat.write),
     "vcd": (".vcd", vcd.write),
-    "csv": (".csv", lambda trace, path, plan: frame(trace).to_csv(path, index=False)),
-    "parquet": (".parquet", lambda trace, path, plan: frame(trace).to_parquet(path, index=False)),
+    "csv": (".csv", lambda trace, path, plan: marked_by(frame(trace), plan).to_csv(path, index=False)),
+    "parquet": (".parquet", lambda trace, path, plan: marked_by(frame(trace), plan).to_parquet(path, index=False)),
 }
 FORMATS = [*WRITERS, *stats.FORMATS]

@@ -78,8 +78,8 @@ def sources(runs):
     return list(dict.fromkeys(x["source"] for run in runs for x in run["latency"] if x["count"]))
 
 
-def save(figure, out, name, header, rows):
-    """The PNG, the PDF and the CSV of one figure."""
+def save(figure, out, name, header, rows, profile=""):
+    """The PNG, the PDF and the CSV of one figure; `profile` is what a last column says in every row, if anything."""
     paths = [out / f"{name}.{kind}" for kind in ("png", "pdf")]
     for path in paths:
         # No date inside: the same run gives the same file.
@@ -88,7 +88,8 @@ def save(figure, out, name, header, rows):
     plt.close(figure)
     table = out / f"{name}.csv"
     with table.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        table_rows = [[*header, "profile"], *([*row, profile] for row in rows)] if profile else [header, *rows]
+        csv.writer(file, lineterminator="\n").writerows(table_rows)
     return [*paths, table]
 
 
@@ -204,4 +205,5 @@ def bands(document, out):
         if mark:
             figure.suptitle(mark, fontsize=6)
         return save(figure, out, "sensitivity", ("metric", "technology", "as it stands", "low", "high"),
-                    [[row[key] for key in ("metric", "technology", "as_it_stands", "low", "high")] for row in rows])
+                    [[row[key] for key in ("metric", "technology", "as_it_stands", "low", "high")] for row in rows],
+                    profiles.column(document["profile"], document["profile_kind"]))

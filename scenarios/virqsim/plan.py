@@ -333,7 +333,7 @@ class Machine:
         Args:
             name: for people.
             vcpu: the destination.
-            vector: 16 to 255, the guest's.
+            vector: 16 to 255, with an EPIC to 1023; the guest's.
             cpu: the physical CPU that its MSI reaches where the IOMMU does not post; by default
                 the one of the vCPU's thread, which must have been added before.
             delay_ns: from the signal to the MSI.
@@ -355,7 +355,7 @@ class Machine:
             name: for people.
             kind: `msi`, `level`, `extint` or `nmi`.
             vcpu: the destination.
-            vector: 16 to 255.
+            vector: 16 to 255, with an EPIC to 1023.
             delay_ns: from the signal to the interrupt.
             at_ns: ascending times at which it acts by itself.
             table: of an `msi`, the address of its entry of the MSI-X table, for drivers.msix_move().

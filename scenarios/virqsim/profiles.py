@@ -16,14 +16,18 @@ taken over is about another CPU, so whatever it was there, it is assumed here.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import library, paths
 from .errors import VirqsimError, unknown
+
+if TYPE_CHECKING:
+    import pandas
 
 KINDS = ("measured", "published", "derived", "assumed")
 """How a number is known, from the strongest to the weakest."""
@@ -85,6 +89,27 @@ class Profile:
 def caveat(profile: str, kind: str) -> str:
     """What stands beside every number that a profile made, where none of its own is known; else nothing."""
     return f" (profile {profile}: {kind})" if kind == ASSUMED_THROUGHOUT else ""
+
+
+def column(profile: str, kind: str) -> str:
+    """What every row of a file says in its last column, `profile`, where no number of that is known; else nothing."""
+    return f"{profile}: {kind}" if kind == ASSUMED_THROUGHOUT else ""
+
+
+def marked(table: pandas.DataFrame, profile: str, kind: str) -> pandas.DataFrame:
+    """A table for a file, with that column where there is something to say."""
+    said = column(profile, kind)
+    return table.assign(profile=said) if said else table
+
+
+def marked_by(table: pandas.DataFrame, plan: Mapping[str, Any] | None) -> pandas.DataFrame:
+    """The same by a resolved plan's costs; the table as it is where there is no plan."""
+    costs = (plan or {}).get("costs", {})
+    return marked(table, costs.get("profile", ""), costs.get("kind", ""))
+
+
+CAVEAT = re.compile(rf" \(profile (\S+): {ASSUMED_THROUGHOUT}\)")
+"""How caveat() is found again, in an export's comments."""
 
 
 def caveat_of(plan: Mapping[str, Any] | None) -> str:

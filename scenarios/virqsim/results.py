@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import VirqsimError
-from .profiles import ASSUMED_THROUGHOUT, caveat
+from .profiles import ASSUMED_THROUGHOUT, caveat, marked
 from .runfolder import RunFolder
 
 PS_PER_NS = 1000
@@ -204,7 +204,8 @@ class Results:
         (files / "results.json").write_text(json.dumps(self.document, indent=1) + "\n")
         (files / "plan.json").write_text(json.dumps(self.plan, indent=1) + "\n")
         for name in TABLES:
-            getattr(self, name).to_csv(files / f"{name}.csv", index=False)
+            table = marked(getattr(self, name), self.document["profile"], self.document["profile_kind"])
+            table.to_csv(files / f"{name}.csv", index=False)
 
     def summary(self) -> str:
         """One line: what was run with what, and how it ended."""

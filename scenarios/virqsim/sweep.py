@@ -54,7 +54,7 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
       virqsim sweep halt_polling --set arrivals=poisson --tech apicv
     """
     from . import runner, show
-    from .profiles import caveat
+    from .profiles import caveat, column
     from .results import known_as
     from .sweepfigure import draw
 
@@ -66,7 +66,8 @@ def sweep_command(scenario: str, settings: tuple[str, ...], out: Path | None, as
     rest_on = "; ".join(f"profile {each.name} ({known_as(each.known)})" for each in costs)
     mark = "".join(caveat(each.name, each.known) for each in costs)
     try:
-        paths = draw(table, loaded.sweeps, loaded.parameters, out or Path("out", f"sweep-{loaded.name}"), loaded.name, rest_on)
+        paths = draw(table, loaded.sweeps, loaded.parameters, out or Path("out", f"sweep-{loaded.name}"), loaded.name, rest_on,
+                     "; ".join(filter(None, (column(each.name, each.known) for each in costs))))
     except OSError as error:
         raise VirqsimError(f"sweep: {error.filename}: {error.strerror}") from None
     table = table.drop(columns="sweep")

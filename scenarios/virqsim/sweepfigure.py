@@ -25,8 +25,11 @@ _MOST_IN_A_LEGEND_ROW = 4
 
 
 def draw(table: pandas.DataFrame, sweeps: Sequence[Sweep], parameters: dict[str, Parameter], out: Path, name: str,
-         costs: str) -> list[Path]:
-    """Draws the table of `virqsim sweep`; gives the paths of the files written. `costs` is what its numbers rest on."""
+         costs: str, profile: str = "") -> list[Path]:
+    """Draws the table of `virqsim sweep`; gives the paths of the files written.
+
+    `costs` is what its numbers rest on; `profile` what the file says of that in every row, if anything.
+    """
     columns = [(sweep, panel) for sweep in sweeps for panel in _panels(table, sweep)]
     measures = list(dict.fromkeys(measure for sweep in sweeps for measure in sweep.y))
     width = figures.COLUMN * max(1.0, len(columns) * (0.62 if len(measures) == 1 else 0.8))
@@ -47,7 +50,7 @@ def draw(table: pandas.DataFrame, sweeps: Sequence[Sweep], parameters: dict[str,
         figure.legend(handles, labels, loc="outside lower center", ncols=_MOST_IN_A_LEGEND_ROW, frameon=False, columnspacing=1.0,
                       title=costs, title_fontsize=6)
         shown = table.drop(columns="sweep")
-        return figures.save(figure, out, name, list(shown.columns), shown.astype(object).values.tolist())
+        return figures.save(figure, out, name, list(shown.columns), shown.astype(object).values.tolist(), profile)
 
 
 def _panels(table: pandas.DataFrame, sweep: Sweep) -> Iterable[Any]:

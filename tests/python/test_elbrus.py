@@ -73,6 +73,8 @@ def test_json_says_so(virqsim, runs):
     for command in (("bill", runs["epic-hw"]), ("stat", runs["epic-hw"]), ("probe", "ipi.unicast", "--tech", "epic-hw")):
         document = json.loads(virqsim(*command, "--json").out)
         assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
+    listed = json.loads(virqsim("explain", runs["epic-hw"], "--json").out)
+    assert listed and all((row["profile"], row["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT) for row in listed)
     for asked in (("--flow", "1"), ("--why-not", "0x30", "--at", "1us")):
         document = json.loads(virqsim("explain", runs["epic-hw"], *asked, "--json").out)
         assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
@@ -81,12 +83,12 @@ def test_json_says_so(virqsim, runs):
 
 
 @pytest.fixture
-def texts(monkeypatch):
-    """What is written in each figure that is saved."""
+def pictures(monkeypatch):
+    """What is written in each figure that is saved, and in the first lines of its CSV."""
     seen = []
 
-    def save(figure, *rest):
-        seen.append(" ".join(text.get_text() for text in figure.findobj(Text)))
+    def save(figure, out, name, header, rows, profile=""):
+        seen.append((" ".join(text.get_text() for text in figure.findobj(Text)), f"{header} {rows[0]} {profile}"))
         figures.plt.close(figure)
         return []
 
@@ -101,11 +103,29 @@ def one_cost(monkeypatch):
     monkeypatch.setattr(sensitivity, "varied", lambda *of: dict(list(varied(*of).items())[:1]))
 
 
-def test_every_picture_says_so(virqsim, texts, runs, one_cost):
+def test_every_picture_says_so(virqsim, pictures, runs, one_cost):
     assert virqsim("plot", runs["epic-sw"]).status == 0
     assert virqsim("plot", runs["epic-hw"], "--flow", "1").status == 0
     assert virqsim("sensitivity", "ipi_ping_pong", "--tech", "epic-sw,epic-hw", "--set", "rounds=1", "--draws", "1").status == 0
-    assert len(texts) == 4 and all(ASSUMED_THROUGHOUT in text for text in texts)
+    assert len(pictures) == 4 and all(ASSUMED_THROUGHOUT in said for picture in pictures for said in picture)
+
+
+def test_the_csv_of_a_figure_has_it_in_its_last_column(tmp_path):
+    for profile, said in (("p: k", "a,b,profile\n1,2,p: k\n"), ("", "a,b\n1,2\n")):
+        figures.save(figures.plt.figure(figsize=(1, 1)), tmp_path, "f", ("a", "b"), [(1, 2)], profile)
+        assert (tmp_path / "f.csv").read_text() == said
+
+
+def test_the_files_of_a_run_say_so_in_their_last_column(runs):
+    said = f"elbrus-16c: {ASSUMED_THROUGHOUT}"
+    for name in results.TABLES:
+        table = pd.read_csv(runs["epic-sw"] / f"{name}.csv")
+        assert table.columns[-1] == "profile" and set(table["profile"]) <= {said}
+        assert "profile" not in pd.read_csv(runs["none"] / f"{name}.csv")
+    assert len(table) == 0 and len(pd.read_csv(runs["epic-sw"] / "exits.csv"))
+    for form, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
+        assert set(read(export(runs["epic-sw"], form))["profile"]) == {said}
+        assert "profile" not in read(export(runs["none"], form))
 
 
 @pytest.mark.parametrize(("source", "target", "features", "raised", "pending"), [
@@ -149,11 +169,12 @@ def test_sensitivity_varies_the_profile_that_was_named(one_cost):
     assert study(asked)["profile"] == "unit"
 
 
-def test_a_sweep_takes_the_machines_own_profile_and_says_so(virqsim, texts, titles):
+def test_a_sweep_takes_the_machines_own_profile_and_says_so(virqsim, pictures, titles):
     asked = ("sweep", "halt_polling", "--tech", "epic-hw", "--set", "arrivals=poisson", "--set", "policy=sleep", "--set",
              "interrupts=5", "--repeats", "1")
     assert virqsim(*asked).status == 0
-    assert "profile elbrus-16c (assumed throughout)" in texts[0] and all(MARK in title for title in titles)
+    assert "profile elbrus-16c (assumed throughout)" in pictures[0][0] and all(MARK in title for title in titles)
+    assert pictures[0][1].endswith("] elbrus-16c: assumed throughout")
     assert {row["costs"] for row in json.loads(virqsim(*asked, "--json").out)} == {"profile elbrus-16c (assumed throughout)"}
 
 
@@ -263,3 +284,9 @@ def test_such_a_trace_is_surveyed_and_not_replayed(virqsim, refused, runs):
     assert "is an interception of an Elbrus machine" in refused("replay", path)
     said = virqsim("replay", path, "--survey")
     assert said.status == 0 and "not to be replayed: cu:hv_int: is an interception" in said.out
+    assert said.out.count(MARK) == 2
+    for form in ("ftrace", "trace.dat"):
+        document = json.loads(virqsim("replay", export(runs["epic-sw"], form), "--survey", "--json").out)
+        assert (document["profile"], document["profile_kind"]) == ("elbrus-16c", ASSUMED_THROUGHOUT)
+        document = json.loads(virqsim("replay", export(runs["none"], form), "--survey", "--json").out)
+        assert (document["profile"], document["profile_kind"]) == (None, None)

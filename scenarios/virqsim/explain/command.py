@@ -67,7 +67,8 @@ def _vector(text: str, vectors: int) -> int:
 def _explain_run(folder: Path, flows: Flows, as_json: bool) -> None:
     chosen = flows.worth_a_look()
     if as_json:
-        click.echo(json.dumps([{**vars(each), "why": why, "latency_ps": each.latency_ps} for why, each in chosen], indent=1))
+        click.echo(json.dumps([{**flows.costs, **vars(each), "why": why, "latency_ps": each.latency_ps}
+                               for why, each in chosen], indent=1))
     else:
         pages.show_flows(folder, flows, chosen)
 

@@ -88,9 +88,9 @@ def _survey(trace: str, as_json: bool) -> None:
         return
     click.echo(f"{found['trace']}: {found['lines']} lines, {sum(found['events'].values())} events, "
                f"{found['vcpus']} vCPUs, {found['seconds']:.3f} s; in the guest {found['guest_ns'] / 1e9:.3f} s, "
-               f"in the host {found['host_ns'] / 1e9:.3f} s of them all\n")
+               f"in the host {found['host_ns'] / 1e9:.3f} s of them all{show.caveat(found)}\n")
     rates = found["exits_per_second"]
-    show.table("VM exits", ["reason", "count", "a second"],
+    show.table(f"VM exits{show.caveat(found)}", ["reason", "count", "a second"],
                [[reason, n, rates.get(reason, 0.0)] for reason, n in found["exits"].items()])
     show.table("Events", ["event", "count"], [[event, n] for event, n in found["events"].items()])
     for sentence in found["obstacles"]:

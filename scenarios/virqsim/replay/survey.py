@@ -15,12 +15,14 @@ import numpy as np
 
 from ..errors import VirqsimError
 from ..library import NEVER
+from ..profiles import ASSUMED_THROUGHOUT, CAVEAT
 from . import lines, reasons, source
 from .lines import Batch, Lines
 from .reader import HOLDS_NONE
 from .unknown import RECORD, SILENCE_NS
 
 _KEEP = 5  # places of a kind that are named
+_LONGEST = 1000  # of a line that is no event, what is looked at: an export's may name many features
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Survey:
     guest_ns: int = 0
     host_ns: int = 0
     lost: list[str] = field(default_factory=list)
+    profile: str = ""
+    """Of an export whose profile is assumed throughout."""
     again: int = 0
     """The line where another recording begins."""
     back: int = 0
@@ -79,7 +83,8 @@ class Survey:
         exits: Counter[str] = Counter()
         for (_, reason), n in self.exits.items():
             exits[reason] += n
-        return {"trace": str(self.path), "lines": self.lines, "events": dict(sorted(self.events.items())),
+        return {"trace": str(self.path), "profile": self.profile or None,
+                "profile_kind": ASSUMED_THROUGHOUT if self.profile else None, "lines": self.lines, "events": dict(sorted(self.events.items())),
                 "seconds": self.seconds, "exits": dict(sorted(exits.items())),
                 "exits_per_second": {reason: n / self.seconds for reason, n in sorted(exits.items())} if self.seconds else {},
                 "vcpus": len({vcpu for vcpu, _ in self.exits}), "guest_ns": self.guest_ns, "host_ns": self.host_ns,
@@ -119,7 +124,7 @@ class _Counter:
         """Counts some lines."""
         rows = batch.lines
         self._found.lines += len(rows)
-        self._look_for_losses(batch, rows)
+        self._read_the_rest(batch, rows)
         events = rows[rows["kind"] == lines.EVENT]
         self._add(self._events, events["event"])
         numbers = {name: number for number, name in enumerate(self._text.names(), 1)}
@@ -139,11 +144,13 @@ class _Counter:
             if n:
                 counts[number] += n
 
-    def _look_for_losses(self, batch: Batch, rows: np.ndarray) -> None:
+    def _read_the_rest(self, batch: Batch, rows: np.ndarray) -> None:
         for n in np.flatnonzero((rows["kind"] == lines.OTHER) | (rows["kind"] == lines.COMMENT)).tolist():
             start, length = int(rows["start"][n]), int(rows["length"][n])
-            text = batch.text[start:start + min(length, 200)].decode(errors="replace").strip()
+            text = batch.text[start:start + min(length, _LONGEST)].decode(errors="replace").strip()
             written = lines.WRITTEN.search(text)
+            if rows["kind"][n] == lines.COMMENT and (caveat := CAVEAT.search(text)):
+                self._found.profile = caveat[1]
             if lines.BEGINS.match(text) and (self._events or (rows["kind"][:n] == lines.EVENT).any()):
                 self._found.again = self._found.again or batch.first + n
             if lines.LOST.match(text) or written and written[1] != written[2]:
