@@ -37,7 +37,7 @@ enum virqsim_state {
     VIRQSIM_ENDED,   /* every main program ended, or run.until_ns was reached */
     VIRQSIM_IDLE,   /* nothing can happen by itself, though programs have not ended: a deadlock,
                         unless the world outside acts */
-    VIRQSIM_BROKEN, /* a law was broken (an interrupt lost): virqsim_results() names it */
+    VIRQSIM_BROKEN, /* a law, or the guest crashed, or the host gave up: results say which */
 };
 
 /* Runs what is due before `until_ps`, at most `budget` events. */

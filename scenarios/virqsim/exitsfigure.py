@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 
 from . import figures
+from .profiles import column
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -36,7 +37,11 @@ def plot(document: dict[str, Any], note: str, out: Path) -> list[Path]:
         figure.supxlabel(f"exits of one operation; 0: nobody leaves{note}", fontsize=6)
         table = [[row["operation"], row["target"], technology["name"], *(_counts(row["exits"][technology["name"]]) or ["", "", ""])]
                  for row in rows for technology in technologies]
-        header = "operation", "target", "technology", *(title for _, title in PARTS)
+        header = ["operation", "target", "technology", *(title for _, title in PARTS)]
+        known = [column(technology["profile"], technology["profile_kind"]) for technology in technologies]
+        if any(known):
+            header.append("profile")
+            table = [[*row, said] for row, said in zip(table, known * len(rows), strict=True)]
         return figures.save(figure, out, "exits_side_by_side", header, table)
 
 

@@ -1,8 +1,8 @@
 /*
  * virqsim-systemc: runs one plan under SystemC and writes what came out.
  *
- * Exit status: 0 the run ended; 1 it broke a law or came to a deadlock (the
- * results say which); 2 something given was wrong, and nothing was written;
+ * Exit status: 0 the run ended; 1 it is broken or came to a deadlock (the
+ * results say by what); 2 something given was wrong, and nothing was written;
  * 130 it was interrupted, and what it had is written, marked partial.
  */
 #include <csignal>

@@ -41,8 +41,9 @@ def test_the_picture_has_a_panel_for_each_technology_and_the_tables_numbers(virq
     assert {"Intel\nnone", "Elbrus\nepic-sw", "ipi.unicast, halted", "0", "?"} <= set(texts)
     assert any("costs assumed throughout" in text for text in texts)
     rows = Path("pictures/exits_side_by_side.csv").read_text().splitlines()
-    assert rows[1:3] == ["ipi.unicast,running,none,1,1,1", "ipi.unicast,running,epic-sw,2,2,1"]
-    assert rows[-1] == "tpr.write_cr8,running,epic-sw,,,"
+    assert rows[1:3] == ["ipi.unicast,running,none,1,1,1,",
+                         "ipi.unicast,running,epic-sw,2,2,1,elbrus-16c: assumed throughout"]
+    assert rows[-1] == "tpr.write_cr8,running,epic-sw,,,,elbrus-16c: assumed throughout"
 
 
 def test_a_technology_that_there_is_not_is_named(virqsim):
