@@ -1,9 +1,12 @@
 /*
  * Disks in the machine: who does what of a request's way, and what it costs.
  *
+ * A request's coroutine in QEMU is two pieces of work: up to where it yields to the
+ * pool, on the thread that took the request (disk_start), and from where the main loop
+ * resumes it (completed).
  * Left out: QEMU's block layer between the device model and the pool (a raw image
- * has no format; coroutines are in the costs); requests that it merges; Linux native
- * AIO and io_uring in place of the pool; I/O threads of virtio-blk's own.
+ * has no format); requests that it merges; Linux native AIO and io_uring in place of
+ * the pool; I/O threads of virtio-blk's own.
  */
 #include "hypervisor/disk_parts.h"
 
