@@ -34,6 +34,7 @@ static uint64_t operand_limit(const struct build *b, const char *operand)
         {"frames", 1 << 20},
         {"mode", 3},
         {"on", 1},
+        {"reason", INHIBIT_COUNT - 1},
         {"id", STAMP_IDS - 1},
         {"msr", UINT32_MAX},
         {"divide", 128},

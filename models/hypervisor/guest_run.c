@@ -103,6 +103,10 @@ static bool execute_alone(struct vcpu *v, const struct guest_insn *i)
     case GUEST_timer_expires:
         timer_expires(v, (cycles){i->operand[0]});
         break;
+    case GUEST_inhibit:
+        inhibit_marked(v->hypervisor, (enum inhibit)i->operand[0], i->operand[1],
+                       (cycles){i->operand[2]});
+        break;
     case GUEST_host_until:
         v->held = true;
         v->held_word = i->operand[0];

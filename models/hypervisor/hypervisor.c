@@ -295,7 +295,7 @@ static void hypothetical_init(struct hypervisor *h, enum virt_vendor vendor)
         apic_in_kernel && hypothetical_declares(h->hypothetical, HYPOTHETICAL_TIMER_EXPIRY);
 }
 
-enum { INHIBIT_EVENTS = 1 };
+enum { INHIBIT_EVENTS = 2 };
 
 uint32_t hypervisor_events(uint32_t vcpus, uint32_t pcpus, uint32_t devices, uint32_t queues)
 {

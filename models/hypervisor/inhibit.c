@@ -113,6 +113,33 @@ void inhibit_apply(struct vcpu *v)
 
 /* --- what the plan asks for; and what held before anybody listened is told as time begins --- */
 
+static void by_plan(struct hypervisor *h, const struct inhibit_change *c)
+{
+    const inhibit_set before = inhibit_in_force(h), bit = (inhibit_set)1 << c->reason;
+    struct inhibits *n = &h->inhibits;
+
+    n->by_plan = c->on ? n->by_plan | bit : n->by_plan & ~bit;
+    became(h, before, NULL);
+}
+
+static void mark_due(struct event *e)
+{
+    struct hypervisor *h = EVENT_OWNER(e, struct hypervisor, inhibits.mark);
+
+    by_plan(h, &h->inhibits.marked);
+}
+
+/* One that is still to come, comes before the next. */
+void inhibit_marked(struct hypervisor *h, enum inhibit reason, bool on, cycles after)
+{
+    struct inhibits *n = &h->inhibits;
+
+    if (event_is_armed(h->events, &n->mark))
+        by_plan(h, &n->marked);
+    n->marked = (struct inhibit_change){hv_after(h, after.n), reason, on};
+    event_arm(h->events, &n->mark, n->marked.at);
+}
+
 static void due(struct event *e)
 {
     struct hypervisor *h = EVENT_OWNER(e, struct hypervisor, inhibits.due);
@@ -121,13 +148,8 @@ static void due(struct event *e)
     if (!n->begun && !nothing_to_inhibit(h))
         put_changes(h, 0, inhibit_in_force(h));
     n->begun = true;
-    while (n->next < n->count && !time_before(h->events->now, n->change[n->next].at)) {
-        const struct inhibit_change *c = &n->change[n->next++];
-        const inhibit_set before = inhibit_in_force(h), bit = (inhibit_set)1 << c->reason;
-
-        n->by_plan = c->on ? n->by_plan | bit : n->by_plan & ~bit;
-        became(h, before, NULL);
-    }
+    while (n->next < n->count && !time_before(h->events->now, n->change[n->next].at))
+        by_plan(h, &n->change[n->next++]);
     if (n->next < n->count)
         event_arm(h->events, e, n->change[n->next].at);
 }
@@ -286,6 +308,7 @@ void inhibit_init(struct hypervisor *h, enum virt_vendor vendor)
     for (uint32_t i = 0; i < h->vcpu_count; i++)
         h->vcpu[i].apicv_active = wanted(h);
     event_init(h->events, &n->due, EVENT_PHASE_CONTROLLER, due);
+    event_init(h->events, &n->mark, EVENT_PHASE_CONTROLLER, mark_due);
     if (n->count || inhibit_in_force(h))
         event_arm(h->events, &n->due, (sim_time){0});
 }

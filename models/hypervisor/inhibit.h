@@ -43,6 +43,8 @@ struct inhibits {
     uint32_t count, next;
     struct event due;
     bool begun;
+    struct event mark; /* by a program, of a change that is to come */
+    struct inhibit_change marked;
 };
 
 /* Before controls_set(). Of the plan there are changes and policy. */
@@ -52,6 +54,8 @@ inhibit_set inhibit_in_force(const struct hypervisor *h);
 feature_set inhibit_features(const struct vcpu *v);
 /* A cause in the machine comes or goes; `self` pays for it, NULL: nobody. */
 void inhibit_by_machine(struct hypervisor *h, enum inhibit reason, bool on, struct vcpu *self);
+/* A mark in a program: a reason comes or goes, after so many cycles. */
+void inhibit_marked(struct hypervisor *h, enum inhibit reason, bool on, cycles after);
 /* A guest wrote an APIC register that IDs are made of. */
 void inhibit_check_ids(struct vcpu *self);
 /* The vCPU's control structure follows the reasons, before its next entry. */

@@ -490,6 +490,11 @@ class Program:
         """The APIC timer of this vCPU, where it is armed, expires so many core cycles from now."""
         return self._add("timer_expires", cycles=cycles)
 
+    def inhibit(self, reason: int, on: bool, cycles: int = 0) -> Program:
+        """So many core cycles from now KVM has a reason to do without APICv or AVIC (its row in `virqsim list inhibits`,
+        from 0), or has it no longer."""
+        return self._add("inhibit", reason=reason, on=int(on), cycles=cycles)
+
     def setup(self, on: bool) -> Program:
         """From here on (or no longer) the program prepares the machine: its exits are counted apart."""
         return self._add("setup", on=int(on))

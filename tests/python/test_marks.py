@@ -1,7 +1,7 @@
 """Marks by which a guest's program ties the outside world to its own progress."""
 
 import pytest
-from virqsim import Machine, Plan, Program, icr, profiles, runner
+from virqsim import Machine, Plan, Program, VirqsimError, icr, profiles, runner
 
 VECTOR = 0x31
 
@@ -57,6 +57,34 @@ def test_an_armed_timer_expires_where_the_program_says(technology, exits):
     program = Program("guest").timer_mode(VECTOR, 2).tsc_deadline(1 << 40).compute(5_000).timer_expires()
     machine.vcpu(program.spin_until(word, 1), {VECTOR: Program("handler").word_add(word).eoi()})
     assert run(machine, technology) == exits
+
+
+@pytest.mark.parametrize("technology, mode, exits", [
+    ("apicv", "x2apic", {"EXTERNAL_INTERRUPT": 2, "MSR_WRITE": 2}),  # two kicks; the self-IPI and the EOI in between
+    ("x2avic", "x2apic", {"interrupt": 2, "msr": 4}),  # AVIC leaves for each self-IPI
+    ("none", "x2apic", {"MSR_WRITE": 6}),  # which has nothing to switch off
+])
+def test_apicv_is_off_from_where_the_program_says_to_where_it_says(technology, mode, exits):
+    machine, reason = Machine(mode), 3  # BLOCKIRQ
+    guest = Program("guest").self_ipi(VECTOR).compute(20_000)
+    guest.inhibit(reason, True).compute(20_000).self_ipi(VECTOR).compute(20_000)
+    machine.vcpu(guest.inhibit(reason, False).compute(20_000).self_ipi(VECTOR).compute(20_000), {VECTOR: Program("handler").eoi()})
+    assert run(machine, technology) == exits
+
+
+def test_a_change_that_is_to_come_comes_before_the_next():
+    machine = Machine()
+    machine.vcpu(Program("guest").inhibit(3, True, 1 << 40).inhibit(6, True, 1_000).compute(20_000))
+    results = runner.run(Plan("marks", machine).resolve(profiles.load("skylake-sp"), "apicv"))
+    switched = [row["reason"] for row in results.document["inhibits"]["reasons"] if row["switches"]]
+    assert switched[:2] == ["BLOCKIRQ", "APIC_BASE_MODIFIED"]
+
+
+def test_a_reason_that_is_none_is_refused():
+    machine = Machine()
+    machine.vcpu(Program("guest").inhibit(99, True))
+    with pytest.raises(VirqsimError, match="99 is out of range"):
+        run(machine, "apicv")
 
 
 def test_a_timer_that_is_not_armed_does_not_expire():

@@ -14,6 +14,7 @@
     recorded.py  which hardware and hypervisor the recording was made on
     episodes.py  each vCPU's life: in the guest, out for one reason, in again
     steps.py     an exit with its meaning
+    switched.py  when APICv or AVIC was switched off
     sources.py   who raised an interrupt
     demand.py    what the guest wanted, apart from what that hardware charged
     implied.py   injections that were not recorded

@@ -14,10 +14,11 @@ Orders are what counts: times of a recording are those of another machine.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 
-from . import actions, episodes, implied, recorded
+from . import actions, episodes, implied, recorded, switched
 from .actions import HALT, KICK, WINDOW, Actions, Region
 from .disturbance import Disturbance, is_noise
 from .episodes import Episode
@@ -26,6 +27,7 @@ from .recorded import Recorded
 from .sources import Sources
 from .steps import Arrival, Delivery, Step
 
+_PERIODIC = 1  # SDM 3A "Local Vector Table", the timer's mode
 _TOLD = "restart"  # KVM_RUN returned by a signal: userspace has an interrupt to inject
 
 
@@ -39,6 +41,7 @@ class Demand:
     timers: dict[int, tuple[int, int]]  # vCPU to (vector, mode of LVT timer), as set before the window
     carried: Counter[tuple[int, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    inhibits: tuple[str, ...] = ()  # reasons against APICv or AVIC that were there before the guest ran
 
     def groups(self, step: Step) -> list[list[Arrival]]:
         """What met the step in the guest, in turns: one kick served a whole turn.
@@ -46,7 +49,7 @@ class Demand:
         Where the hardware took each by itself, each is a turn of its own.
         """
         met = step.met("guest")
-        if self.recorded.hides_deliveries:
+        if step.hidden:
             return [[arrival] for arrival in met]
         return [met] if met else []
 
@@ -72,15 +75,16 @@ class _Extractor:
         self.steps = {vcpu: self._operations(vcpu, life) for vcpu, life in episodes.split(trace).items()}
         if self.recorded.irqchip == "userspace":
             _mark_immediate(self.steps)
-        self.position = _Positions(self.steps)
+        self.position = Positions(self.steps)
         self._offered_ns = {event.line: event.time_ns for event in trace.events
                             if event.name == "kvm_apic_accept_irq" and event.time_ns is not None}
 
     def demand(self) -> Demand:
         self._arrivals()
+        inhibits = switched.mark(self.trace, self.recorded, self.steps, self.position)
         for steps in self.steps.values():
             _settle_sources(steps)
-            _settle_states(steps, self.recorded)
+            _settle_states(steps)
             _pass_on(steps)
             if not self.injected:
                 implied.injections(steps)
@@ -89,10 +93,10 @@ class _Extractor:
             _forget_masked(steps)
             if self.undisturbed:
                 steps[:] = Disturbance(self.trace, list(steps), self._offered_ns, Step).taken_out()
-            _timer_arms(steps)
+            _timer_arms(steps, self.timers.get(steps[0].vcpu, (0, 0))[1])
             _noise(steps)
         self._say()
-        return Demand(self.recorded, self.steps, self.regions, self.timers, self.carried, self.notes)
+        return Demand(self.recorded, self.steps, self.regions, self.timers, self.carried, self.notes, inhibits)
 
     def _operations(self, vcpu: int, life: list[Episode]) -> list[Step]:
         access = Actions(self.recorded, self.regions)
@@ -165,12 +169,16 @@ def _mark_immediate(lives: dict[int, list[Step]]) -> None:
                 following.episode.immediate = True
 
 
-class _Positions:
+class Positions:
     """Where a vCPU was when the event of an index was printed: (step, in the guest before its exit)."""
 
     def __init__(self, steps: dict[int, list[Step]]) -> None:
         self._steps = steps
-        self._at = dict.fromkeys(steps, 0)
+        self.again()
+
+    def again(self) -> None:
+        """From the beginning."""
+        self._at = dict.fromkeys(self._steps, 0)
 
     def of(self, vcpu: int, index: int) -> tuple[int, bool]:
         """Asked with ascending indexes."""
@@ -224,12 +232,12 @@ def _settle_sources(steps: list[Step]) -> None:
             step.sends = []
 
 
-def _settle_states(steps: list[Step], recorded: Recorded) -> None:
+def _settle_states(steps: list[Step]) -> None:
     """A remote arrival in the guest that no kick followed met the next exit instead, or was posted."""
     for step in steps:
         kicked = step.reason in KICK
         for arrival in step.arrivals:
-            if arrival.state == "guest" and not kicked and not recorded.hides_deliveries:
+            if arrival.state == "guest" and not kicked and not step.hidden:
                 arrival.state = "host"
             if arrival.state == "host" and (step.reason in HALT or step.episode.exit is None):
                 arrival.state = "blocked"
@@ -249,12 +257,41 @@ def _pass_on(steps: list[Step]) -> None:
 
 def _deliveries(steps: list[Step], recorded: Recorded) -> None:
     """Follows pending interrupts to their injection, and handlers to their EOI."""
-    if recorded.hides_deliveries:
-        return _assume_deliveries(steps)
     pending: list[Arrival] = []
     running: list[Delivery] = []
     extints: set[int] = set()  # vectors that an 8259A gave before
-    for step in steps:
+    for hidden, part in groupby(steps, lambda step: step.hidden):
+        if hidden:
+            same = list(part)
+            _hand_over(same[0], pending)
+            _end_in_hardware(same[min(1, len(same) - 1)], running)
+            _assume_deliveries(same)
+            pending, running = [], []
+        else:
+            pending, running = _follow(steps, part, recorded, pending, running, extints)
+    for arrival in pending:  # the recording ended while the guest had them masked
+        if arrival.source != "extint":
+            arrival.delivered = Delivery(arrival.vector, len(steps), arrival)
+
+
+def _hand_over(step: Step, pending: list[Arrival]) -> None:
+    """The hardware delivers what waits."""
+    for arrival in pending:
+        arrival.delivered = Delivery(arrival.vector, step.number, arrival, hidden=True)
+        step.deliveries.append(arrival.delivered)
+
+
+def _end_in_hardware(step: Step, running: list[Delivery]) -> None:
+    """The handlers that run acknowledge without a line, when the hardware delivers."""
+    for delivery in reversed(running):
+        delivery.ended = step.number
+        step.eois.append(delivery)
+
+
+def _follow(steps: list[Step], part: Iterable[Step], recorded: Recorded, pending: list[Arrival], running: list[Delivery],
+            extints: set[int]) -> tuple[list[Arrival], list[Delivery]]:
+    """Steps behind which KVM delivers: what is pending, and which handlers run, behind them."""
+    for step in part:
         _end_paravirtual(step, running)
         pending += step.arrivals
         _end_by_write(step, running)
@@ -267,9 +304,7 @@ def _deliveries(steps: list[Step], recorded: Recorded) -> None:
             delivery.extint = delivery.vector in extints
             running = [r for r in running if r.vector != delivery.vector] + [delivery]
             step.deliveries.append(delivery)
-    for arrival in pending:  # the recording ended while the guest had them masked
-        if arrival.source != "extint":
-            arrival.delivered = Delivery(arrival.vector, len(steps), arrival)
+    return pending, running
 
 
 def _settle_beginning(steps: list[Step]) -> None:
@@ -413,7 +448,7 @@ def _match_runs(runs: list[tuple[int, Step, Arrival | None]]) -> None:
         if arrival is None:
             eois.append(step)
         elif run is None or eois:
-            run = arrival.delivered = Delivery(arrival.vector, arrival.step, arrival)
+            run = arrival.delivered = Delivery(arrival.vector, arrival.step, arrival, hidden=True)
             if eois:
                 run.ended = eois[0].number
                 eois.pop(0).operation = None
@@ -426,16 +461,18 @@ def _match_runs(runs: list[tuple[int, Step, Arrival | None]]) -> None:
             run.arrival, arrival.delivered = arrival, run
 
 
-def _timer_arms(steps: list[Step]) -> None:
-    """An expiry needs a timer that is armed: before the window, or by a step; by its own, if that was late."""
+def _timer_arms(steps: list[Step], mode: int) -> None:
+    """An expiry needs a timer that is armed: before the window, or by a step; by its own, if that was late; or it is periodic."""
     armed = False
     for step in steps:
+        if step.operation and step.operation[0] == "timer_mode":
+            mode = int(step.operation[2])
         arms = step.operation and step.operation[0] in ("tsc_deadline", "timer_count")
         line = min((e.line for e in step.episode.events if recorded.is_timer_arm(e)), default=0) if arms else 0
         for arrival in (a for a in step.arrivals if a.source == "timer"):
             arrival.at_once = bool(line) and arrival.line > line
             arrival.armed = armed or arrival.at_once
-            armed = False
+            armed = armed and mode == _PERIODIC
         if step.operation and arms:
             armed = bool(step.operation[1]) and not any(a.at_once for a in step.arrivals)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..guest import Program
-from ..plan import Hypervisor, Machine, Plan
+from ..plan import Hypervisor, Inhibit, Machine, Plan
 from ..profiles import Profile
 from .actions import HALT, WINDOW
 from .demand import Arrival, Delivery, Demand, Step
@@ -82,7 +82,8 @@ def build(name: str, demand: Demand, technology: str, features: dict[str, bool],
     for (space, address), region in sorted(demand.regions.items()):
         if region.handler != "userspace":
             machine.region(space, address, address, region.handler)
-    hypervisor = Hypervisor(irqchip=demand.recorded.irqchip, halt_poll_ns=halt_poll_ns)
+    hypervisor = Hypervisor(irqchip=demand.recorded.irqchip, halt_poll_ns=halt_poll_ns,
+                            inhibits=tuple(map(Inhibit, demand.inhibits)))
     return Plan(name, machine, hypervisor, technology=technology, features=features)
 
 
@@ -118,7 +119,7 @@ class _Writer:
         if self._demand.recorded.guest_apic == "xapic" and self._logical():
             self.main.apic_write(0xd0, 1 << 24 + self._vcpu)  # LDR, flat: one bit a vCPU, as Linux does
         if self._steps and self._began_halted(self._steps[0]):
-            self._halt(self._steps[0].met("blocked"))
+            self._halt(self._steps[0])
         elif self._steps and self._began_in_exit(self._steps[0]):
             self._meet_before(self._steps[0].arrivals)
         self.main.setup(False)
@@ -132,6 +133,7 @@ class _Writer:
             for delivery in step.eois:
                 self._end_before(delivery)
             self._meet_in_guest(step)
+            self._switch(step.switched_in_guest, 0)
             self._operate(step)
         for delivery in step.deliveries:
             self._begin(delivery, step)
@@ -212,6 +214,12 @@ class _Writer:
         self._sync.hold(self._program, met, self._pace.settle)
         for arrival in met:
             self._raise(arrival, self._host_delay_ns)
+        self._switch(step.switches, self._host_delay_ns)
+
+    def _switch(self, changes: list[tuple[int, bool]], delay_ns: int) -> None:
+        """A reason against APICv or AVIC comes, or goes."""
+        for number, on in changes:
+            self._program.inhibit(number, on, delay_ns * self._core_hz // 10**9)
 
     def _hold_back(self, step: Step, met: list[Arrival]) -> bool:
         """Masks what was delivered late, by the interrupt flag or by CR8, before it arrives."""
@@ -265,7 +273,7 @@ class _Writer:
     def _operate(self, step: Step) -> None:
         """The guest's own operation, or the stand-in for what is not the guest's."""
         if step.reason in HALT:
-            return self._halt(step.met("blocked"))
+            return self._halt(step)
         operation = self._operation(step)
         if operation is not None:
             if step.deliveries and not step.met("guest") and step.reason not in WINDOW:
@@ -298,11 +306,13 @@ class _Writer:
     def _add(self, operation: tuple[str | int, ...]) -> None:
         getattr(self._program, str(operation[0]))(*operation[1:])
 
-    def _halt(self, met: list[Arrival]) -> None:
+    def _halt(self, step: Step) -> None:
         """HLT, with interrupts off up to it, so that no wake-up is lost."""
+        met = step.met("blocked")
         self._leave_acknowledged()
         if self._frame.interrupts_enabled:
             self._program.mask()
+        self._switch(step.switches, self._pace.halt_delay_ns * self._pace.scale // 2)
         self._prepare_wake(met)
         self._program.unmask_halt()
         self._frame.interrupts_enabled, self._held = True, []
@@ -330,7 +340,7 @@ class _Writer:
         self._waiting = [a for a in self._waiting if a.delivered is not delivery]
         program = Program("")
         self._frames.append(_Frame(program, False, delivery))
-        if self._demand.recorded.hides_deliveries:
+        if delivery.hidden:
             if delivery is _own_end(step):
                 self._prepare_host(step)
             program.eoi()

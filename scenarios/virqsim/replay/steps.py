@@ -42,6 +42,7 @@ class Delivery:
     extint: bool = False
     ended: int | None = None
     windowed: bool = False
+    hidden: bool = False  # by the hardware: its EOI left no line of its own
     last: Arrival | None = None  # of those that joined it: it began behind that
 
 
@@ -59,6 +60,9 @@ class Step:
     eois: list[Delivery] = field(default_factory=list)
     eoi: Delivery | None = None
     noise: bool = False  # an interrupt of the host's own
+    hidden: bool = False  # behind it the hardware delivers, without a line
+    switches: list[tuple[int, bool]] = field(default_factory=list)  # a reason against APICv or AVIC came, or went, in the host
+    switched_in_guest: list[tuple[int, bool]] = field(default_factory=list)  # or in the guest
     carried: bool = False  # nothing that virqsim models: it is counted unchanged
 
     @property

@@ -130,12 +130,12 @@ def _in_interrupts(demand: Demand, steps: list[Step]) -> Iterator[Unknown]:
 
 
 def _in_hardware(trace: Trace, demand: Demand) -> Iterator[Unknown]:
-    """KVM switches APICv and AVIC off and on while a guest runs; a replay has one machine."""
+    """KVM switches APICv and AVIC off and on while a guest runs."""
     changes = [event for event in trace.events[trace.begin:trace.end] if event.name == "kvm_apicv_inhibit_changed"]
     off = sum(event.fields["inhibits"] != 0 for event in changes)
     if demand.recorded.hides_deliveries:
         yield Unknown("changes that left APICv or AVIC switched off", off, max(len(changes), 1),
-                      "the replay has it switched on throughout, and delivers by it what software delivered",
+                      "each comes where it met one vCPU; what the others were doing then may differ by an exit",
                       "with what inhibits it out of the way (virqsim list inhibits), " + RECORD)
 
 
