@@ -34,7 +34,8 @@ void virqsim_close(struct virqsim *sim)
 
 static enum virqsim_state state_now(const struct virqsim *sim)
 {
-    if (sim->machine.running == 0 || sim->machine.stopped || !time_before(sim->events.now, sim->plan.until))
+    if (sim->machine.running == 0 || sim->machine.stopped ||
+        !time_before(sim->events.now, sim->plan.until))
         return VIRQSIM_ENDED;
     if (virqsim_next(sim) == VIRQSIM_NEVER)
         return VIRQSIM_IDLE;
