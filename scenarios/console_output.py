@@ -9,15 +9,15 @@ takes one byte at a time. The report has exits and time for a character.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, Sweep, VirqsimError, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, Sweep, drivers
 
 WAYS = ("tty", "printk")
 
 PARAMETERS = {
     "how": Parameter("tty", "", "who writes: a program, or the kernel", choices=WAYS),
     "fifo": Parameter("on", "", "16 bytes at a time, or 1", choices=("on", "off")),
-    "length": Parameter(64, "characters", "of a line"),
-    "lines": Parameter(10, "lines", "in all, one after the other"),
+    "length": Parameter(64, "characters", "of a line", least=1, most=4096),
+    "lines": Parameter(10, "lines", "in all, one after the other", least=1, most=1000),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
 }
 SWEEP = Sweep(over={"how": WAYS, "fifo": ("on", "off"), "length": (1, 2, 4, 8, 16, 32, 64, 128)}, x="length",
@@ -27,9 +27,6 @@ VECTOR, INPUT = 0x25, 4
 
 
 def plan(p):
-    for name, most in (("length", 4096), ("lines", 1000)):
-        if not 1 <= getattr(p, name) <= most:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not in 1..{most}")
     text, fifo = bytes(p.length), drivers.SERIAL_FIFO if p.fifo == "on" else 1
     machine = Machine("xapic", chipset="82093aa")
     machine.serial(machine.line("serial", INPUT))

@@ -12,10 +12,10 @@ moves the controllers to QEMU; `--tech` shows what hardware takes over.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers, icr
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers, icr
 
 PARAMETERS = {
-    "rounds": Parameter(50, "rounds", "how often each path is taken"),
+    "rounds": Parameter(50, "rounds", "how often each path is taken", least=1),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
     "guest_apic": Parameter("xapic", "", "what the guest's driver uses", choices=("xapic", "x2apic")),
     "wait": Parameter("work", "", "what a target does meanwhile", choices=("work", "halt")),
@@ -28,8 +28,6 @@ VECTOR = 48
 
 
 def plan(p):
-    if p.rounds < 1:
-        raise VirqsimError(f"rounds: {p.rounds} is not at least 1")
     machine = Machine(p.guest_apic, chipset="82093aa")
     handled, ready = machine.word("handled"), machine.word("ready")
     pic, edge, level = (machine.line("device", gsi) for gsi in (PIC_IRQ, EDGE_GSI, LEVEL_GSI))

@@ -18,17 +18,18 @@ HARDWARE = ("none", "apicv", "svm", "x2avic")
 
 PARAMETERS = {
     "disk": Parameter("virtio-blk", "", "what the guest sees", choices=("ide", "virtio-blk", "nvme")),
-    "depth": Parameter(1, "requests", "how many the application keeps under way"),
-    "requests": Parameter(200, "requests", "in all"),
-    "medium": Parameter(80, "us", "of each request in the worker's blocking call"),
+    "depth": Parameter(1, "requests", "how many the application keeps under way", least=1),
+    "requests": Parameter(200, "requests", "in all", least=1),
+    "medium": Parameter(80, "us", "of each request in the worker's blocking call", least=1),
     "spread": Parameter(0, "us", "of that: drawn evenly from so much below to so much above"),
-    "workers": Parameter(64, "threads", "in QEMU's pool"),
+    "workers": Parameter(64, "threads", "in QEMU's pool", least=1),
     "hardware": Parameter("none", "", "the technology, where --tech does not say", choices=HARDWARE),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
     "guest": Parameter("xapic", "", "the guest's controllers", choices=("8259a", "xapic", "x2apic")),
     "interrupt": Parameter("msi", "", "of virtio-blk", choices=("msi", "intx")),
     "ioeventfd": Parameter("on", "", "of virtio-blk and NVMe", choices=("on", "off")),
-    "queues": Parameter(1, "", "of NVMe: a pair of queues and a vector for each vCPU, each vCPU with `depth` requests"),
+    "queues": Parameter(1, "", "of NVMe: a pair of queues and a vector for each vCPU, each vCPU with `depth` requests",
+                        least=1, most=16),
     "shadow": Parameter("on", "", "of NVMe: shadow doorbells; an ioeventfd needs them", choices=("on", "off")),
     "event_idx": Parameter("on", "", "of virtio-blk: event suppression by indices", choices=("on", "off")),
 }
@@ -43,19 +44,14 @@ VIRTIO_ISR = 0xFEBF4000 + 0x1000
 
 
 def plan(p):
-    if not 1 <= p.queues <= 16:
-        raise VirqsimError(f"queues: {p.queues} is not in 1..16")
     if p.queues > 1 and p.disk != "nvme":
-        raise VirqsimError(f"queues: {p.disk} has one: --set disk=nvme")
-    for name in ("depth", "requests", "medium", "workers"):
-        if getattr(p, name) < 1:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
+        raise VirqsimError(f"disk_io_path: queues: {p.disk} has one: --set disk=nvme")
     if not 0 <= p.spread < p.medium:
-        raise VirqsimError(f"spread: {p.spread} is not in 0..{p.medium - 1}: the medium takes some time")
+        raise VirqsimError(f"disk_io_path: spread: {p.spread} is not in 0..{p.medium - 1}: the medium takes some time")
     if p.disk == "nvme" and p.interrupt == "intx":
-        raise VirqsimError("interrupt: NVMe has messages alone: --set interrupt=msi")
+        raise VirqsimError("disk_io_path: interrupt: NVMe has messages alone: --set interrupt=msi")
     if p.disk != "ide" and p.guest == "8259a" and p.interrupt == "msi":
-        raise VirqsimError("guest: 8259a takes no messages: --set interrupt=intx")
+        raise VirqsimError("disk_io_path: guest: 8259a takes no messages: --set interrupt=intx")
     machine = Machine("none" if p.guest == "8259a" else p.guest, chipset="82093aa")
     for vcpu in range(p.queues):
         done = machine.word(f"done by vCPU {vcpu}")

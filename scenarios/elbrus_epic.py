@@ -14,14 +14,14 @@ until KVM looks. Every time is assumed: profile elbrus-16c.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers
 
 PARAMETERS = {
     "source": Parameter("ipi", "", "what raises the interrupts", choices=(
         "ipi", "device", "pin", "assigned-device", "assigned-pin", "timer")),
     "target": Parameter("running", "", "what vCPU 1 does", choices=("running", "halted", "preempted")),
-    "interrupts": Parameter(40, "interrupts", "in all, of the four classes in turn"),
-    "gap_us": Parameter(100, "us", "between two"),
+    "interrupts": Parameter(40, "interrupts", "in all, of the four classes in turn", least=1),
+    "gap_us": Parameter(100, "us", "between two", least=1),
 }
 
 CLASSES = (0x030, 0x130, 0x230, 0x330)
@@ -30,9 +30,6 @@ PINS = (5, 6, 7, 8)  # one for each class; 16 to 19 would be INTx, which are nev
 
 
 def plan(p):
-    for name in ("interrupts", "gap_us"):
-        if getattr(p, name) < 1:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
     machine = Machine("epic", chipset="ioepic-v2" if p.source.endswith("pin") else None)
     handled = machine.word("handled")
     devices = sources(machine, p)

@@ -17,11 +17,11 @@ elbrus-16c.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers
 
 PARAMETERS = {
-    "rounds": Parameter(20, "rounds", "how often each operation is done"),
-    "slice_us": Parameter(200, "us", "the guest's time quantum, where it shares its core"),
+    "rounds": Parameter(20, "rounds", "how often each operation is done", least=1),
+    "slice_us": Parameter(200, "us", "the guest's time quantum, where it shares its core", least=1),
 }
 
 VECTOR = 48
@@ -46,9 +46,6 @@ OPERATIONS = (
 
 
 def plan(p):
-    for name in ("rounds", "slice_us"):
-        if getattr(p, name) < 1:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least 1")
     machine, on_interrupt = Machine("epic"), Program("on_interrupt").eoi()
     for number, (_, _, operation) in enumerate(OPERATIONS):
         guest = Program(f"guest{number}").setup(True).timer_mode(VECTOR, 0).setup(False)

@@ -9,10 +9,10 @@ asleep. Compare `--tech none,apicv,vtd-pi`, or with `--set guest_apic=xapic` `sv
 import pandas as pd
 
 import virqsim
-from virqsim import Machine, Parameter, Plan, Program, VirqsimError, conditions, drivers
+from virqsim import Machine, Parameter, Plan, Program, conditions, drivers
 
 PARAMETERS = {
-    "interrupts": Parameter(30, "interrupts", "of each path"),
+    "interrupts": Parameter(30, "interrupts", "of each path", least=1, most=200),
     "target": Parameter("running", "", "what the vCPUs are doing", choices=conditions.CONDITIONS),
     "irqchip": Parameter("kernel", "", "where the I/O APIC stands", choices=("kernel", "split")),
     "guest_apic": Parameter("x2apic", "", "what the guest's driver uses", choices=("xapic", "x2apic")),
@@ -24,8 +24,6 @@ VECTOR = 65
 
 
 def plan(p):
-    if not 1 <= p.interrupts <= 200:
-        raise VirqsimError(f"interrupts: {p.interrupts} is not in 1..200")
     machine = Machine(p.guest_apic, chipset="ich9")
     edge, level = (machine.line("card", gsi, at_ns=conditions.times_ns(p.interrupts, n * 100_000))
                    for n, gsi in enumerate((EDGE_GSI, LEVEL_GSI)))

@@ -48,8 +48,8 @@ PARAMETERS = {
                           choices=("periodic", "poisson", "bursts", "recorded")),
     "trace": Parameter("on2_ppong.txt.gz", "", "the recording, a file of traces/"),
     "source": Parameter("device", "", "who interrupts", choices=("device", "ipi", "pv-ipi")),
-    "mean_us": Parameter(100, "us", "between two interrupts, on average"),
-    "interrupts": Parameter(2_000, "", "how many"),
+    "mean_us": Parameter(100, "us", "between two interrupts, on average", least=1),
+    "interrupts": Parameter(2_000, "", "how many", least=1),
     "work": Parameter(5_000, "cycles", "for each"),
     "deepest": Parameter("C6", "", "how deep an idle physical CPU may sleep", choices=tuple(SKYLAKE)),
 }
@@ -60,8 +60,6 @@ VECTOR, BURST = 48, 8
 
 
 def plan(p):
-    if p.interrupts < 1 or p.mean_us < 1:
-        raise VirqsimError(f"interrupts, mean_us: {p.interrupts}, {p.mean_us}: at least 1 belongs here")
     states = [IdleState(name, *times) for name, times in SKYLAKE.items()]
     machine = Machine(idle_states=states[: list(SKYLAKE).index(p.deepest) + 1])
     work = machine.word("work")
@@ -113,7 +111,7 @@ def recorded_gaps(name):
              if event.name == "kvm_apic_accept_irq" and event.time_ns is not None and event.fields["apicid"] == 0]
     found = [after - before for before, after in zip(times, times[1:]) if after > before]
     if not found:
-        raise VirqsimError(f"trace: {name}: has no interrupts for vCPU 0")
+        raise VirqsimError(f"halt_polling: trace: {name}: has no interrupts for vCPU 0")
     return found
 
 

@@ -11,21 +11,19 @@ many nanoseconds each has cost it.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program
 
 PARAMETERS = {
-    "hz": Parameter(250, "Hz", "the host's tick (CONFIG_HZ); 0: none"),
-    "device_hz": Parameter(5_000, "Hz", "interrupts of the host's device; 0: none"),
-    "work": Parameter(5_000, "cycles", "of each of those"),
-    "work_ms": Parameter(200, "ms", "the guest's own work"),
+    "hz": Parameter(250, "Hz", "the host's tick (CONFIG_HZ); 0: none", least=0, most=100_000),
+    "device_hz": Parameter(5_000, "Hz", "interrupts of the host's device; 0: none", least=0, most=100_000),
+    "work": Parameter(5_000, "cycles", "of each of those", least=0),
+    "work_ms": Parameter(200, "ms", "the guest's own work", least=1),
 }
 
 WORKED = 1  # stamp id
 
 
 def plan(p):
-    if min(p.hz, p.device_hz, p.work) < 0 or p.work_ms < 1 or max(p.hz, p.device_hz) > 100_000:
-        raise VirqsimError("hz, device_hz, work: 0 or more belongs here, at most 100000 Hz; work_ms: at least 1")
     machine = Machine()
     guest = Program("guest").stamp(WORKED)
     with guest.repeat(p.work_ms):

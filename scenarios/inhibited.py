@@ -9,15 +9,15 @@ without the reason beside it; the difference is the price.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Inhibit, Machine, Parameter, Plan, Program, VirqsimError, icr, library, runner
+from virqsim import Hypervisor, Inhibit, Machine, Parameter, Plan, Program, icr, library, runner
 
 PARAMETERS = {
     "reason": Parameter("BLOCKIRQ", "", "KVM's name of it", choices=tuple(library.names("inhibits"))),
-    "start": Parameter(100, "us", "when it comes"),
-    "length": Parameter(200, "us", "how long it stays; 0: to the end"),
-    "rounds": Parameter(100, "rounds", "of ping-pong"),
+    "start": Parameter(100, "us", "when it comes", least=0),
+    "length": Parameter(200, "us", "how long it stays; 0: to the end", least=0),
+    "rounds": Parameter(100, "rounds", "of ping-pong", least=1),
     "pause": Parameter(5_000, "cycles", "that a vCPU works before each IPI"),
-    "period": Parameter(50, "us", "between two ticks of a vCPU's timer"),
+    "period": Parameter(50, "us", "between two ticks of a vCPU's timer", least=1),
     "guest_apic": Parameter("xapic", "", "what the guest's driver uses", choices=("xapic", "x2apic")),
     "wait": Parameter("halt", "", "how a vCPU waits", choices=("halt", "spin")),
 }
@@ -27,9 +27,6 @@ PERIODIC = 1
 
 
 def plan(p):
-    for name, least in (("rounds", 1), ("period", 1), ("start", 0), ("length", 0)):
-        if getattr(p, name) < least:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least {least}")
     machine = Machine(p.guest_apic)
     for vcpu in (0, 1):
         add_player(machine, vcpu, p)

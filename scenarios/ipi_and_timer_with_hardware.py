@@ -9,7 +9,7 @@ says who counts for the timer (docs/models/timer.md).
 import pandas as pd
 
 import virqsim
-from virqsim import Machine, Parameter, Plan, Program, VirqsimError, conditions, icr
+from virqsim import Machine, Parameter, Plan, Program, conditions, icr
 
 COUNTS = {
     "technology": {},
@@ -18,7 +18,7 @@ COUNTS = {
 }
 
 PARAMETERS = {
-    "interrupts": Parameter(30, "interrupts", "of each kind"),
+    "interrupts": Parameter(30, "interrupts", "of each kind", least=1, most=200),
     "target": Parameter("running", "", "what who is interrupted is doing", choices=conditions.CONDITIONS),
     "counts": Parameter("technology", "", "who counts for the timer", choices=tuple(COUNTS)),
 }
@@ -30,8 +30,6 @@ TSC_DEADLINE = 2
 
 
 def plan(p):
-    if not 1 <= p.interrupts <= 200:
-        raise VirqsimError(f"interrupts: {p.interrupts} is not in 1..200")
     machine = Machine()
     words = [machine.word(f"handled{n}") for n in range(len(KINDS))]
     # A preempted vCPU arms it when its slice begins, for the middle of the next thread's.

@@ -11,13 +11,13 @@ compare `--tech none,apicv`.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, drivers
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, drivers
 
 PARAMETERS = {
     "guest": Parameter("8259a", "", "the controller that the guest knows", choices=("8259a", "xapic", "x2apic")),
-    "ticks": Parameter(50, "ticks", "of the timer"),
-    "hz": Parameter(250, "Hz", "of the timer"),
-    "device_interrupts": Parameter(200, "interrupts", "of the device, spread over that time"),
+    "ticks": Parameter(50, "ticks", "of the timer", least=1),
+    "hz": Parameter(250, "Hz", "of the timer", least=1),
+    "device_interrupts": Parameter(200, "interrupts", "of the device, spread over that time", least=0),
     "irqchip": Parameter("kernel", "", "where the controllers stand", choices=("kernel", "split", "userspace")),
     "wait": Parameter("work", "", "what the vCPU does meanwhile", choices=("work", "halt")),
 }
@@ -28,9 +28,6 @@ PERIODIC, TSC_DEADLINE = 1, 2
 
 
 def plan(p):
-    for name, least in (("ticks", 1), ("hz", 1), ("device_interrupts", 0)):
-        if getattr(p, name) < least:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not at least {least}")
     interrupts = p.ticks + p.device_interrupts
     machine = Machine({"8259a": "none"}.get(p.guest, p.guest), chipset="82093aa")
     handled = machine.word("handled")

@@ -22,11 +22,11 @@ cycles: at its nominal frequency such a loop would not be taken for one.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, PauseLoop, Plan, Program, VirqsimError, icr
+from virqsim import Hypervisor, Machine, Parameter, PauseLoop, Plan, Program, icr
 
 PARAMETERS = {
-    "cpus": Parameter(4, "CPUs", "physical CPUs, each with two vCPUs"),
-    "rounds": Parameter(1_000, "times", "how often each vCPU takes the lock"),
+    "cpus": Parameter(4, "CPUs", "physical CPUs, each with two vCPUs", least=1),
+    "rounds": Parameter(1_000, "times", "how often each vCPU takes the lock", least=2),
     "lock": Parameter("ticket", "", "the lock: in order of arrival, or whoever finds it free",
                       choices=("ticket", "test-and-set", "call")),
     "ipi": Parameter("each", "", "of a call: an IPI to each, or one hypercall for all", choices=("each", "pv")),
@@ -42,8 +42,6 @@ VECTOR, CALL = 48, 251
 
 
 def plan(p):
-    if p.cpus < 1 or p.rounds < 2:
-        raise VirqsimError(f"cpus, rounds: {p.cpus}, {p.rounds}: at least 1 and 2 belong here")
     machine = Machine()
     done, over = machine.word("done"), machine.word("over")
     for number in range(2 * p.cpus):

@@ -16,15 +16,16 @@ import virqsim
 from virqsim import Arrivals, Machine, Moderation, Parameter, Plan, Program, Queue, Sweep, VirqsimError
 
 SCHEMES = ("each", "fixed", "adaptive", "vic", "napi", "masked", "posted")
+RING = 4096  # so that none is dropped, and all schemes have as many
 
 PARAMETERS = {
     "scheme": Parameter("masked", "", "who keeps the card quiet", choices=SCHEMES),
     "arrivals": Parameter("bursts", "", "of frames", choices=("bursts", "periodic", "poisson", "heavy_tailed", "file")),
     "file": Parameter("", "", "of arrivals=file: a time in ns a line, ascending"),
-    "burst": Parameter(16, "frames", "of one burst"),
-    "rate": Parameter(50_000, "frames/s", "on average"),
+    "burst": Parameter(16, "frames", "of one burst", least=1, most=1024),
+    "rate": Parameter(50_000, "frames/s", "on average", least=1, most=10**7),
     "spacing": Parameter(500, "ns", "between two frames of a burst; 500: 1500 bytes at 25 Gb/s"),
-    "frames": Parameter(2_048, "frames", "in all"),
+    "frames": Parameter(2_048, "frames", "in all", least=1, most=RING),
     "interval": Parameter(50, "us", "of the scheme fixed: between two interrupts"),
     "unmask": Parameter("direct", "", "of the scheme masked: by whom", choices=("direct", "hypercall")),
 }
@@ -36,23 +37,19 @@ SWEEP = (Sweep(over={"scheme": SCHEMES, "burst": (1, 2, 4, 8, 16, 32, 64)}, x="b
                points="scheme"))
 
 VECTOR = 50
-RING = 4096  # so that none is dropped, and all schemes have as many
 SETTLED_NS = 50_000
 LONGEST = {"periodic": 1, "poisson": 1.5, "heavy_tailed": 3}  # of what all take on average: the guest works as long
 
 
 def plan(p):
-    for name, most in (("burst", 1024), ("frames", RING), ("rate", 10**7)):
-        if not 1 <= getattr(p, name) <= most:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not in 1..{most}")
     if (p.arrivals == "file") != bool(p.file):
-        raise VirqsimError("file: --set arrivals=file and --set file=PATH go together")
+        raise VirqsimError("masked_direct_read: file: --set arrivals=file and --set file=PATH go together")
     machine = Machine()
     taken = machine.word("taken")
     arrivals = of_frames(p)
     frames = len(arrivals.document["at_ns"]) if p.file else p.frames
     if not 1 <= frames <= RING:
-        raise VirqsimError(f"file: {p.file}: has {frames} frames; 1 to {RING} belong here")
+        raise VirqsimError(f"masked_direct_read: file: {p.file}: has {frames} frames; 1 to {RING} belong here")
     guest = Program("guest").stamp(1).compute(work_cycles(p)).stamp(1).spin_until(taken, frames)
     vcpu = machine.vcpu(guest, {VECTOR: driver(p, taken)})
     machine.nic("card", [Queue(vcpu, VECTOR, arrivals)], auto_mask=p.scheme in NAPI, ring=RING,

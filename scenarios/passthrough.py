@@ -13,10 +13,10 @@ interrupt to and fro between two, after each.
 import pandas as pd
 
 import virqsim
-from virqsim import Fault, Machine, Parameter, Plan, Program, VirqsimError, conditions, drivers
+from virqsim import Fault, Machine, Parameter, Plan, Program, conditions, drivers
 
 PARAMETERS = {
-    "interrupts": Parameter(50, "interrupts", "of the device"),
+    "interrupts": Parameter(50, "interrupts", "of the device", least=1, most=200),
     "target": Parameter("running", "", "what the vCPU is doing", choices=(*conditions.CONDITIONS, "migrated")),
     "lands": Parameter("own", "", "on which physical CPU", choices=("own", "other")),
     "urgent": Parameter("no", "", "URG in the posting entry", choices=("no", "yes")),
@@ -30,8 +30,6 @@ ON_THE_WAY_NS = 100  # after it was raised: a posted one notifies the CPU that i
 
 
 def plan(p):
-    if not 1 <= p.interrupts <= 200:
-        raise VirqsimError(f"interrupts: {p.interrupts} is not in 1..200")
     targets = 2 if p.affinity == "moves" else 1
     machine = Machine(p.guest_apic, physical_cpus=4 if targets == 2 else 2)
     spare = machine.physical_cpus - 1

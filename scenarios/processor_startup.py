@@ -13,10 +13,10 @@ to userspace for each processor started.
 import pandas as pd
 
 import virqsim
-from virqsim import Hypervisor, Machine, Parameter, Plan, Program, VirqsimError, icr_init, icr_startup
+from virqsim import Hypervisor, Machine, Parameter, Plan, Program, icr_init, icr_startup
 
 PARAMETERS = {
-    "processors": Parameter(3, "", "how many are started"),
+    "processors": Parameter(3, "", "how many are started", least=1, most=63),
     "wait_us": Parameter(10, "us", "between INIT and the start-up IPI"),
     "shutdown": Parameter("none", "", "how the guest's first life ends", choices=("none", "reset", "stop")),
 }
@@ -25,8 +25,6 @@ STARTED = 1  # stamp id
 
 
 def plan(p):
-    if not 1 <= p.processors <= 63:
-        raise VirqsimError(f"processors: {p.processors}: 1 to 63 belong here")
     machine = Machine()
     lives = 2 if p.shutdown == "reset" else 1
     first, last = (boot(machine, p, life) for life in ("first", "last"))

@@ -8,13 +8,13 @@ each queue: its frames, interrupts and exits, and how long a frame waited.
 import pandas as pd
 
 import virqsim
-from virqsim import Machine, Moderation, Parameter, Plan, Program, Queue, VirqsimError, rss
+from virqsim import Machine, Moderation, Parameter, Plan, Program, Queue, rss
 
 PARAMETERS = {
-    "queues": Parameter(4, "queues", "of the card, each of a vCPU"),
-    "connections": Parameter(16, "", "whose frames come"),
-    "frames": Parameter(2_000, "frames", "in all"),
-    "gap": Parameter(1_000, "ns", "between two frames of the card"),
+    "queues": Parameter(4, "queues", "of the card, each of a vCPU", least=1, most=64),
+    "connections": Parameter(16, "", "whose frames come", least=1, most=65_536),
+    "frames": Parameter(2_000, "frames", "in all", least=1, most=100_000),
+    "gap": Parameter(1_000, "ns", "between two frames of the card", least=1, most=1_000_000),
     "interval": Parameter(0, "us", "between two interrupts of a queue; 0: no moderation"),
 }
 
@@ -22,9 +22,6 @@ VECTOR, SETTLED_NS = 50, 50_000
 
 
 def plan(p):
-    for name, most in (("queues", 64), ("connections", 65_536), ("frames", 100_000), ("gap", 1_000_000)):
-        if not 1 <= getattr(p, name) <= most:
-            raise VirqsimError(f"{name}: {getattr(p, name)} is not in 1..{most}")
     machine = Machine()
     times = range(SETTLED_NS, SETTLED_NS + p.frames * p.gap, p.gap)
     queues = []

@@ -56,18 +56,21 @@ class Parameter:
         unit: of the value, or "".
         meaning: in a few words.
         choices: the values there are, where not all of the type are.
+        least, most: of a number, both included; None: no limit.
     """
 
     default: int | float | bool | str
     unit: str
     meaning: str
     choices: tuple[Any, ...] = ()
+    least: int | None = None
+    most: int | None = None
 
     def read(self, place: str, text: Any) -> Any:
         """The value that `text` (or a value of the right type) stands for.
 
         Raises:
-            VirqsimError: it is of another type, or none of the choices.
+            VirqsimError: it is of another type, out of the limits, or none of the choices.
         """
         wanted = type(self.default)
         try:
@@ -82,6 +85,9 @@ class Parameter:
             raise VirqsimError(f"{place}: {text!r} is not {kind} ({self.meaning})") from None
         if self.choices and value not in self.choices:
             raise unknown(place, value, map(str, self.choices))
+        if self.least is not None and value < self.least or self.most is not None and value > self.most:
+            limits = f"at least {self.least}" if self.most is None else f"in {self.least}..{self.most}"
+            raise VirqsimError(f"{place}: {value} is not {limits}")
         return value
 
 

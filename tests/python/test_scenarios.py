@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from virqsim import Program, Scenario, VirqsimError, drivers, paths, profiles, run
+from virqsim import Parameter, Program, Scenario, VirqsimError, drivers, paths, profiles, run
 
 SMALL = {
     "guest_run_loop": {"repetitions": 5},
@@ -172,9 +172,9 @@ def test_the_pit_ticks_after_a_whole_period_and_not_when_its_mode_is_set():
 
 
 @pytest.mark.parametrize(("name", "parameters", "line"), [
-    ("delivery_in_software", {"rounds": 0}, "rounds: 0 is not at least 1"),
-    ("legacy_guest", {"hz": 0}, "hz: 0 is not at least 1"),
-    ("legacy_guest", {"ticks": -1}, "ticks: -1 is not at least 1"),
+    ("delivery_in_software", {"rounds": 0}, "delivery_in_software: rounds: 0 is not at least 1"),
+    ("legacy_guest", {"hz": 0}, "legacy_guest: hz: 0 is not at least 1"),
+    ("legacy_guest", {"ticks": -1}, "legacy_guest: ticks: -1 is not at least 1"),
     ("legacy_guest", {"hz": 10}, "pit_periodic: 10 Hz: the PIT's counter makes 19 to 596591"),
     ("legacy_guest", {"guest": "x2apic", "irqchip": "userspace"},
      "plan: machine.guest_apic: a userspace irqchip has no x2APIC for its guests, and QEMU takes it away (xapic, none)"),
@@ -183,6 +183,14 @@ def test_what_the_chips_cannot_do_is_said_in_one_line(name, parameters, line):
     with pytest.raises(VirqsimError) as error:
         run(name, **parameters)
     assert str(error.value) == line
+
+
+def test_a_parameter_has_limits_and_takes_both():
+    limited = Parameter(5, "", "of a test", least=1, most=9)
+    assert [limited.read("here", text) for text in ("1", 9)] == [1, 9]
+    for value in (0, 10):
+        with pytest.raises(VirqsimError, match=rf"^here: {value} is not in 1\.\.9$"):
+            limited.read("here", value)
 
 
 @pytest.mark.parametrize(("act", "line"), [
@@ -323,10 +331,11 @@ def test_where_nobody_loses_its_cpu_a_yield_helps_nobody_and_costs():
     assert ple["slowdown"] > plain["slowdown"] + 0.2
 
 
-@pytest.mark.parametrize("settings", [{"cpus": 0}, {"rounds": 1}])
-def test_a_lock_needs_cpus_and_rounds(settings):
-    with pytest.raises(VirqsimError, match="at least 1 and 2 belong here"):
+@pytest.mark.parametrize(("settings", "line"), [({"cpus": 0}, "cpus: 0 is not at least 1"), ({"rounds": 1}, "rounds: 1 is not at least 2")])
+def test_a_lock_needs_cpus_and_rounds(settings, line):
+    with pytest.raises(VirqsimError) as refused:
         run("lock_holder_preemption", **settings)
+    assert str(refused.value) == f"lock_holder_preemption: {line}"
 
 
 def counted(technology, **parameters):
