@@ -1,7 +1,7 @@
 """INIT, start-up IPIs and shutdowns as a user sees them: `run`, `explain`, and what Python refuses."""
 
 import pytest
-from virqsim import VirqsimError, icr_init, icr_startup
+from virqsim import Scenario, VirqsimError, icr_init, icr_startup, profiles, run
 
 
 @pytest.fixture
@@ -28,3 +28,21 @@ def test_the_icr_of_both_is_the_manuals():
     assert icr_startup(0x9A, shorthand="all-but-self") == 0xC469A
     with pytest.raises(VirqsimError, match="icr_startup: page: 256 is none of 0..255"):
         icr_startup(256)
+
+
+def up_us(**parameters):
+    scenario, costs = Scenario.load("processor_startup"), profiles.load("skylake-sp")
+    results = run("processor_startup", **parameters)
+    return scenario.report(results, scenario.values(parameters, costs.clocks)).iloc[0]["up_us"]
+
+
+@pytest.mark.parametrize("wait_us", [0, 2, 10])
+@pytest.mark.parametrize("more", [{"processors": 3}, {"processors": 9}, {"processors": 2, "shutdown": "reset"}])
+def test_the_way_from_one_start_to_the_next_is_no_start(more, wait_us):
+    """Each starts as the only one does, however short the wait between is."""
+    assert up_us(wait_us=wait_us, **more) == up_us(wait_us=wait_us, processors=1)
+
+
+def test_a_wait_of_less_than_nothing_is_refused(refused):
+    said = refused("run", "processor_startup", "--set", "wait_us=-1")
+    assert said.endswith("processor_startup: wait_us: -1 is not at least 0")
