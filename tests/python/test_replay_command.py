@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from replay_files import TRACES, recorded
 
 TRACE = TRACES / "svm_default_x2apic_mixed_spin.txt.gz"
@@ -50,3 +51,23 @@ def test_a_wrong_trace_and_a_wrong_technology_are_one_line_and_status_2(virqsim,
         said = virqsim(*arguments)
         assert said.status == 2
         assert said.out == "" and said.err.count("\n") == 1, said.err
+
+
+@pytest.mark.parametrize("words", [["--vm", "0"], ["--undisturbed"], ["--html", "page.html"], ["--out", "kept"], ["--trace"]])
+def test_a_survey_takes_nothing_that_is_about_a_replay(refused, tmp_path, words):
+    line = refused("replay", TRACE, "--survey", *words)
+    assert line.startswith("virqsim: --survey replays nothing") and line.endswith(f"it goes without {words[0]}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_survey_names_all_that_it_goes_without(refused):
+    assert refused("replay", TRACE, "--survey", "--vm", "41", "--out", "kept").endswith("it goes without --vm, --out")
+
+
+def test_a_survey_of_several_vms_says_what_chooses_one_of_them_and_for_what(virqsim, tmp_path):
+    (tmp_path / "two.txt").write_text("".join(
+        f" CPU 0/KVM-{pid} [000] d.... 5.{n:06}: kvm_entry: vcpu 0, rip 0x1\n"
+        f" CPU 0/KVM-{pid} [000] d.... 5.{n + 1:06}: kvm_exit: vcpu 0 reason HLT rip 0x1 info1 0x0\n"
+        for n, pid in ((1, 41), (3, 57))))
+    said = virqsim("replay", tmp_path / "two.txt", "--survey")
+    assert "- not to be replayed: several VMs: vCPU 0 is entered by threads 41, 57; choose one with --vm to replay\n" in said.out

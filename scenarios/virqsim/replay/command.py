@@ -51,6 +51,7 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
       virqsim replay mine.txt --tech ipiv,mine --hypothetical mine.py
     """
     if only_survey:
+        _refuse_with_survey(vm=vm is not None, undisturbed=undisturbed, html=html, out=out, trace=keep)
         return _survey(trace, as_json)
     from .. import profiles, runner
     from ..features import parse
@@ -77,6 +78,13 @@ def replay_command(trace: str, tech: str, features: str, hypothetical: tuple[str
         _print(document)
         if html:
             click.echo(f"\npage: {html}")
+
+
+def _refuse_with_survey(**given: object) -> None:
+    """What is about a replay says nothing of a survey."""
+    options = ", ".join(f"--{name}" for name, value in given.items() if value)
+    if options:
+        raise click.UsageError(f"--survey replays nothing, and counts the whole trace: it goes without {options}")
 
 
 def _survey(trace: str, as_json: bool) -> None:

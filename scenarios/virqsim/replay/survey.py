@@ -65,7 +65,7 @@ class Survey:
         shared = [vcpu for vcpu, threads in self.threads.items() if len(threads) > 1]
         if shared:
             said.append(f"several VMs: vCPU {min(shared)} is entered by threads "
-                        f"{', '.join(map(str, sorted(self.threads[min(shared)])[:_KEEP]))}; choose one with --vm")
+                        f"{', '.join(map(str, sorted(self.threads[min(shared)])[:_KEEP]))}; choose one with --vm to replay")
         return said
 
     @property
