@@ -385,8 +385,9 @@ def probe_command(as_json: bool, **what: Any) -> None:
     per_operation = document["per_operation"]
     rows = [(who, _counts(per_operation[who])) for who in ("sender", "target", "eoi")]
     rows.append(("to userspace", per_operation["userspace_exits"]))
+    inhibited = f", inhibited by {' '.join(document['inhibit'])}" if document["inhibit"] else ""
     show.table(f"{document['operation']}, {document['technology']}, {document['guest_apic']}, "
-               f"target {document['condition']}: exits of one operation{show.caveat(document)}", ["who", "exits"],
+               f"target {document['condition']}{inhibited}: exits of one operation{show.caveat(document)}", ["who", "exits"],
                [(who, str(counts)) for who, counts in rows])
     show.table(f"latency{show.caveat(document)}", ["p50_ns", "p99_ns", "max_ns"], [list(document["latency_ns"].values())])
 

@@ -381,9 +381,18 @@ def test_a_user_interrupt_leaves_the_guest_as_the_control_bits_have_it(virqsim, 
 
 def test_a_probe_is_one_document_of_a_fixed_form(virqsim):
     document = json.loads(virqsim("probe", "ipi.unicast", "--tech", "none", "--json").out)
-    assert list(document) == ["operation", "technology", "guest_apic", "irqchip", "condition", "per_operation", "latency_ns"]
+    assert list(document) == ["operation", "technology", "guest_apic", "irqchip", "condition", "inhibit", "per_operation",
+                              "latency_ns"]
+    assert document["inhibit"] == []
     assert list(document["per_operation"]) == ["sender", "target", "eoi", "userspace_exits"]
     assert 0 < document["latency_ns"]["p50"] <= document["latency_ns"]["p99"] <= document["latency_ns"]["max"] * 1.032
+
+
+def test_an_answer_says_what_inhibits(virqsim):
+    words = ("probe", "msi.irqfd", "--tech", "avic", "--guest-apic", "xapic", "--inhibit", "PIT_REINJ", "--inhibit", "NESTED")
+    assert json.loads(virqsim(*words, "--json").out)["inhibit"] == ["PIT_REINJ", "NESTED"]
+    shown = virqsim(*words).out.splitlines()[0]
+    assert shown == "msi.irqfd, avic, xapic, target running, inhibited by PIT_REINJ NESTED: exits of one operation"
 
 
 def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):

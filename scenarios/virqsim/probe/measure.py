@@ -46,6 +46,7 @@ def probe(probe: Probe) -> dict[str, Any]:
         "guest_apic": probe.guest_apic,
         "irqchip": probe.irqchip,
         "condition": probe.target,
+        "inhibit": list(probe.inhibit),
         "per_operation": _per_operation(operation, _counts(busy, operation) - _counts(idle, operation), probe.repetitions),
         "latency_ns": _latency(busy, operation.source),
         **_caveat(busy),
