@@ -120,9 +120,10 @@ def test_what_elbrus_has_not_gets_no_number(virqsim, arguments, status, error):
     ("msi.passthrough --tech eli --features=-direct-eoi", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech eli --target if-off", {}, {}, 0),
     ("msi.passthrough --tech eli --target halted", {}, {"MSR_WRITE": 1}, 0),
-    # While APICv or AVIC is inhibited it is as without; VMX does not heed every reason.
+    # While APICv or AVIC is inhibited it is as without.
     ("msi.irqfd --tech apicv --inhibit HYPERV", {"EXTERNAL_INTERRUPT": 1}, {"MSR_WRITE": 1}, 0),
-    ("msi.irqfd --tech apicv --inhibit PIT_REINJ", {}, {}, 0),
+    ("msi.irqfd --tech logical-ipiv --inhibit HYPERV", {"EXTERNAL_INTERRUPT": 1}, {"MSR_WRITE": 1}, 0),
+    ("msi.irqfd --tech svm --features=+avic --guest-apic xapic --inhibit SEV", {"interrupt": 1}, {"npf": 1}, 0),
     ("msi.irqfd --tech avic --guest-apic xapic --inhibit PIT_REINJ --inhibit NESTED", {"interrupt": 1}, {"npf": 1}, 0),
     ("msi.passthrough --tech eli-delivery", {}, {"MSR_WRITE": 1}, 0),
     ("msi.passthrough --tech ipiv-pi", {}, {}, 0),
@@ -413,6 +414,13 @@ def test_counts_do_not_depend_on_the_number_of_repetitions(virqsim):
     (["ipi.unicast", "--tech", "none", "--guest-apic", "none"], "probe: --guest-apic: ipi.unicast needs a local APIC"),
     (["ipi.broadcast_pv", "--tech", "apicv"], "probe: ipi.broadcast_pv: needs --features=+pv-ipi"),
     (["ipi.unicast", "--tech", "avic", "--inhibit", "NESTD"], "probe: --inhibit: 'NESTD' is unknown; did you mean NESTED?"),
+    *((["msi.irqfd", "--tech", tech, "--inhibit", "HYPERV"],
+       f"probe: --inhibit: {tech} has neither APICv nor AVIC to be inhibited here") for tech in ("none", "svm", "eli", "epic-hw")),
+    (["msi.irqfd", "--tech", "avic", "--features=-avic", "--inhibit", "SEV"],
+     "probe: --inhibit: avic has neither APICv nor AVIC to be inhibited here"),
+    *((["msi.irqfd", "--tech", tech, "--inhibit", "HYPERV", "--inhibit", "PIT_REINJ"],
+       "probe: --inhibit: PIT_REINJ inhibits nothing on VMX (DISABLED, HYPERV, ABSENT, BLOCKIRQ, PHYSICAL_ID_ALIASED, "
+       "APIC_ID_MODIFIED, APIC_BASE_MODIFIED do)") for tech in ("apicv", "logical-ipiv")),
     (["ipi.user", "--tech", "ipiv"], "probe: ipi.user: needs --features=+user-interrupts"),
     (["ipi.user", "--tech", "uintr", "--features=-user-interrupts"], "probe: ipi.user: needs --features=+user-interrupts"),
     (["ipi.user", "--tech", "x2avic", "--features=+user-interrupts"],

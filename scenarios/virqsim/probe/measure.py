@@ -68,9 +68,7 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
         raise VirqsimError(f"probe: {probe.operation}: needs an EPIC guest (--tech epic-sw, epic-hw)")
     if probe.guest_apic == "none" and not OPERATIONS[probe.operation].without_apic:
         raise VirqsimError(f"probe: --guest-apic: {probe.operation} needs a local APIC (xapic, x2apic)")
-    for reason in probe.inhibit:
-        if reason not in library.names("inhibits"):
-            raise unknown("probe: --inhibit", reason, library.names("inhibits"))
+    _check_inhibits(probe, switched, declared)
     operation = OPERATIONS[probe.operation]
     if operation.vendor and library.vendor(probe.tech) != operation.vendor:
         raise VirqsimError(f"probe: --tech: {probe.operation} is {operation.vendor.upper()}'s; {probe.tech} has none")
@@ -84,6 +82,25 @@ def _checked(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypoth
     return operation
 
 
+_INHIBITED = ("apic-register-virtualization", "virtual-interrupt-delivery", "avic")
+"""What an inhibit takes away; all else that goes with it needs one of these."""
+
+
+def _check_inhibits(probe: Probe, switched: dict[str, bool], declared: dict[str, Hypothetical]) -> None:
+    """Each reason is one that this vendor's part of KVM heeds, and there is something that it takes away."""
+    for reason in probe.inhibit:
+        if reason not in library.names("inhibits"):
+            raise unknown("probe: --inhibit", reason, library.names("inhibits"))
+    own = _own_features(probe.tech, declared)
+    if probe.inhibit and not any(switched.get(name, name in own) for name in _INHIBITED):
+        raise VirqsimError(f"probe: --inhibit: {probe.tech} has neither APICv nor AVIC to be inhibited here")
+    vendor = library.vendor(_existing(probe.tech, declared))
+    heeded = [row["name"] for row in library.describe()["inhibits"] if row.get(vendor)]
+    for reason in probe.inhibit:
+        if reason not in heeded:
+            raise VirqsimError(f"probe: --inhibit: {reason} inhibits nothing on {vendor.upper()} ({', '.join(heeded)} do)")
+
+
 def _usual_apic(technology: str) -> str:
     """What a modern guest has on a technology's machine."""
     return "epic" if library.vendor(technology) == "e2k" else "x2apic"
@@ -91,8 +108,13 @@ def _usual_apic(technology: str) -> str:
 
 def _own_features(technology: str, declared: dict[str, Hypothetical]) -> list[str]:
     """The hardware's features of a technology that exists, or of the one under a technology that is declared."""
-    name = declared[technology].base if technology in declared else technology
+    name = _existing(technology, declared)
     return next(row["features"] for row in library.describe()["technologies"] if row["name"] == name)
+
+
+def _existing(technology: str, declared: dict[str, Hypothetical]) -> str:
+    """The technology itself, or the one under a technology that is declared."""
+    return declared[technology].base if technology in declared else technology
 
 
 _HALTS = ("HLT", "hlt", "idle-halt", "cu:wait_trap")  # a target's own is not the operation
