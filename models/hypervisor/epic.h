@@ -25,6 +25,7 @@ struct epic_vcpu {
         nm_timer; /* the non-maskable timer, where the hardware has one for the guest */
     bool nm_due;  /* it ran out while the vCPU had no core */
     struct event idle_check; /* KVM looks at what the hardware has put into a sleeper's PMIRR */
+    sim_time slept_from;     /* where the looks are counted from */
 };
 
 /* Events of an EPIC guest, beside those that every guest has. */

@@ -81,6 +81,18 @@ static bool passes(struct hypervisor *h, const struct epic_msg *msg)
     return false;
 }
 
+/* Where KVM would look next, which does so every period from the beginning of the sleep. */
+static void arm_check(struct vcpu *v)
+{
+    struct hypervisor *h = v->hypervisor;
+    const uint64_t period = h->policy.idle_check_ns * PS_PER_NS;
+    const uint64_t slept = hv_now(h).ps - v->epic->slept_from.ps;
+    const uint64_t looks = slept ? (slept + period - 1) / period : 1;
+
+    event_arm(h->events, &v->epic->idle_check,
+              time_plus_ps(v->epic->slept_from, looks * period));
+}
+
 bool epic_device_sends(struct vcpu *v, const struct epic_msg *msg)
 {
     struct hypervisor *h = v->hypervisor;
@@ -98,45 +110,31 @@ bool epic_device_sends(struct vcpu *v, const struct epic_msg *msg)
     else
         trace_put(h->trace, msg->flow, TRACE_NOTIFIED, v->index, msg->vector,
                   TRACE_NOTIFY_LATER);
+    if (v->timer_asleep)
+        arm_check(v);
     return true;
 }
 
 /* --- a sleeper --- */
 
-static bool has_assigned(const struct hypervisor *h)
-{
-    for (uint32_t i = 0; i < hypervisor_plan_devices(h); i++)
-        if (h->device[i].kind == DEVICE_ASSIGNED || h->device[i].line_assigned)
-            return true;
-    return false;
-}
-
-static void arm_check(struct vcpu *v)
-{
-    const struct hypervisor *h = v->hypervisor;
-
-    event_arm(h->events, &v->epic->idle_check,
-              time_plus_ps(hv_now(h), h->policy.idle_check_ns * PS_PER_NS));
-}
-
+/* Who is only about to sleep may yet find it by itself; or not, and is looked at again. */
 static void check(struct event *e)
 {
     struct vcpu *v = EVENT_OWNER(e, struct epic_vcpu, idle_check)->vcpu;
+    struct hypervisor *h = v->hypervisor;
 
-    if (!vcpu_waits(v))
+    if (!v->timer_asleep)
         return;
-    if (halt_ends(v))
-        thread_wake(&v->thread,
-                    hv_after(v->hypervisor, v->hypervisor->costs.of[COST_HOST_INTERRUPT].n));
-    else
-        arm_check(v);
+    if (!vcpu_waits(v))
+        event_arm(h->events, e, time_plus_ps(hv_now(h), h->policy.idle_check_ns * PS_PER_NS));
+    else if (halt_ends(v))
+        thread_wake(&v->thread, hv_after(h, h->costs.of[COST_HOST_INTERRUPT].n));
 }
 
-/* KVM: kvm_epic_start_idle_timer(). */
+/* KVM: kvm_epic_start_idle_timer(). Of its looks only those are events that have something to find. */
 void epic_sleeps(struct vcpu *v)
 {
-    if (v->hw.e2k.epic && has_assigned(v->hypervisor))
-        arm_check(v);
+    v->epic->slept_from = hv_now(v->hypervisor);
 }
 
 void epic_device_init(struct vcpu *v)

@@ -280,6 +280,47 @@ TEST(EpicDevice, AMissOfASleeperWaitsForKvmsLook)
     EXPECT_GT(UINT64_C(100000000), told.latency("msi", "max_ps"));
 }
 
+/* KVM looks every 10 ms from when the vCPU fell asleep, whenever the message comes. */
+TEST(EpicDevice, TheLooksAreCountedFromTheBeginningOfTheSleep)
+{
+    Machine early(msi_plan("epic-hw", "[\"halt_until\",0,1]"));
+    ends(early);
+    Plan p = msi_plan("epic-hw", "[\"halt_until\",0,1]");
+    p.devices = R"({"name":"d","kind":"assigned","vcpu":0,"vector":700,"cpu":0,)"
+                R"("at_ns":[15000000]})";
+    Machine late(p);
+    ends(late);
+    EXPECT_EQ(early.latency("msi", "max_ps") + UINT64_C(300000000) + UINT64_C(10000000000),
+              late.latency("msi", "max_ps") + UINT64_C(15000000000));
+}
+
+TEST(EpicDevice, AGuestThatWaitsForEverIsFoundWaiting)
+{
+    Plan p = msi_plan("epic-hw", "[\"halt_until\",0,2]");
+    for (uint64_t tick_ns : {0, 1000000}) {
+        p.tick_ns = tick_ns;
+        Machine m(p);
+        ASSERT_EQ("", m.error());
+        EXPECT_EQ(VIRQSIM_IDLE, m.run()) << m.text();
+        EXPECT_EQ(1u, m.latency("msi", "count"));
+    }
+}
+
+/* It comes while the vCPU leaves its core, which takes two of KVM's looks, and nobody looks then. */
+TEST(EpicDevice, AHitThatTheSleeperOverlooksIsFoundByALook)
+{
+    Plan p = msi_plan("epic-hw", "[\"halt_until\",0,1]");
+    p.costs["host.vcpu_put"] = 25000000;
+    Machine seen(p);
+    ends(seen);
+    p.without_rechecks = R"("kvm_vcpu_check_block")";
+    Machine m(p);
+    ends(m);
+    EXPECT_EQ(1u, m.latency("msi", "count"));
+    EXPECT_LT(UINT64_C(4000000000), m.latency("msi", "max_ps") - seen.latency("msi", "max_ps"));
+    EXPECT_GT(UINT64_C(6000000000), m.latency("msi", "max_ps") - seen.latency("msi", "max_ps"));
+}
+
 /* One that polls sees the copy in memory. */
 TEST(EpicDevice, AMissOfOneThatPollsIsSeen)
 {
