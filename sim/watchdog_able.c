@@ -101,6 +101,8 @@ struct suspicion watchdog_takeable(const struct watchdog *w, const struct vcpu *
         return nothing();
     if (v->epic)
         return by_epic(w, v);
+    if (v->hw.gif_clear)
+        return nothing();
     if (v->apic.nmi_pending && !v->hw.nmi_blocked)
         return waiting(w, v, NMI_VECTOR, v->apic.nmi_flow);
     if (!v->hw.interrupts_enabled || v->hw.shadow)

@@ -73,6 +73,30 @@ TEST(Watchdog, IsSilentWhereTheGuestMasksThem)
         }
 }
 
+/* APM 2 "Global Interrupt Flag, STGI and CLGI Instructions": neither is taken while GIF is 0. */
+TEST(Watchdog, IsSilentWhereGifHoldsThem)
+{
+    for (const char *technology : {"svm", "x2avic"})
+        for (const char *device :
+             {R"({"name":"d","kind":"msi","vcpu":0,"vector":48,"at_ns":[50000]})",
+              R"({"name":"d","kind":"nmi","vcpu":0,"at_ns":[50000]})"})
+            for (const bool vgif : {false, true}) {
+                Plan p = interrupted(
+                    technology,
+                    "[\"clgi\"],[\"compute\",200000],[\"stgi\"],[\"spin_until\",0,1]");
+                p.features["vgif"] = vgif;
+                p.devices = device;
+                if (strstr(device, "nmi")) {
+                    p.programs["handler"] = "[\"word_add\",0,1]";
+                    p.vcpus[0].handlers = {{2, "handler"}};
+                }
+                Machine m(p);
+                ASSERT_EQ("", m.error());
+                EXPECT_EQ(VIRQSIM_ENDED, m.run()) << technology << device;
+                EXPECT_EQ(Names{}, found(m)) << technology << device << line(m);
+            }
+}
+
 TEST(Watchdog, NamesAnInterruptThatIsPendingForLong)
 {
     Plan p = interrupted("none", "[\"spin_until\",0,1]");
